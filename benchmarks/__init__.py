@@ -1,0 +1,1 @@
+"""Each file one measured claim; results under `benchmarks/results/`."""

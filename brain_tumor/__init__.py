@@ -1,0 +1,1 @@
+"""What `train.py` and `app.py` share: one file, one idea."""

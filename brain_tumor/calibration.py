@@ -1,0 +1,60 @@
+"""Confidence that means what it says: one temperature, fitted on validation and folded into the checkpoint."""
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from transformers import PreTrainedModel
+
+from brain_tumor.model import final_layer
+
+TEMPERATURE_RANGE = (0.05, 20.0)
+
+
+def nll(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Mean negative log-likelihood in nats. logits (n, classes) float, labels (n,) int."""
+    return float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature T whose logits / T have the least NLL (Guo et al. 2017, "On Calibration of Modern Neural
+    Networks").
+
+    Args:
+        logits: (n, classes) float, of slices that did not train the network.
+        labels: (n,) int.
+
+    Returns:
+        T, between the ends of `TEMPERATURE_RANGE`; above 1 makes confidences lower.
+    """
+    low, high = np.log(TEMPERATURE_RANGE)
+    result = minimize_scalar(lambda log_t: nll(logits / np.exp(log_t), labels), bounds=(low, high), method="bounded")
+    return float(np.exp(result.x))
+
+
+@torch.no_grad()
+def fold_temperature(model: PreTrainedModel, temperature: float) -> bool:
+    """Divide the final layer by the temperature, so that any plain pipeline gives calibrated confidences.
+
+    A network without such a layer, or one that does something after it, keeps its weights; the temperature then
+    goes to `config.temperature`, which `classifier.Classifier` applies.
+
+    Returns:
+        True if it was folded.
+    """
+    layer, size = final_layer(model), getattr(model.config, "image_size", 224)
+    side = size if isinstance(size, int) else 224
+    probe = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    before = model.eval()(pixel_values=probe).logits
+    if layer is not None:
+        tensors = [tensor for tensor in (layer.weight, layer.bias) if tensor is not None]
+        originals = [tensor.clone() for tensor in tensors]
+        for tensor in tensors:
+            tensor.div_(temperature)
+        after = model(pixel_values=probe).logits
+        if torch.allclose(after * temperature, before, rtol=1e-3, atol=1e-4):
+            return True
+        for tensor, original in zip(tensors, originals, strict=True):
+            tensor.copy_(original)
+    model.config.temperature = temperature
+    return False

@@ -1,0 +1,337 @@
+"""A Hub id or a folder -> train / validation / test with canonical labels.
+
+Nothing here holds the pictures decoded: a dataset's rows are paths or encoded bytes, and whatever is computed
+from the pixels goes to memory-mapped files in the cache of `datasets`.
+"""
+
+import hashlib
+import logging
+import os
+from collections import Counter
+from pathlib import Path
+
+import datasets
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from PIL import Image as PillowImage
+
+from brain_tumor.labels import LABELS, canonical_label
+from brain_tumor.scans import ScanError, open_scan
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "validation", "test")
+MAX_UNREADABLE_SHARE = 0.01
+THUMBNAIL_SIDE = 32
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+_SPLIT_SPELLINGS = {
+    "train": "train",
+    "training": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_PROCESSES_FROM = 500  # rows below which starting worker processes costs more than it saves
+
+
+class DatasetError(ValueError):
+    """A dataset that cannot be used. The message says what was found, what was expected, and what to do."""
+
+
+def load_scans(name_or_dir: str | Path) -> DatasetDict:
+    """Load a labelled set of slices from a folder or from the Hugging Face Hub.
+
+    A folder holds one folder of pictures per class, with or without folders per split above them, at any depth
+    (`train/glioma/*.jpg`, `Training/2-glioma/*.jpg`, `glioma/*.png`), or parquet files. A Hub dataset holds
+    the same, or splits with one image column and one column of classes, which are found by their feature types.
+
+    Returns:
+        The parts that exist, among train, validation and test (all in "train" if there are none). Columns:
+        image: the encoded picture, {"bytes", "path"}; `open_picture` opens it.
+        label: `ClassLabel` with the names of `labels.LABELS`.
+        source: the picture's name in the dataset.
+        sha256: of the file's bytes, hexadecimal.
+        thumbnail: (32, 32) uint8 as 1,024 bytes, what `leakage` compares.
+
+    Raises:
+        DatasetError: no such folder or dataset, no pictures, a class that is missing or unknown, an empty
+            split, more than 1 % of pictures that cannot be opened. Up to that share they are logged and skipped.
+    """
+    name = str(name_or_dir)
+    folder = Path(name)
+    if folder.is_dir():
+        parts = _parts_of_folder(folder, name)
+    elif folder.exists():
+        raise DatasetError(f"{name} is a file. Give the folder that holds one folder of pictures per class.")
+    else:
+        parts = _parts_of_hub(name)
+    _check_classes(parts, name)
+    return _measure(parts, name)
+
+
+def open_picture(image: dict) -> PillowImage.Image:
+    """A row's `image` -> 8-bit RGB, by the same code that opens an upload (`scans.open_scan`)."""
+    return open_scan(image["bytes"] if image["bytes"] is not None else image["path"])
+
+
+def counts_by_class(part: Dataset) -> dict[str, int]:
+    """Label -> number of slices."""
+    counts = Counter(part["label"])
+    return {label: counts.get(index, 0) for index, label in enumerate(LABELS)}
+
+
+def pixels_for(part: Dataset, processor, description: str) -> Dataset:
+    """Resize every slice of a part once, with the checkpoint's own processor, into a memory-mapped file.
+
+    Args:
+        part: as `load_scans` returns it.
+        processor: the image processor of the checkpoint; its resize (and crop) is applied, its rescaling and
+            normalisation are left for `normalize`, so what is kept is uint8.
+        description: what the progress bar says.
+
+    Returns:
+        The part with a column `pixels`: (channels, height, width) uint8 as bytes, one channel for grey slices.
+    """
+    settings = repr(sorted(processor.to_dict().items(), key=lambda item: item[0]))
+    kept = [column for column in part.column_names if column not in ("image", "thumbnail")]
+    key = _digest("pixels-1", settings, *_file_states(part), *(repr(list(part[column])) for column in kept))
+    return _map(part, _resize, key, description, fn_kwargs={"processor": processor}, remove=["thumbnail"])
+
+
+def read_pixels(rows: list[bytes], height: int, width: int) -> np.ndarray:
+    """Rows of `pixels` -> (batch, channels, height, width) uint8, values 0 to 255; one channel if all are grey."""
+    channels = 1 if all(len(row) == height * width for row in rows) else 3
+    batch = np.empty((len(rows), channels, height, width), np.uint8)
+    for slot, row in zip(batch, rows, strict=True):
+        slot[:] = np.frombuffer(row, np.uint8).reshape(-1, height, width)
+    return batch
+
+
+def _resize(rows: dict, processor) -> dict:
+    pictures = [open_picture(image) for image in rows["image"]]
+    pixels = processor(images=pictures, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"]
+    pixels = np.asarray(pixels).astype(np.uint8)
+    grey = (pixels == pixels[:, :1]).all(axis=(1, 2, 3))
+    return {"pixels": [p[:1].tobytes() if g else p.tobytes() for p, g in zip(pixels, grey, strict=True)]}
+
+
+# --- finding the pictures ---------------------------------------------------------------------------------------
+
+
+def _parts_of_folder(folder: Path, name: str) -> dict[str, Dataset]:
+    """Walk a folder ourselves: `imagefolder` merges Training/ with Testing/ and drops the label of a single class."""
+    files: dict[str, list[tuple[str, str]]] = {}
+    for parent, children, names in os.walk(folder, followlinks=True):
+        children[:] = sorted(child for child in children if not child.startswith("."))
+        here = Path(parent).relative_to(folder).parts
+        if here and here[-1].lower() in _SPLIT_SPELLINGS:
+            files.setdefault(_SPLIT_SPELLINGS[here[-1].lower()], [])
+        pictures = sorted(n for n in names if n.lower().endswith(PICTURE_SUFFIXES) and not n.startswith("."))
+        if not pictures:
+            continue
+        if not here or here[-1].lower() in _SPLIT_SPELLINGS:
+            raise DatasetError(
+                f"{name} holds pictures that are in no class folder, for example {'/'.join((*here, pictures[0]))}. "
+                f"Put each into a folder named for its class: {', '.join(LABELS)}."
+            )
+        split = next((_SPLIT_SPELLINGS[p.lower()] for p in reversed(here) if p.lower() in _SPLIT_SPELLINGS), "train")
+        files.setdefault(split, []).extend((here[-1], os.path.join(parent, picture)) for picture in pictures)
+    if not any(files.values()):
+        if any(folder.rglob("*.parquet")):
+            return _parts_of_library(name)
+        raise DatasetError(
+            f"{name} holds no pictures ({', '.join(PICTURE_SUFFIXES)}) in any of its folders. "
+            f"Expected one folder of pictures per class: {', '.join(LABELS)}."
+        )
+    return {split: _dataset_of_files(rows, folder) for split, rows in files.items()}
+
+
+def _dataset_of_files(rows: list[tuple[str, str]], folder: Path) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "image": [{"bytes": None, "path": path} for _, path in rows],
+            "class_name": [class_name for class_name, _ in rows],
+            "source": [Path(path).relative_to(folder).as_posix() for _, path in rows],
+        },
+        features=Features({"image": Image(decode=False), "class_name": Value("string"), "source": Value("string")}),
+    )
+
+
+def _parts_of_hub(name: str) -> dict[str, Dataset]:
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        listing = HfApi().list_repo_files(name, repo_type="dataset")
+        pictures = [file for file in listing if file.lower().endswith(PICTURE_SUFFIXES) and "/" in file]
+        if pictures:
+            suffixes = sorted({Path(file).suffix for file in pictures})
+            folder = snapshot_download(name, repo_type="dataset", allow_patterns=[f"*{s}" for s in suffixes])
+            return _parts_of_folder(Path(folder), name)
+    except DatasetError:
+        raise
+    except Exception as error:
+        raise DatasetError(
+            f"{name!r} is neither a folder here nor a dataset that could be fetched from the Hugging Face Hub "
+            f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}). "
+            "Check the spelling and the network, or give the folder that holds one folder of pictures per class."
+        ) from error
+    return _parts_of_library(name)
+
+
+def _parts_of_library(name: str) -> dict[str, Dataset]:
+    """Parquet and the like, read by `datasets`."""
+    try:
+        loaded = datasets.load_dataset(name)
+    except Exception as error:
+        raise DatasetError(f"{name!r} cannot be read by the datasets library: {error}") from error
+    parts = {}
+    for split, part in loaded.items():
+        canonical = _SPLIT_SPELLINGS.get(split.lower())
+        if canonical is None:
+            raise DatasetError(
+                f"{name} has a split named {split!r}; expected names like train, validation and test "
+                f"(accepted: {', '.join(_SPLIT_SPELLINGS)})."
+            )
+        parts[canonical] = _columns_by_type(part, split, name)
+    return parts
+
+
+def _columns_by_type(part: Dataset, split: str, name: str) -> Dataset:
+    images = [column for column, feature in part.features.items() if isinstance(feature, Image)]
+    classes = [column for column, feature in part.features.items() if isinstance(feature, ClassLabel)]
+    if not classes:  # class names as plain text
+        texts = [c for c, f in part.features.items() if isinstance(f, Value) and f.dtype in ("string", "large_string")]
+        classes = [c for c in texts if part.num_rows and all(canonical_label(v or "") for v in part.unique(c))]
+    if len(images) != 1 or len(classes) != 1:
+        found = ", ".join(f"{column} ({type(feature).__name__})" for column, feature in part.features.items())
+        raise DatasetError(
+            f"{name}, split {split!r}: expected one column of pictures and one of class labels; found {found}."
+        )
+    feature = part.features[classes[0]]
+    part = part.select_columns([images[0], classes[0]]).cast_column(images[0], Image(decode=False))
+    values = part[classes[0]]
+    if isinstance(feature, ClassLabel):
+        values = [feature.int2str(v) if v is not None and v >= 0 else "(no label)" for v in values]
+    names = (os.path.basename(image["path"] or "") for image in part[images[0]])
+    sources = [f"{split}/{i:06d}/{picture}".rstrip("/") for i, picture in enumerate(names)]
+    part = part.remove_columns(classes[0])
+    if images[0] != "image":
+        part = part.rename_column(images[0], "image")
+    return part.add_column("class_name", values).add_column("source", sources)
+
+
+# --- checking what was found ------------------------------------------------------------------------------------
+
+
+def _check_classes(parts: dict[str, Dataset], name: str) -> None:
+    empty = [split for split, part in parts.items() if part.num_rows == 0]
+    if empty:
+        sizes = ", ".join(f"{split}: {part.num_rows}" for split, part in parts.items())
+        raise DatasetError(
+            f"{name}: no pictures in the split {' and '.join(empty)} (found {sizes}). Fill it or remove its folder."
+        )
+    found = Counter(class_name for part in parts.values() for class_name in part["class_name"])
+    listing = ", ".join(f"{class_name} ({count})" for class_name, count in sorted(found.items()))
+    unknown = sorted(class_name for class_name in found if canonical_label(class_name) is None)
+    if unknown:
+        raise DatasetError(
+            f"{name}: unknown class {', '.join(map(repr, unknown))}. Found {listing}; "
+            f"expected {', '.join(LABELS)} (spellings such as '2-glioma', 'no-tumor' or 'Normal' are accepted)."
+        )
+    missing = [label for label in LABELS if label not in {canonical_label(class_name) for class_name in found}]
+    if missing:
+        raise DatasetError(
+            f"{name}: no pictures of the class {', '.join(missing)}. Found {listing}; expected all of "
+            f"{', '.join(LABELS)}."
+        )
+
+
+def _measure(parts: dict[str, Dataset], name: str) -> DatasetDict:
+    """Open every picture once: what cannot be opened is dropped, the rest gets its hash and its thumbnail."""
+    measured, failures, total = {}, [], 0
+    for split in sorted(parts, key=SPLITS.index):
+        part = parts[split]
+        total += part.num_rows
+        files = _file_states(part) or [part._fingerprint]  # parquet has a fingerprint that lasts, a list of files not
+        key = _digest("measure-1", split, *files, *part["class_name"], *part["source"])
+        part = _map(part, _thumbnail, key, f"Opening pictures ({split})")
+        errors = part["error"]
+        failures += [f"{source}: {error}" for source, error in zip(part["source"], errors, strict=True) if error]
+        if any(errors):
+            part = part.select([i for i, error in enumerate(errors) if not error])
+        label_of = {c: LABELS.index(canonical_label(c)) for c in part.unique("class_name")}
+        labels = [label_of[c] for c in part["class_name"]]
+        part = part.remove_columns(["error", "class_name"])
+        measured[split] = part.add_column("label", labels, feature=ClassLabel(names=list(LABELS)))
+    if failures:
+        sample = "\n  ".join(failures[:20]) + (f"\n  ... and {len(failures) - 20} more" if len(failures) > 20 else "")
+        if len(failures) > MAX_UNREADABLE_SHARE * total:
+            raise DatasetError(
+                f"{name}: {len(failures)} of {total} pictures cannot be opened, more than "
+                f"{MAX_UNREADABLE_SHARE:.0%}. Repair or remove them:\n  {sample}"
+            )
+        logger.warning(
+            "%s: %d of %d pictures cannot be opened and are skipped:\n  %s", name, len(failures), total, sample
+        )
+    return DatasetDict(measured)
+
+
+def _thumbnail(rows: dict) -> dict:
+    result = {"sha256": [], "thumbnail": [], "error": []}
+    for image in rows["image"]:
+        digest, thumbnail, message = "", b"", ""
+        try:
+            data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            grey = open_scan(data).convert("L")
+            # Bilinear with Pillow's antialiasing: every pixel of the slice counts.
+            thumbnail = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), PillowImage.Resampling.BILINEAR).tobytes()
+        except ScanError as error:
+            message = str(error)
+        except OSError as error:
+            message = f"This file cannot be read ({error.strerror})."
+        result["sha256"].append(digest)
+        result["thumbnail"].append(thumbnail)
+        result["error"].append(message)
+    return result
+
+
+# --- the cache --------------------------------------------------------------------------------------------------
+
+
+def _map(part: Dataset, function, key: str, description: str, fn_kwargs=None, remove=None) -> Dataset:
+    """`Dataset.map` in batches, over all cores, into a file of the `datasets` cache named by `key`."""
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "brain_tumor"
+    folder.mkdir(parents=True, exist_ok=True)
+    return part.map(
+        function,
+        batched=True,
+        batch_size=64,
+        writer_batch_size=64,
+        fn_kwargs=fn_kwargs,
+        remove_columns=remove,
+        num_proc=min(os.cpu_count() or 1, 8) if part.num_rows >= _PROCESSES_FROM else None,
+        cache_file_name=str(folder / f"{key}.arrow"),
+        new_fingerprint=key[:32],
+        desc=description,
+    )
+
+
+def _file_states(part: Dataset) -> list[str]:
+    """Size and time of change of every file, so that an edited picture is not taken from the cache."""
+    states = []
+    for image in part["image"]:
+        if image["bytes"] is None:
+            try:
+                status = os.stat(image["path"])
+                states.append(f"{image['path']}:{status.st_size}:{status.st_mtime_ns}")
+            except OSError:
+                states.append(f"{image['path']}:missing")
+    return states
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""The four classes: their order, their display names, and the spellings that datasets use for them."""
+
+import re
+
+LABELS = ("glioma", "meningioma", "no_tumor", "pituitary")
+"""Canonical class names; the position is the class index of every model and dataset here."""
+
+NO_TUMOR = LABELS.index("no_tumor")
+
+DISPLAY_NAMES = {
+    "glioma": "Glioma",
+    "meningioma": "Meningioma",
+    "no_tumor": "No tumor",
+    "pituitary": "Pituitary tumor",
+}
+
+_SPELLINGS = {
+    "glioma": "glioma",
+    "gliomas": "glioma",
+    "meningioma": "meningioma",
+    "meningiomas": "meningioma",
+    "pituitary": "pituitary",
+    "pituitaryadenoma": "pituitary",
+    "no": "no_tumor",
+    "none": "no_tumor",
+    "normal": "no_tumor",
+    "healthy": "no_tumor",
+    "negative": "no_tumor",
+}
+
+
+def canonical_label(name: str) -> str | None:
+    """The canonical label that a dataset's class name stands for, or None if it stands for none of the four.
+
+    Case, separators, a leading number and a trailing "tumor" or "tumour" do not matter.
+
+    >>> [canonical_label(name) for name in ("2-glioma", "Pituitary Tumor", "notumor", "no-tumor", "Normal")]
+    ['glioma', 'pituitary', 'no_tumor', 'no_tumor', 'no_tumor']
+    >>> canonical_label("metastasis") is None
+    True
+    """
+    letters = re.sub(r"[^a-z]", "", name.lower())
+    return _SPELLINGS.get(re.sub(r"(?<=.)tumou?rs?$", "", letters))
+
+
+def display_name(label: str) -> str:
+    """How a label is shown to a reader: the display name of one of the four classes, any other name as it is."""
+    return DISPLAY_NAMES.get(canonical_label(label), label)

@@ -1,0 +1,129 @@
+"""Any upload -> an 8-bit RGB slice: every limit and every error message of bad input.
+
+Training, evaluation and the app all open pictures here, so a picture cannot look different to one of them.
+"""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+MAX_FILE_BYTES = 50 * 1024**2
+MAX_PIXELS = 40_000_000
+"""Largest width x height that is decoded: 40 megapixels, about 6,300 x 6,300."""
+MIN_SIDE = 32
+"""Shortest side in pixels below which a picture cannot show a brain."""
+WINDOW_PERCENTILES = (0.5, 99.5)
+"""Grey levels of deep pictures at these percentiles become 0 and 255."""
+
+
+class ScanError(ValueError):
+    """A picture that cannot be used. The message is a sentence for the person who gave it."""
+
+
+def open_scan(source: str | Path | bytes | Image.Image) -> Image.Image:
+    """Open one slice as 8-bit RGB, upright.
+
+    8-bit pictures come out exactly as `pipeline("image-classification")` would open them (EXIF orientation
+    applied, palette and CMYK converted, transparency dropped, first frame of an animation). Pictures of more
+    than 8 bits a channel, which that pipeline clips to white, are windowed by percentiles instead.
+
+    Args:
+        source: a path, the bytes of a file, or a picture that Pillow has opened.
+
+    Returns:
+        `PIL.Image.Image` of mode "RGB", values 0 to 255, at its own size.
+
+    Raises:
+        ScanError: the file is empty, too large, not a picture, not of one of `FORMATS`, incomplete, below
+            `MIN_SIDE` or above `MAX_PIXELS`.
+    """
+    image = source if isinstance(source, Image.Image) else _open_file(source)
+    _check_size(image)
+    try:
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        return window(np.asarray(image)) if _is_deep(image) else image.convert("RGB")
+    except ScanError:
+        raise
+    except MemoryError as error:
+        raise ScanError("This picture needs more memory than there is. Export it smaller and try again.") from error
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
+        raise ScanError(
+            "This picture is damaged or incomplete: it could be opened but not read to its end. "
+            "Save or download it again."
+        ) from error
+
+
+def window(values: np.ndarray) -> Image.Image:
+    """Grey levels of any depth -> 8-bit RGB, linear between the 0.5th and the 99.5th percentile.
+
+    Args:
+        values: (height, width), any real dtype; values that are not finite become black.
+
+    Returns:
+        `PIL.Image.Image` of mode "RGB", values 0 to 255; one flat grey becomes black.
+    """
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ScanError("This picture holds no numbers that could be shown as grey levels.")
+    low, high = np.percentile(values[finite], WINDOW_PERCENTILES)
+    if high <= low:  # almost flat: nothing between the percentiles, so take the extremes
+        low, high = values[finite].min(), values[finite].max()
+    scaled = np.where(finite, values - low, 0) / max(high - low, np.finfo(np.float64).tiny)
+    return Image.fromarray((scaled.clip(0, 1) * 255).round().astype(np.uint8)).convert("RGB")
+
+
+def _open_file(source: str | Path | bytes) -> Image.Image:
+    size = len(source) if isinstance(source, bytes) else _file_size(source)
+    if size == 0:
+        raise ScanError("This file is empty (0 bytes). Choose another file.")
+    if size > MAX_FILE_BYTES:
+        raise ScanError(
+            f"This file has {size / 1024**2:.0f} MB; at most {MAX_FILE_BYTES // 1024**2} MB are read. "
+            "Export the slice as a smaller PNG or JPEG."
+        )
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures and raises for huge ones; `_check_size` says both in our words.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise ScanError(_too_many_pixels("with hundreds of megapixels")) from error
+    except UnidentifiedImageError as error:
+        raise ScanError(
+            "This file is not a picture that can be read here, whatever its name says. "
+            f"Use one of {', '.join(FORMATS)}."
+        ) from error
+    except Exception as error:  # a damaged header can raise nearly anything in Pillow's plugins
+        raise ScanError("This picture is damaged: its header cannot be read. Save or download it again.") from error
+
+
+def _file_size(path: str | Path) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError as error:
+        raise ScanError("This file cannot be opened: it does not exist or may not be read.") from error
+
+
+def _check_size(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ScanError(_too_many_pixels(f"{width} x {height} pixels"))
+    if min(width, height) < MIN_SIDE:
+        raise ScanError(
+            f"This picture is {width} x {height} pixels; a slice needs at least {MIN_SIDE} on its shorter side."
+        )
+
+
+def _too_many_pixels(size: str) -> str:
+    return f"This picture is too large ({size}); at most {MAX_PIXELS // 10**6} megapixels are read. Export it smaller."
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """True for Pillow's modes of more than 8 bits a channel: I, I;16, I;16B, F, ..."""
+    return image.mode.startswith(("I", "F"))

@@ -1,0 +1,45 @@
+"""What all tests share. Caches go to a temporary folder, and no test asks the real Hub."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+# Before `datasets`, `transformers` and matplotlib are imported: each reads its folders once.
+CACHES = tempfile.mkdtemp(prefix="brain-tumor-tests-")
+for name in list(os.environ):
+    if name.startswith(("HF_", "HUGGINGFACE_", "HUGGING_FACE_", "TRANSFORMERS_")):
+        del os.environ[name]
+os.environ |= {"HF_HOME": f"{CACHES}/huggingface", "MPLCONFIGDIR": f"{CACHES}/matplotlib", "HF_HUB_OFFLINE": "1"}
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(CACHES, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The checkpoint and the public sets of slices that the project was built on, where they lie beside it."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the checkpoint and the public slices in ../shared, which a clone does not have")
+    return SHARED
+
+
+@pytest.fixture
+def slice_folder(tmp_path_factory) -> Callable[..., Path]:
+    """Makes a small data set of drawn slices: `slice_folder({"Training/2-glioma": 3, ...}, suffix=".jpg", side=96)`.
+
+    Slices are learnable (each class looks like something) and no two are copies of each other.
+    """
+
+    def make(counts: Mapping[str, int], **options) -> Path:
+        from tests.slices import write_slices
+
+        return write_slices(tmp_path_factory.mktemp("slices"), counts, **options)
+
+    return make

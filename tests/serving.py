@@ -1,0 +1,199 @@
+"""What the tests of the running demo share: a checkpoint, the demo itself, and a stand-in for the Hugging Face Hub."""
+
+import contextlib
+import functools
+import http.server
+import io
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor
+
+from brain_tumor.labels import LABELS
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+def checkpoint(folder: Path) -> Path:
+    """The bundled checkpoint, or a random one written to `folder` where the bundled one is not there."""
+    if (ROOT / "model" / "config.json").is_file():
+        return ROOT / "model"
+    torch.manual_seed(0)
+    config = MobileNetV2Config(
+        depth_multiplier=0.35, id2label=dict(enumerate(LABELS)), label2id={label: i for i, label in enumerate(LABELS)}
+    )
+    model = MobileNetV2ForImageClassification(config).train()
+    with torch.no_grad():
+        model(torch.rand(8, 3, 224, 224))  # sets the batch norms' statistics, or all pictures would look alike to it
+        model.classifier.weight *= 10
+    model.save_pretrained(folder)
+    MobileNetV2ImageProcessor().save_pretrained(folder)
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class FakeHub:
+    """A Hub on this machine with the public dataset and a checkpoint's examples; offline until a test sets `online`."""
+
+    url: str
+    online: bool = False
+    requests: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def fake_hub():
+    scan = (EXAMPLES / "glioma.png").read_bytes()
+    listing = [{"file": "glioma_1.png", "label": "glioma", "caption": "Glioma of the test split", "source": "a test"}]
+    files = {".jpg": scan, ".png": scan, "examples/examples.json": json.dumps(listing).encode()}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            hub.requests.append(self.path)
+            found = next((files[end] for end in files if hub.online and self.path.endswith(end)), b"")
+            self.send_response(200 if found else 404 if hub.online else 503)
+            self.send_header("Content-Length", str(len(found)))
+            self.send_header("ETag", f'"{abs(hash(self.path)):x}"')
+            self.send_header("X-Repo-Commit", "0" * 40)
+            self.end_headers()
+            return found
+
+        def do_GET(self):
+            self.wfile.write(self.do_HEAD())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    hub = FakeHub(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield hub
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class RunningDemo:
+    url: str
+    folder: Path
+    process: subprocess.Popen
+
+    @property
+    def cache(self) -> Path:
+        """Where gradio may keep uploads."""
+        return self.folder / "gradio"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log.txt").read_text()
+
+
+def demo_environment(folder: Path, **environment: str) -> dict[str, str]:
+    """The environment of a demo that keeps its files in `folder` and knows no Hub but the one it is given."""
+    ours = {"TMPDIR": str(folder), "GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HOME": str(folder / "hub")}
+    inherited = {k: v for k, v in os.environ.items() if k not in ("MODEL_ID", "PORT", "SPACE_ID", "HF_HUB_OFFLINE")}
+    return inherited | ours | {"HF_ENDPOINT": "http://127.0.0.1:9"} | environment
+
+
+@contextlib.contextmanager
+def running_demo(folder: Path, seconds: float = 90, **environment: str):
+    """`python app.py` with these environment variables, as soon as it answers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = environment.get("PORT") or environment.get("GRADIO_SERVER_PORT") or str(free_port())
+    if "GRADIO_SERVER_PORT" not in environment:
+        environment["PORT"] = port
+    with open(folder / "log.txt", "w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=ROOT, env=demo_environment(folder, **environment), stdout=log, stderr=log
+        )
+    demo = RunningDemo(f"http://127.0.0.1:{port}", folder, process)
+    try:
+        for _ in range(int(seconds / 0.2)):
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                urllib.request.urlopen(demo.url + "/config", timeout=5).close()
+                break
+            if process.poll() is not None:
+                raise RuntimeError(f"app.py ended with exit code {process.returncode}:\n{demo.log}")
+            time.sleep(0.2)
+        else:
+            raise RuntimeError(f"app.py did not answer within {seconds} s:\n{demo.log}")
+        yield demo
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The start of a PNG that claims a size and has no pixels."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"\0" * 64)
+    chunks = [struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)) for body in (head, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@functools.cache
+def bad_files() -> dict[str, bytes]:
+    """File name -> content that cannot be classified."""
+    jpeg = _encoded(Image.open(EXAMPLES / "glioma.png"), "JPEG")
+    return {
+        "text.jpg": b"This is a letter, not a scan.\n" * 20,
+        "empty.png": b"",
+        "truncated.jpg": jpeg[: len(jpeg) // 2],
+        "one_pixel.png": _encoded(Image.new("L", (1, 1)), "PNG"),
+        "bomb.png": png_header(20_000, 20_000),
+    }
+
+
+@functools.cache
+def good_pictures() -> dict[str, tuple[Image.Image, str, dict]]:
+    """Kind of 8-bit picture -> the picture, its file's suffix, and how it is saved."""
+    scan = Image.open(EXAMPLES / "glioma.png").convert("L")
+    colored = Image.merge("RGB", (scan, scan.rotate(2), scan.point(lambda grey: grey // 2)))
+    transparent = colored.convert("RGBA")
+    transparent.putalpha(scan)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # to be shown rotated by 90 degrees
+    return {
+        "grey PNG": (scan, "png", {}),
+        "colored JPEG": (colored, "jpg", {}),
+        "palette PNG": (colored.quantize(16), "png", {}),
+        "CMYK JPEG": (colored.convert("CMYK"), "jpg", {}),
+        "EXIF-rotated JPEG": (colored, "jpg", {"exif": turned}),
+        "RGBA PNG": (transparent, "png", {}),
+        "WebP": (colored, "webp", {}),
+        "BMP": (colored, "bmp", {}),
+        "GIF": (scan, "gif", {}),
+        "8-bit TIFF": (scan, "tif", {}),
+    }
+
+
+def deep_values() -> np.ndarray:
+    """A slice of 12 bits in 16, as scanners write them: (320, 320) uint16, 0 to 4095."""
+    scan = np.asarray(Image.open(EXAMPLES / "glioma.png").convert("L"))
+    return (scan.astype(np.uint16) * 16) + np.arange(16, dtype=np.uint16)[np.arange(scan.shape[1]) % 16]
+
+
+def _encoded(picture: Image.Image, format: str) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format=format)
+    return out.getvalue()

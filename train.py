@@ -1,0 +1,441 @@
+"""Fine-tune an image-classification checkpoint on brain MRI slices, evaluate it, and push it to the Hub.
+
+    python train.py                                             # the Hub's dataset and MobileNetV2, copy-free split
+    python train.py --dataset_name path/to/folder               # train/glioma/*.jpg, Testing/2-glioma/*.jpg, ...
+    python train.py --model_name_or_path baseline-cnn           # the small network trained from scratch, a yardstick
+    python train.py --resume_from_checkpoint --output_dir DIR   # go on after being stopped
+    python train.py --push_to_hub --hub_model_id you/name       # and publish: one commit, at the end
+    python train.py --push_only DIR --hub_model_id you/name     # publish a finished folder later
+    ACCELERATE_USE_CPU=true torchrun --nproc_per_node 2 train.py ...   # two processes on CPUs
+
+`--output_dir` ends up holding the checkpoint that `pipeline("image-classification")` loads, `results.json`, plots,
+the model's card and example scans.
+"""
+
+import ctypes
+import json
+import logging
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from torch.nn.functional import cross_entropy
+from transformers import EarlyStoppingCallback, HfArgumentParser, Trainer, TrainingArguments, set_seed
+
+from brain_tumor import calibration, evaluation
+from brain_tumor.augment import EvalTransform, TrainTransform, collate
+from brain_tumor.card import write_card
+from brain_tumor.dataset import DatasetError, counts_by_class, load_scans, open_picture, pixels_for
+from brain_tumor.hub import PushError, check_token, push_checkpoint
+from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from brain_tumor.leakage import split_scans
+from brain_tumor.metrics import ScanMetrics
+from brain_tumor.model import ModelError, load_model, load_processor, save_checkpoint
+from brain_tumor.run import best_epoch, command_line, complete_checkpoints, epoch_history, is_complete, versions
+
+logger = logging.getLogger("train")
+
+EXAMPLES_PER_CLASS = 2
+
+
+def bfloat16_is_fast() -> bool:
+    """True where matrix products in bfloat16 have instructions of their own (elsewhere they are emulated)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
+
+
+class UsageError(ValueError):
+    """Arguments that cannot be meant so. The message says what to pass."""
+
+
+@dataclass
+class ModelArguments:
+    """Which network."""
+
+    model_name_or_path: str = field(
+        default="google/mobilenet_v2_1.0_224",
+        metadata={
+            "help": "Checkpoint to start from: the Hub id or the folder of any image-classification model, or "
+            "'baseline-cnn', a small convolutional network trained from scratch."
+        },
+    )
+    image_size: int = field(
+        default=224, metadata={"help": "Slices are resized to this many pixels square (32 to 1024), e.g. 224 or 640."}
+    )
+    dropout: float = field(
+        default=0.2,
+        metadata={"help": "Dropout before the classifier, where the model has it. MobileNetV2's own is 0.8."},
+    )
+
+    def __post_init__(self):
+        if not 32 <= self.image_size <= 1024:
+            raise UsageError(f"--image_size {self.image_size} is outside 32 to 1024 px. Try 224.")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"--dropout {self.dropout} is not in [0, 1). Try 0.2.")
+
+
+@dataclass
+class DataArguments:
+    """Which slices."""
+
+    dataset_name: str = field(
+        default="Simezu/brain-tumour-MRI-scan",
+        metadata={
+            "help": "Hub id of a dataset, or a folder with one folder of pictures per class (and, above them if you "
+            "like, one per split). Classes: glioma, meningioma, no tumor, pituitary, in any common spelling."
+        },
+    )
+    split: str = field(
+        default="copy_free",
+        metadata={
+            "help": "'copy_free' pools the dataset's parts and splits anew so that copies of a slice stay in one part "
+            "(72 / 8 / 20 %%); 'published' takes the parts as they are and tells how many test slices have a copy in "
+            "train.",
+            "choices": ["copy_free", "published"],
+        },
+    )
+    split_seed: int = field(
+        default=42, metadata={"help": "Seed of the split. Apart from --seed, so that runs compare on the same slices."}
+    )
+    max_slices_per_class: int | None = field(
+        default=None, metadata={"help": "Use at most so many slices of each class, for a quick try."}
+    )
+    augmentation: float = field(
+        default=1.0, metadata={"help": "Strength of the augmentation: 0 is none, 1 is the recipe."}
+    )
+    class_weights: str = field(
+        default="balanced",
+        metadata={
+            "help": "'balanced' weighs each class's loss by the inverse of its share; 'none' does not.",
+            "choices": ["balanced", "none"],
+        },
+    )
+
+    def __post_init__(self):
+        if self.max_slices_per_class is not None and self.max_slices_per_class < 1:
+            raise UsageError(f"--max_slices_per_class {self.max_slices_per_class} must be at least 1.")
+        if not 0 <= self.augmentation <= 2:
+            raise UsageError(f"--augmentation {self.augmentation} is outside 0 to 2. 1 is the recipe.")
+
+
+@dataclass
+class RecipeArguments(TrainingArguments):
+    """How to train: everything that `transformers.TrainingArguments` knows, with this project's defaults."""
+
+    output_dir: str = field(
+        default="runs/mobilenet_v2", metadata={"help": "Where the checkpoint, the figures and the card go."}
+    )
+    num_train_epochs: float = field(default=16, metadata={"help": "Passes over the training slices."})
+    learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of AdamW."})
+    weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW."})
+    per_device_train_batch_size: int = field(default=32, metadata={"help": "Slices per step and process."})
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Slices per evaluation step and process."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Learning rate over time."})
+    warmup_steps: float = field(
+        default=0.1, metadata={"help": "Linear warm-up: a share of all steps below 1, a number of steps from 1."}
+    )
+    label_smoothing_factor: float = field(default=0.05, metadata={"help": "Label smoothing, 0 for none."})
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate on validation."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to save a checkpoint to resume from."})
+    logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept: the best and the newest."})
+    load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, not the last."})
+    metric_for_best_model: str | None = field(default="nll", metadata={"help": "What best means, on validation."})
+    greater_is_better: bool | None = field(default=False, metadata={"help": "Whether more of that is better."})
+    early_stopping_patience: int = field(
+        default=8, metadata={"help": "Stop after so many epochs without a better validation figure; 0 never stops."}
+    )
+    report_to: str = field(
+        default="tensorboard", metadata={"help": "Where the curves go: tensorboard (in output_dir/runs), none, ..."}
+    )
+    dataloader_num_workers: int = field(
+        default=min(4, os.cpu_count() or 1) if HAS_GPU else 0,
+        metadata={"help": "Processes that augment beside the training; by default up to 4 with a GPU, else none."},
+    )
+    dataloader_pin_memory: bool = field(
+        default=torch.cuda.is_available(), metadata={"help": "Pinned memory speeds copies to a GPU up."}
+    )
+    bf16: bool = field(
+        default=bfloat16_is_fast(),
+        metadata={"help": "bfloat16 autocast; by default where the GPU or CPU computes in it, float32 elsewhere."},
+    )
+    use_cpu: bool = field(
+        default=not HAS_GPU,
+        metadata={"help": "Train on the CPU; by default where there is no GPU."},
+    )
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Leave this: slices are made on demand."})
+    resume_from_checkpoint: str | None = field(
+        default=None,
+        metadata={
+            "help": "Go on from the last complete checkpoint in output_dir, or from the given folder.",
+            "nargs": "?",
+            "const": "last",
+        },
+    )
+    overwrite: bool = field(default=False, metadata={"help": "Train again into an output_dir that has a model."})
+    push_only: str | None = field(
+        default=None, metadata={"help": "Train nothing: push this finished output folder to --hub_model_id."}
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.push_to_hub and self.push_only:
+            raise UsageError("--push_only pushes a finished folder and trains nothing; leave --push_to_hub out.")
+        if (self.push_to_hub or self.push_only) and not self.hub_model_id:
+            raise UsageError("Say where to push: --hub_model_id your-name/model-name.")
+        if self.num_train_epochs <= 0 and self.max_steps <= 0:
+            raise UsageError(f"--num_train_epochs {self.num_train_epochs} trains nothing; give at least 1.")
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed blocks instead of returning them to the system after every layer.
+
+    Batches of feature maps are large, so by default each is mapped, cleared page by page, and unmapped again; on
+    two cores that was up to half of the time of a float32 training step.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        m_trim_threshold, m_mmap_threshold, most = -1, -3, 2**31 - 1  # from malloc.h
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(m_mmap_threshold, most)
+        libc.mallopt(m_trim_threshold, most)
+
+
+class ScanTrainer(Trainer):
+    """The Trainer, with the accuracy on the (augmented) training slices in its log."""
+
+    def __init__(self, *args, class_weights: torch.Tensor, **kwargs):
+        super().__init__(*args, compute_loss_func=self.weighted_cross_entropy, **kwargs)
+        self.class_weights = class_weights.to(self.args.device)
+        # Trainer would pass its own smoother over our loss.
+        self.label_smoother = None
+        self._seen = torch.zeros(2, device=self.args.device)
+
+    def weighted_cross_entropy(self, outputs, labels, num_items_in_batch=None) -> torch.Tensor:
+        """Cross-entropy, weighted by class and smoothed.
+
+        A sum divided by `num_items_in_batch`, the slices of all processes and accumulated batches of the step: a
+        mean over this process's batch would be scaled up by the number of processes.
+        """
+        logits = outputs["logits"].float()
+        if self.model.training:
+            self._seen += torch.stack([(logits.argmax(-1) == labels).sum(), torch.tensor(len(labels)).to(labels)])
+        smoothing = self.args.label_smoothing_factor
+        loss = cross_entropy(logits, labels, self.class_weights, reduction="none", label_smoothing=smoothing)
+        return loss.sum() / (num_items_in_batch if num_items_in_batch is not None else len(labels))
+
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+        if "loss" in logs:
+            correct, seen = self.accelerator.reduce(self._seen.clone(), reduction="sum").tolist()
+            self._seen.zero_()
+            if seen:
+                logs["train_accuracy"] = correct / seen
+        super().log(logs, *args, **kwargs)
+
+
+def main() -> None:
+    parser = HfArgumentParser(
+        (ModelArguments, DataArguments, RecipeArguments), description=__doc__.split("\n\n")[0], allow_abbrev=False
+    )
+    model_args, data_args, args = parser.parse_args_into_dataclasses()
+    logging.basicConfig(level=logging.INFO if args.should_save else logging.ERROR, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    output_dir = Path(args.output_dir)
+    if args.push_only:
+        push(Path(args.push_only), args)
+        return
+    # The Trainer would create the repository now and push at every save; ours is one commit at the end.
+    push_at_end, args.push_to_hub = args.push_to_hub, False
+    if push_at_end and (warning := check_token(args.hub_token)):
+        logger.warning(warning)
+    resume_from = find_resume_point(args, output_dir)
+    started = time.time()
+    keep_freed_memory()
+    set_seed(args.seed)
+
+    # --- data -------------------------------------------------------------------------------------------------
+    with args.main_process_first(desc="loading the slices"):
+        scans = load_scans(data_args.dataset_name)
+        parts = split_scans(scans, data_args.split, data_args.split_seed)
+        if data_args.max_slices_per_class:
+            parts = {name: first_of_each_class(part, data_args.max_slices_per_class) for name, part in parts.items()}
+        processor = load_processor(model_args.model_name_or_path, model_args.image_size)
+        parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
+    for name, part in parts.items():
+        logger.info("%-11s %5d slices: %s", name, part.num_rows, counts_by_class(part))
+
+    # --- training ---------------------------------------------------------------------------------------------
+    model = load_model(model_args.model_name_or_path, model_args.image_size, model_args.dropout)
+    model.to(memory_format=torch.channels_last)
+    train_transform = TrainTransform(processor, strength=data_args.augmentation)
+    trainer = ScanTrainer(
+        model=model,
+        args=args,
+        train_dataset=parts["train"].select_columns(["pixels", "label"]).with_transform(train_transform),
+        eval_dataset=parts["validation"].select_columns(["pixels", "label"]).with_transform(EvalTransform(processor)),
+        data_collator=collate,
+        processing_class=processor,
+        compute_metrics=compute_metrics,
+        class_weights=class_weights(parts["train"], data_args.class_weights),
+        callbacks=[EarlyStoppingCallback(args.early_stopping_patience)] if args.early_stopping_patience else [],
+    )
+    trainer.train(resume_from_checkpoint=resume_from)
+    seconds = time.time() - started
+
+    # --- evaluation, by the main process alone ----------------------------------------------------------------
+    if trainer.is_world_process_zero():
+        model = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False).float()
+        finish(model, processor, parts, trainer, model_args, data_args, args, seconds)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_world_process_zero() and push_at_end:
+        push(output_dir, args)
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def finish(model, processor, parts, trainer, model_args, data_args, args, seconds) -> None:
+    """Calibrate on validation, evaluate on validation and test, write everything that `output_dir` holds."""
+    output_dir = Path(args.output_dir)
+    labels = {name: np.array(parts[name]["label"]) for name in ("validation", "test")}
+    raw = {name: evaluation.predict_logits(model, parts[name], processor, f"Evaluating ({name})") for name in labels}
+    temperature = calibration.fit_temperature(raw["validation"], labels["validation"])
+    folded = calibration.fold_temperature(model, temperature)
+    calibrated = {name: logits / temperature for name, logits in raw.items()}
+    save_checkpoint(model, processor, output_dir)
+
+    history = epoch_history(trainer.state.log_history)
+    results = {
+        "dataset": data_args.dataset_name
+        if not Path(data_args.dataset_name).exists()
+        else Path(data_args.dataset_name).name,
+        "split": data_args.split,
+        "split_seed": data_args.split_seed,
+        "counts": {name: counts_by_class(part) for name, part in parts.items()},
+        "model_name_or_path": Path(model_args.model_name_or_path).name,
+        "image_size": model_args.image_size,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seed": args.seed,
+        "world_size": args.world_size,
+        "precision": "bfloat16 autocast" if args.bf16 else "float32",
+        "command": command_line(),
+        "versions": versions(),
+        "training_seconds": round(seconds, 1),
+        "epochs_trained": trainer.state.epoch,
+        "best_epoch": best_epoch(trainer),
+        "history": history,
+        "calibration": {
+            "temperature": temperature,
+            "folded_into_classifier": folded,
+            "validation_nll_before": calibration.nll(raw["validation"], labels["validation"]),
+            "validation_nll_after": calibration.nll(calibrated["validation"], labels["validation"]),
+        },
+        "validation": evaluation.part_figures(calibrated["validation"], parts["validation"]),
+        "test": evaluation.part_figures(calibrated["test"], parts["test"]),
+    }
+    (output_dir / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    name = f"{results['dataset']}, {results['split']} split, test part"
+    evaluation.plot_curves(history, output_dir / "curves.png")
+    evaluation.plot_confusion_matrix(results["test"], name, output_dir / "confusion_matrix.png")
+    evaluation.plot_reliability(raw["test"], calibrated["test"], labels["test"], name, output_dir / "reliability.png")
+    export_examples(parts["test"], data_args.dataset_name, output_dir / "examples")
+    write_card(results, output_dir / "README.md", hub_model_id=args.hub_model_id)
+    test = results["test"]
+    low, high = test["intervals"]["accuracy"]
+    logger.info(
+        "Test (%s, %s): accuracy %.1f %% (95 %% interval %.1f to %.1f), macro recall %.1f %%, ECE %.3f, tumour "
+        "sensitivity %.1f %%, specificity %.1f %%. Everything is in %s.",
+        results["dataset"], results["split"], 100 * test["accuracy"], 100 * low, 100 * high,
+        100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"], output_dir,
+    )  # fmt: skip
+
+
+def compute_metrics(prediction) -> dict[str, float]:
+    """The single-number figures of an evaluation during training."""
+    logits = torch.from_numpy(np.asarray(prediction.predictions, np.float64))
+    all_figures = ScanMetrics(keep_in_memory=True).compute(
+        predictions=logits.softmax(-1).numpy(), references=prediction.label_ids
+    )
+    return {name: value for name, value in all_figures.items() if isinstance(value, float)}
+
+
+def class_weights(part, how: str) -> torch.Tensor:
+    """(4,) float32 with mean 1 over the slices: inverse to the class's share, or all 1."""
+    counts = torch.tensor([float(count) for count in counts_by_class(part).values()])
+    return torch.ones(len(LABELS)) if how == "none" else counts.sum() / (len(LABELS) * counts)
+
+
+def first_of_each_class(part, count: int):
+    """At most `count` slices of each class, in the order of the part (which is that of the hashes)."""
+    labels = np.array(part["label"])
+    return part.select(np.sort(np.concatenate([np.flatnonzero(labels == i)[:count] for i in range(len(LABELS))])))
+
+
+def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:
+    """The checkpoint to go on from, or None to start afresh; refuses to write over a finished or stopped run."""
+    complete = complete_checkpoints(output_dir)
+    if args.resume_from_checkpoint == "last":
+        if not complete:
+            raise UsageError(
+                f"{output_dir} holds no complete checkpoint to resume from. Leave --resume_from_checkpoint out to "
+                "start from the beginning."
+            )
+        return str(complete[-1])
+    if args.resume_from_checkpoint:
+        if not is_complete(Path(args.resume_from_checkpoint)):
+            raise UsageError(
+                f"{args.resume_from_checkpoint} is not a complete checkpoint of a training. "
+                f"Found in {output_dir}: {', '.join(c.name for c in complete) or 'none'}."
+            )
+        return args.resume_from_checkpoint
+    if not args.overwrite and (complete or (output_dir / "results.json").exists()):
+        what = "a finished model" if (output_dir / "results.json").exists() else "checkpoints of a stopped training"
+        raise UsageError(
+            f"{output_dir} already holds {what}. Choose another --output_dir, or pass --resume_from_checkpoint to go "
+            "on, or --overwrite to train again."
+        )
+    return None
+
+
+def export_examples(part, dataset_name: str, folder: Path) -> None:
+    """Two slices of each class from the test part, for the demo, each with its source in examples.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    listing = []
+    chosen = first_of_each_class(part, EXAMPLES_PER_CLASS)
+    numbers = dict.fromkeys(LABELS, 0)
+    for row in chosen:
+        label = LABELS[row["label"]]
+        numbers[label] += 1
+        file = f"{label}_{numbers[label]}.png"
+        open_picture(row["image"]).save(folder / file)
+        source = f"{Path(dataset_name).name if Path(dataset_name).exists() else dataset_name}: {row['source']}"
+        caption = f"{DISPLAY_NAMES[label]} by the dataset's label; test part, not trained on"
+        listing.append({"file": file, "label": label, "caption": caption, "source": source})
+    (folder / "examples.json").write_text(json.dumps(listing, indent=1) + "\n")
+
+
+def push(output_dir: Path, args: RecipeArguments) -> None:
+    url = push_checkpoint(output_dir, args.hub_model_id, private=args.hub_private_repo, token=args.hub_token)
+    logger.info("Pushed %s to %s", output_dir, url)
+
+
+def run() -> int:
+    try:
+        main()
+    except (UsageError, DatasetError, ModelError, PushError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    transformers.utils.logging.set_verbosity_warning()
+    sys.exit(run())
