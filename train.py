@@ -25,15 +25,17 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from scipy.special import softmax
 from torch.nn.functional import cross_entropy
 from transformers import EarlyStoppingCallback, HfArgumentParser, Trainer, TrainingArguments, set_seed
 
 from brain_tumor import calibration, evaluation
 from brain_tumor.augment import EvalTransform, TrainTransform, collate
 from brain_tumor.card import write_card
-from brain_tumor.dataset import DatasetError, counts_by_class, load_scans, open_picture, pixels_for
+from brain_tumor.dataset import DatasetError, counts_by_class, load_scans, pixels_for
+from brain_tumor.examples import export_examples
 from brain_tumor.hub import PushError, check_token, push_checkpoint
-from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from brain_tumor.labels import LABELS
 from brain_tumor.leakage import split_scans
 from brain_tumor.metrics import ScanMetrics
 from brain_tumor.model import ModelError, load_model, load_processor, save_checkpoint
@@ -136,7 +138,7 @@ class RecipeArguments(TrainingArguments):
         default="runs/mobilenet_v2", metadata={"help": "Where the checkpoint, the figures and the card go."}
     )
     num_train_epochs: float = field(default=16, metadata={"help": "Passes over the training slices."})
-    learning_rate: float = field(default=1e-3, metadata={"help": "Peak learning rate of AdamW."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate of AdamW."})
     weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW."})
     per_device_train_batch_size: int = field(default=32, metadata={"help": "Slices per step and process."})
     per_device_eval_batch_size: int = field(default=64, metadata={"help": "Slices per evaluation step and process."})
@@ -150,7 +152,10 @@ class RecipeArguments(TrainingArguments):
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
     save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints kept: the best and the newest."})
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, not the last."})
-    metric_for_best_model: str | None = field(default="nll", metadata={"help": "What best means, on validation."})
+    metric_for_best_model: str | None = field(
+        default="calibrated_nll",
+        metadata={"help": "What best means on validation: the NLL with the temperature fitted, as it will be shipped."},
+    )
     greater_is_better: bool | None = field(default=False, metadata={"help": "Whether more of that is better."})
     early_stopping_patience: int = field(
         default=8, metadata={"help": "Stop after so many epochs without a better validation figure; 0 never stops."}
@@ -293,7 +298,8 @@ def main() -> None:
 
     # --- evaluation, by the main process alone ----------------------------------------------------------------
     if trainer.is_world_process_zero():
-        model = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False).float()
+        # Without the wrapper that accelerate puts around it, the network computes in float32, as everywhere else.
+        model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).float()
         finish(model, processor, parts, trainer, model_args, data_args, args, seconds)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero() and push_at_end:
@@ -346,7 +352,8 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
     evaluation.plot_curves(history, output_dir / "curves.png")
     evaluation.plot_confusion_matrix(results["test"], name, output_dir / "confusion_matrix.png")
     evaluation.plot_reliability(raw["test"], calibrated["test"], labels["test"], name, output_dir / "reliability.png")
-    export_examples(parts["test"], data_args.dataset_name, output_dir / "examples")
+    examples = first_of_each_class(parts["test"], EXAMPLES_PER_CLASS)
+    export_examples(examples, results["dataset"], output_dir / "examples")
     write_card(results, output_dir / "README.md", hub_model_id=args.hub_model_id)
     test = results["test"]
     low, high = test["intervals"]["accuracy"]
@@ -359,12 +366,15 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
 
 
 def compute_metrics(prediction) -> dict[str, float]:
-    """The single-number figures of an evaluation during training."""
-    logits = torch.from_numpy(np.asarray(prediction.predictions, np.float64))
-    all_figures = ScanMetrics(keep_in_memory=True).compute(
-        predictions=logits.softmax(-1).numpy(), references=prediction.label_ids
-    )
-    return {name: value for name, value in all_figures.items() if isinstance(value, float)}
+    """The single-number figures of an evaluation during training.
+
+    The network that is shipped has its temperature fitted, so epochs compete on the NLL with that: label smoothing
+    and class weights make confidences too low, by more or less in different epochs.
+    """
+    logits, labels = np.asarray(prediction.predictions, np.float64), prediction.label_ids
+    all_figures = ScanMetrics(keep_in_memory=True).compute(predictions=softmax(logits, axis=1), references=labels)
+    single = {name: value for name, value in all_figures.items() if isinstance(value, float)}
+    return single | {"calibrated_nll": calibration.nll(logits / calibration.fit_temperature(logits, labels), labels)}
 
 
 def class_weights(part, how: str) -> torch.Tensor:
@@ -403,23 +413,6 @@ def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:
             "on, or --overwrite to train again."
         )
     return None
-
-
-def export_examples(part, dataset_name: str, folder: Path) -> None:
-    """Two slices of each class from the test part, for the demo, each with its source in examples.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    listing = []
-    chosen = first_of_each_class(part, EXAMPLES_PER_CLASS)
-    numbers = dict.fromkeys(LABELS, 0)
-    for row in chosen:
-        label = LABELS[row["label"]]
-        numbers[label] += 1
-        file = f"{label}_{numbers[label]}.png"
-        open_picture(row["image"]).save(folder / file)
-        source = f"{Path(dataset_name).name if Path(dataset_name).exists() else dataset_name}: {row['source']}"
-        caption = f"{DISPLAY_NAMES[label]} by the dataset's label; test part, not trained on"
-        listing.append({"file": file, "label": label, "caption": caption, "source": source})
-    (folder / "examples.json").write_text(json.dumps(listing, indent=1) + "\n")
 
 
 def push(output_dir: Path, args: RecipeArguments) -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/accuracy"
 
 # name -> dataset's folder, flags of train.py. Nothing here was chosen by looking at a test part.
-LABELED = ["--split", "published", "--num_train_epochs", "20"]
+LABELED = ["--split", "published"]
 RUNS = {
     "scans_copy-free_mobilenet_seed42": ("brain-tumour-MRI-scan", []),
     "scans_copy-free_baseline-cnn_seed42": ("brain-tumour-MRI-scan", ["--model_name_or_path", "baseline-cnn"]),

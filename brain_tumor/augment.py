@@ -63,10 +63,10 @@ class TrainTransform(EvalTransform):
         if s == 0:
             return pixels
         pixels = mirror(pixels)
-        pixels = affine(pixels, degrees=15 * s, shift=0.06 * s, zoom=0.15 * s, aspect=0.08 * s)
-        pixels = intensity(pixels, gamma=0.35 * s, contrast=0.25 * s, brightness=0.1 * s)
-        pixels = blur(pixels, share=0.2 * s, sigma=1.2)
-        return noise(pixels, share=0.2 * s, sigma=0.04)
+        pixels = affine(pixels, degrees=20 * s, shift=0.08 * s, zoom=0.2 * s, aspect=0.1 * s)
+        pixels = intensity(pixels, gamma=0.45 * s, contrast=0.3 * s, brightness=0.12 * s)
+        pixels = blur(pixels, share=0.25 * s, sigma=1.2)
+        return noise(pixels, share=0.25 * s, sigma=0.04)
 
 
 def mirror(pixels: torch.Tensor) -> torch.Tensor:

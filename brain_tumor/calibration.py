@@ -37,7 +37,7 @@ def fold_temperature(model: PreTrainedModel, temperature: float) -> bool:
     """Divide the final layer by the temperature, so that any plain pipeline gives calibrated confidences.
 
     A network without such a layer, or one that does something after it, keeps its weights; the temperature then
-    goes to `config.temperature`, which `classifier.Classifier` applies.
+    goes to `config.confidence_temperature`, which `classifier.Classifier` applies.
 
     Returns:
         True if it was folded.
@@ -56,5 +56,6 @@ def fold_temperature(model: PreTrainedModel, temperature: float) -> bool:
             return True
         for tensor, original in zip(tensors, originals, strict=True):
             tensor.copy_(original)
-    model.config.temperature = temperature
+    # Not `temperature`: transformers takes that name for a setting of text generation and refuses to save it.
+    model.config.confidence_temperature = temperature
     return False

@@ -58,7 +58,7 @@ def card_metadata(results: dict, hub_model_id: str | None = None) -> ModelCardDa
         EvalResult(
             task_type="image-classification",
             task_name="Image classification",
-            dataset_type=dataset if "/" in dataset else f"folder/{dataset}",
+            dataset_type=dataset,
             dataset_name=f"{dataset} ({results['split']} split)",
             dataset_split="test",
             metric_type=metric,

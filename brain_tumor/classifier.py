@@ -45,13 +45,14 @@ class Classifier:
             self._processor = AutoImageProcessor.from_pretrained(self.model_id, backend="pil")
             self._model = AutoModelForImageClassification.from_pretrained(self.model_id, config=config).eval()
         except Exception as error:
+            reason = " ".join(str(error).split())
             raise CheckpointError(
-                f"The checkpoint {self.model_id!r} cannot be loaded ({type(error).__name__}: {error}). "
-                "MODEL_ID must be a folder written by train.py or the id of an image-classification model on the "
-                "Hugging Face Hub."
+                f"The checkpoint {self.model_id!r} cannot be loaded ({type(error).__name__}: {reason}). It must be a "
+                "folder written by train.py or the id of an image-classification model on the Hugging Face Hub; set "
+                "MODEL_ID to one, or unset it for the bundled checkpoint."
             ) from error
         # A checkpoint whose last layer is not linear keeps its temperature in the config; others have it folded in.
-        self._temperature = float(getattr(config, "temperature", 1.0))
+        self._temperature = float(getattr(config, "confidence_temperature", 1.0))
         self.labels = [config.id2label[i] for i in range(config.num_labels)]
 
     def predict(self, slices: list[Image.Image]) -> list[Prediction]:

@@ -25,7 +25,7 @@ def predict_logits(model: PreTrainedModel, part: Dataset, processor, description
         part: with the columns pixels and label of `dataset.pixels_for`.
 
     Returns:
-        (slices, classes) float32, divided by `config.temperature` where the checkpoint keeps one.
+        (slices, classes) float32, divided by `config.confidence_temperature` where the checkpoint keeps one.
     """
     transform, device = EvalTransform(processor), next(model.parameters()).device
     model.eval()
@@ -33,7 +33,7 @@ def predict_logits(model: PreTrainedModel, part: Dataset, processor, description
     for start in tqdm(range(0, part.num_rows, batch_size), desc=description, unit="batch"):
         rows = transform(part[start : start + batch_size])
         logits.append(model(pixel_values=rows["pixel_values"].to(device)).logits.float().cpu())
-    return torch.cat(logits).numpy() / getattr(model.config, "temperature", 1.0)
+    return torch.cat(logits).numpy() / getattr(model.config, "confidence_temperature", 1.0)
 
 
 def figures(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:

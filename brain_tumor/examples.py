@@ -1,13 +1,14 @@
 """Example scans: a checkpoint's own, scans of the public dataset on demand, and the bundled offline ones."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-from brain_tumor.labels import canonical_label, display_name
+from brain_tumor.labels import LABELS, canonical_label, display_name
 
 BUNDLED = Path(__file__).resolve().parent.parent / "examples"
 LISTING = "examples.json"
@@ -52,6 +53,30 @@ def offline_examples(model_id: str) -> list[Example]:
     folder = Path(model_id)
     own = _read(folder / "examples") if folder.is_dir() else _read_from_hub(model_id)
     return own or _read(BUNDLED)
+
+
+def export_examples(slices, dataset: str, folder: Path) -> None:
+    """Write slices of a test part, with their sources, as a checkpoint's own example scans.
+
+    Args:
+        slices: rows of a part of `leakage.split_scans`; of each class they become LABEL_1.png, LABEL_2.png, ...
+        dataset: name of the dataset, for the source.
+        folder: where the pictures and their listing go; it is made if need be.
+    """
+    # Not needed to show examples, so that a Space need not load it at start.
+    from brain_tumor.dataset import open_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    listing, numbers = [], Counter()
+    for row in slices:
+        label = LABELS[row["label"]]
+        numbers[label] += 1
+        file = f"{label}_{numbers[label]}.png"
+        open_picture(row["image"]).save(folder / file)
+        caption = f"{display_name(label)} by the dataset's label; test part, not trained on"
+        entry = {"file": file, "label": label, "caption": caption, "source": f"{dataset}: {row['source']}"}
+        listing.append(entry)
+    (folder / LISTING).write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")
 
 
 @cache  # a failure is not cached: the next visitor tries again

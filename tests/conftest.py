@@ -1,10 +1,14 @@
 """What all tests share. Caches go to a temporary folder, and no test asks the real Hub."""
 
+import functools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +32,29 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("needs the checkpoint and the public slices in ../shared, which a clone does not have")
     return SHARED
+
+
+@dataclass(frozen=True)
+class PublicSet:
+    """One of the public sets, and how long it took to load it with nothing in the cache."""
+
+    scans: Any
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def public_set(shared) -> Callable[[str], PublicSet]:
+    """Loads `public_set("labeled-mri-brain-tumor")` from ../shared, once for all tests."""
+
+    @functools.cache
+    def load(name: str) -> PublicSet:
+        from brain_tumor.dataset import load_scans
+
+        started = time.perf_counter()
+        scans = load_scans(shared / "data" / name)
+        return PublicSet(scans, time.perf_counter() - started)
+
+    return load
 
 
 @pytest.fixture

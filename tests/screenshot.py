@@ -10,15 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import expect, sync_playwright
-
-from tests.serving import ROOT, checkpoint, running_demo
-from tests.test_browser import CHROMIUM_FLAGS
+from tests.serving import CHROMIUM_FLAGS, ROOT, checkpoint, running_demo
 
 OUT = ROOT / "docs" / "screenshot.png"
 
 
 def main(out: Path = OUT, width: int = 1280, color_scheme: str = "light") -> None:
+    from playwright.sync_api import expect, sync_playwright  # only this command needs it
+
     if shutil.which("chromium") is None:
         sys.exit("The screenshot needs Debian's browser: apt-get install chromium")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,14 @@ from brain_tumor.labels import LABELS
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 
 
 def checkpoint(folder: Path) -> Path:
@@ -116,7 +124,7 @@ def demo_environment(folder: Path, **environment: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_demo(folder: Path, seconds: float = 90, **environment: str):
+def running_demo(folder: Path, seconds: float = 180, **environment: str):
     """`python app.py` with these environment variables, as soon as it answers."""
     folder.mkdir(parents=True, exist_ok=True)
     port = environment.get("PORT") or environment.get("GRADIO_SERVER_PORT") or str(free_port())

@@ -94,15 +94,18 @@ def sentence_of(path: Path) -> str:
 def test_the_api_has_one_endpoint_and_it_is_typed(demo):
     with urllib.request.urlopen(demo.url + "/gradio_api/info?all_endpoints=true") as answer:
         info = json.load(answer)
-    assert list(info["named_endpoints"]) == ["/predict"] and not info["unnamed_endpoints"]
+    assert list(info["named_endpoints"]) == ["/predict"]
+    assert not info["unnamed_endpoints"]
     endpoint = info["named_endpoints"]["/predict"]
     assert "slice of a brain MRI" in endpoint["description"]
     (scan,) = endpoint["parameters"]
-    assert scan["parameter_name"] == "scan" and scan["component"] == "Image"
+    assert scan["parameter_name"] == "scan"
+    assert scan["component"] == "Image"
     assert scan["python_type"]["type"] == "filepath"
     assert "://" not in json.dumps(scan["example_input"]), "the documented example must be one that works"
     (result,) = endpoint["returns"]
-    assert result["component"] == "Label" and "confidence" in json.dumps(result["type"])
+    assert result["component"] == "Label"
+    assert "confidence" in json.dumps(result["type"])
 
 
 @pytest.mark.parametrize("kind", good_pictures())
@@ -139,7 +142,8 @@ def test_a_bad_file_is_answered_with_its_sentence_and_the_next_scan_is_classifie
 def test_a_file_above_the_limit_is_refused_at_the_door(client, demo):
     too_much = b"\0" * (scans.MAX_FILE_BYTES + 1)
     answer = httpx.post(demo.url + "/gradio_api/upload", files={"files": ("huge.png", too_much)}, timeout=30)
-    assert answer.status_code == 413 and "maximum allowed size" in answer.text
+    assert answer.status_code == 413
+    assert "maximum allowed size" in answer.text
     assert not list(demo.cache.rglob("huge.png"))
     assert ask(client, GOOD)
 
@@ -164,7 +168,8 @@ def test_a_data_uri_is_classified_like_the_file(client, demo):
 @pytest.mark.parametrize("key", ["path", "url"])
 def test_an_address_is_never_fetched(key, demo, hub):
     answer = ask_with_payload(demo, {key: hub.url + "/somebody/elses/scan.jpg", "meta": FILE_META})
-    assert answer.startswith("event: error") and "upload the picture's file" in answer
+    assert answer.startswith("event: error")
+    assert "upload the picture's file" in answer
     assert not any("somebody" in path for path in hub.requests)
 
 
@@ -181,7 +186,8 @@ def test_uploads_stay_in_gradios_cache_and_the_repository_is_left_alone(client, 
     Image.open(GOOD).rotate(5).save(tmp_path / "an_upload_to_find.png")
     ask(client, tmp_path / "an_upload_to_find.png")
     found = [path for path in demo.folder.rglob("*an_upload_to_find*") if path.is_file()]
-    assert found and all(path.is_relative_to(demo.cache) for path in found)
+    assert found
+    assert all(path.is_relative_to(demo.cache) for path in found)
     assert files_of_the_repository() == before
 
 
@@ -235,11 +241,13 @@ def test_a_checkpoint_that_does_not_exist_ends_the_start_with_one_sentence(tmp_p
         env=demo_environment(tmp_path, MODEL_ID=str(tmp_path / "nowhere")),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
     )
     assert done.returncode == 1
-    assert done.stderr.strip().startswith("The checkpoint") and "MODEL_ID must be" in done.stderr
-    assert "Traceback" not in done.stderr and done.stderr.strip().count("\n") == 0
+    assert done.stderr.strip().startswith("The checkpoint")
+    assert "MODEL_ID must be" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().count("\n") == 0
 
 
 def test_a_port_that_is_no_number_ends_the_start_with_one_sentence(model_id, tmp_path):
@@ -249,7 +257,8 @@ def test_a_port_that_is_no_number_ends_the_start_with_one_sentence(model_id, tmp
         env=demo_environment(tmp_path, MODEL_ID=str(model_id), PORT="http"),
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=180,
     )
     assert done.returncode == 1
-    assert "PORT must be a number, not 'http'." in done.stderr and "Traceback" not in done.stderr
+    assert "PORT must be a number, not 'http'." in done.stderr
+    assert "Traceback" not in done.stderr

@@ -9,21 +9,13 @@ from PIL import Image
 
 from brain_tumor.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES
-from tests.serving import EXAMPLES, bad_files, checkpoint, deep_values, fake_hub, running_demo
+from tests.serving import CHROMIUM_FLAGS, EXAMPLES, bad_files, checkpoint, deep_values, fake_hub, running_demo
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 if shutil.which("chromium") is None:
     pytest.skip("needs Debian's browser: apt-get install chromium", allow_module_level=True)
 
 expect = sync_api.expect
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="module")

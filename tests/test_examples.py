@@ -82,7 +82,8 @@ def test_each_class_has_a_bundled_example_that_says_what_it_is(tmp_path):
     assert sorted(example.label for example in bundled) == sorted(LABELS)
     for example in bundled:
         picture = open_scan(example.path)
-        assert picture.size == (320, 320) and example.path.stat().st_size < 40_000
+        assert picture.size == (320, 320)
+        assert example.path.stat().st_size < 40_000
         assert "ICBM 152 average brain" in example.caption
         assert ("Simulated" in example.caption) == (example.label != "no_tumor")
     assert "Permission to use, copy, modify, and distribute" in (examples.BUNDLED / "LICENSE-ICBM152.txt").read_text()

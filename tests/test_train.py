@@ -85,7 +85,7 @@ def test_results_hold_what_was_trained_on_what_and_how_it_went(trained):
     assert [row["epoch"] for row in results["history"]] == [1, 2, 3, 4]
     columns = {"train_loss", "train_accuracy", "validation_nll", "validation_loss", "validation_accuracy"}
     assert all(columns <= set(row) for row in results["history"])
-    best = min(results["history"], key=lambda row: row["validation_nll"])
+    best = min(results["history"], key=lambda row: row["validation_calibrated_nll"])
     assert results["best_epoch"] == best["epoch"]
     for part in ("validation", "test"):
         figures = results[part]

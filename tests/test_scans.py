@@ -1,0 +1,345 @@
+"""Any upload becomes an upright 8-bit RGB slice or a sentence that says what is wrong with it."""
+
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from brain_tumor import scans
+from brain_tumor.scans import MIN_SIDE, ScanError, open_scan, window
+from tests.slices import draw_slice
+
+ORIENTATION = 0x0112  # EXIF tag
+TURNS = {  # EXIF orientation -> what makes the stored picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def encoded(picture: Image.Image, format: str, **options) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, format=format, **options)
+    return out.getvalue()
+
+
+def colour_slice(width: int = 96, height: int = 80) -> Image.Image:
+    grey = draw_slice(1, side=96).resize((width, height))
+    return Image.merge("RGB", (grey, ImageOps.mirror(grey), ImageOps.flip(grey)))
+
+
+def grey_slice() -> Image.Image:
+    return draw_slice(2, "glioma", side=96).crop((0, 4, 96, 84))
+
+
+def with_alpha(picture: Image.Image) -> Image.Image:
+    picture.putalpha(draw_slice(3, side=256).resize(picture.size))
+    return picture
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+FRAMES = {"save_all": True, "append_images": [Image.new("L", (96, 80), 99), Image.new("L", (96, 80))], "duration": 100}
+PICTURES = {
+    "grey JPEG": encoded(grey_slice(), "JPEG"),
+    "colour JPEG": encoded(colour_slice(), "JPEG"),
+    "progressive JPEG": encoded(colour_slice(), "JPEG", progressive=True),
+    "CMYK JPEG": encoded(colour_slice().convert("CMYK"), "JPEG"),
+    "grey PNG": encoded(grey_slice(), "PNG"),
+    "RGB PNG": encoded(colour_slice(), "PNG"),
+    "RGBA PNG": encoded(with_alpha(colour_slice()), "PNG"),
+    "LA PNG": encoded(with_alpha(grey_slice()), "PNG"),
+    "palette PNG": encoded(colour_slice().quantize(16), "PNG"),
+    "transparent palette PNG": encoded(colour_slice().quantize(16), "PNG", transparency=3),
+    "1-bit PNG": encoded(grey_slice().convert("1"), "PNG"),
+    "1-bit TIFF": encoded(grey_slice().convert("1"), "TIFF"),
+    "8-bit TIFF": encoded(grey_slice(), "TIFF"),
+    "LZW TIFF": encoded(colour_slice(), "TIFF", compression="tiff_lzw"),
+    "TIFF of several pages": encoded(grey_slice(), "TIFF", **{k: v for k, v in FRAMES.items() if k != "duration"}),
+    "GIF": encoded(grey_slice(), "GIF"),
+    "animated GIF": encoded(grey_slice(), "GIF", **FRAMES),
+    "WebP": encoded(colour_slice(), "WEBP"),
+    "lossless WebP with alpha": encoded(with_alpha(colour_slice()), "WEBP", lossless=True),
+    "BMP": encoded(colour_slice(), "BMP"),
+    "grey BMP": encoded(grey_slice(), "BMP"),
+}
+PICTURES |= {f"JPEG of EXIF orientation {o}": encoded(colour_slice(), "JPEG", exif=turned(o)) for o in (1, *TURNS)}
+PICTURES |= {f"PNG of EXIF orientation {o}": encoded(grey_slice(), "PNG", exif=turned(o)) for o in (3, 6)}
+
+DEEP = np.add.outer(np.arange(80), np.arange(96)).astype(np.float64) * 17 + 300  # 300 to 3,258: 12 bits in 16
+DEEP_PICTURES = {
+    "16-bit PNG": encoded(Image.fromarray(DEEP.astype(np.uint16)), "PNG"),
+    "16-bit TIFF": encoded(Image.fromarray(DEEP.astype(np.uint16)), "TIFF"),
+    "big-endian 16-bit TIFF": encoded(Image.frombytes("I;16B", (96, 80), DEEP.astype(">u2").tobytes()), "TIFF"),
+    "32-bit TIFF": encoded(Image.fromarray(DEEP.astype(np.int32) * 70_000), "TIFF"),
+    "32-bit TIFF with numbers below zero": encoded(Image.fromarray(DEEP.astype(np.int32) - 2_000), "TIFF"),
+    "float TIFF": encoded(Image.fromarray((DEEP / 4096).astype(np.float32)), "TIFF"),
+}
+
+
+# --- pictures that are read -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_an_8_bit_picture_opens_as_the_pipeline_would_open_it(kind):
+    slice_ = open_scan(PICTURES[kind])
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(PICTURES[kind]))).convert("RGB")
+    assert slice_.mode == "RGB"
+    assert slice_.size == expected.size
+    assert slice_.tobytes() == expected.tobytes()
+    assert len(set(slice_.tobytes())) > 1
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_a_picture_that_its_exif_turns_comes_out_upright(orientation):
+    upright, turn = colour_slice(), TURNS[orientation]
+    there_and_back = {Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270}
+    there_and_back |= {back: there for there, back in there_and_back.items()}
+    stored = upright.transpose(there_and_back.get(turn, turn))
+    slice_ = open_scan(encoded(stored, "PNG", exif=turned(orientation)))
+    assert slice_.size == upright.size
+    assert slice_.tobytes() == upright.tobytes()
+
+
+def test_an_animation_shows_its_first_frame():
+    assert open_scan(PICTURES["animated GIF"]).tobytes() == grey_slice().convert("RGB").tobytes()
+    assert open_scan(PICTURES["TIFF of several pages"]).tobytes() == grey_slice().convert("RGB").tobytes()
+
+
+def test_a_picture_may_come_as_path_text_bytes_or_opened(tmp_path):
+    expected = colour_slice()
+    path = tmp_path / "slice of a head.png"
+    expected.save(path)
+    with Image.open(path) as opened:
+        for source in (path, str(path), path.read_bytes(), opened, expected):
+            slice_ = open_scan(source)
+            assert (slice_.mode, slice_.size, slice_.tobytes()) == ("RGB", expected.size, expected.tobytes())
+
+
+def test_what_a_file_is_named_does_not_matter(tmp_path):
+    path = tmp_path / "slice.txt"
+    path.write_bytes(PICTURES["RGB PNG"])
+    assert open_scan(path).tobytes() == colour_slice().tobytes()
+
+
+def test_opening_a_picture_leaves_the_callers_own_as_it_was():
+    picture = colour_slice()
+    picture.getexif()[ORIENTATION] = 6
+    before = picture.tobytes()
+    assert open_scan(picture).size == picture.size[::-1]
+    assert (picture.size, picture.tobytes()) == ((96, 80), before)
+
+
+@pytest.mark.parametrize("kind", DEEP_PICTURES)
+def test_a_deep_picture_is_windowed_and_not_white(kind):
+    grey = np.asarray(open_scan(DEEP_PICTURES[kind]))
+    assert grey.shape == (80, 96, 3) and grey.dtype == np.uint8
+    assert (grey == grey[..., :1]).all()
+    low, high = np.percentile(DEEP, (0.5, 99.5))
+    expected = (DEEP - low) / (high - low) * 255
+    assert np.abs(grey[..., 0] - expected.clip(0, 255)).max() <= 0.51
+    assert np.mean(grey == 255) < 0.02 and np.mean(grey == 0) < 0.02
+
+
+def test_numbers_that_are_not_finite_become_black_and_do_not_spoil_the_rest():
+    values = DEEP.astype(np.float32)
+    values[:3, :3] = np.nan
+    values[5, 5], values[6, 6] = np.inf, -np.inf
+    grey = np.asarray(open_scan(encoded(Image.fromarray(values), "TIFF")))[..., 0]
+    assert not grey[:3, :3].any() and grey[5, 5] == grey[6, 6] == 0
+    assert 100 < grey[40, 40] < 130 and grey[-1, -1] == 255
+
+
+def test_a_picture_of_nothing_but_nan_is_refused():
+    with pytest.raises(ScanError, match="no numbers"):
+        open_scan(encoded(Image.fromarray(np.full((40, 40), np.nan, np.float32)), "TIFF"))
+
+
+def test_a_single_very_bright_pixel_does_not_darken_a_deep_picture():
+    values = DEEP.copy()
+    values[10, 10] = 65_535
+    grey = np.asarray(open_scan(encoded(Image.fromarray(values.astype(np.uint16)), "PNG")))[..., 0]
+    assert grey[10, 10] == 255 and np.median(grey) > 100
+
+
+def test_a_flat_deep_picture_becomes_black_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not np.asarray(open_scan(Image.fromarray(np.full((40, 40), 40_000, np.uint16)))).any()
+
+
+def test_a_deep_picture_that_is_flat_but_for_a_few_pixels_still_shows_them():
+    values = np.full((100, 100), 7.0)
+    values[50, 50] = 9
+    grey = np.asarray(window(values))[..., 0]
+    assert grey[50, 50] == 255 and grey.sum() == 255
+
+
+def test_huge_numbers_are_windowed_without_a_warning():
+    values = DEEP * 1e35
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        grey = np.asarray(open_scan(Image.fromarray(values.astype(np.float32))))[..., 0]
+    assert 100 < np.median(grey) < 150
+
+
+@pytest.mark.parametrize("size", [(MIN_SIDE, MIN_SIDE), (MIN_SIDE, 400)])
+def test_the_smallest_slice_is_read(size):
+    assert open_scan(encoded(Image.new("L", size, 9), "PNG")).size == size
+
+
+# --- pictures that are refused ----------------------------------------------------------------------------------
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and has next to no pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = (header, b"IDAT" + zlib.compress(b"\0" * 1000), b"IEND")
+    written = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
+
+def bmp_header(width: int, height: int) -> bytes:
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 2835, 2835, 0, 0)
+    return struct.pack("<2sIHHI", b"BM", 54 + 64, 0, 0, 54) + info + b"\0" * 64
+
+
+def tiff_header(width: int, height: int) -> bytes:
+    entries = [(256, 4, width), (257, 4, height), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1)]
+    entries += [(278, 4, height), (279, 4, width * height % 2**32)]
+    fields = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(entries)) + fields + struct.pack("<I", 0)
+
+
+BOMBS = {
+    "PNG": png_header(20_000, 20_000),
+    "BMP": bmp_header(20_000, 20_000),
+    "TIFF": tiff_header(20_000, 20_000),
+    "PNG of 50 megapixels": png_header(10_000, 5_000),
+    "PNG of one long row": png_header(2**31 - 1, 1),
+}
+JPEG, PNG = PICTURES["colour JPEG"], PICTURES["RGB PNG"]
+BAD_BYTES = {
+    "no bytes": (b"", "empty"),
+    "one byte": (b"\xff", "not a picture"),
+    "text": (b"Dear doctor, please find my scan attached.\n" * 50, "not a picture"),
+    "zeros": (b"\0" * 5_000, "not a picture"),
+    "a PDF": (b"%PDF-1.7\n" + b"1 0 obj << >> endobj\n" * 40, "not a picture"),
+    "an SVG": (b"<svg xmlns='http://www.w3.org/2000/svg' width='99' height='99'/>", "not a picture"),
+    "a PPM, which is no accepted format": (encoded(colour_slice(), "PPM"), "not a picture"),
+    "an ICO, which is no accepted format": (encoded(colour_slice(), "ICO"), "not a picture"),
+    "one pixel": (encoded(Image.new("RGB", (1, 1)), "PNG"), "1 x 1 pixels.*at least 32"),
+    "a strip": (encoded(Image.new("L", (500, MIN_SIDE - 1)), "PNG"), "500 x 31 pixels"),
+    **{f"a bomb, {kind}": (bomb, "too large.*at most 40 megapixels") for kind, bomb in BOMBS.items()},
+}
+
+
+@pytest.mark.parametrize("kind", BAD_BYTES)
+@pytest.mark.parametrize("as_file", [False, True], ids=["bytes", "file"])
+def test_a_bad_file_is_refused_with_a_sentence_about_it(kind, as_file, tmp_path):
+    data, message = BAD_BYTES[kind]
+    (tmp_path / "scan.jpg").write_bytes(data)
+    with pytest.raises(ScanError, match=message) as caught:
+        open_scan(tmp_path / "scan.jpg" if as_file else data)
+    assert type(caught.value) is ScanError
+    assert_is_a_sentence(caught.value)
+
+
+def assert_is_a_sentence(error: ScanError) -> None:
+    text = str(error)
+    assert text.startswith("This ") and text.endswith(".") and "\n" not in text
+    assert "Error" not in text and "0x" not in text and "/tmp" not in text
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.1, 0.3, 0.6, 0.9])
+@pytest.mark.parametrize(
+    "kind", ["colour JPEG", "RGB PNG", "8-bit TIFF", "LZW TIFF", "WebP", "BMP", "GIF", "16-bit PNG"]
+)
+def test_a_truncated_picture_is_refused_and_never_shown_half(kind, share):
+    data = (PICTURES | DEEP_PICTURES)[kind]
+    with pytest.raises(ScanError) as caught:
+        open_scan(data[: int(len(data) * share)])
+    assert_is_a_sentence(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nowhere.png", "folder", "nul\0byte.png", "x" * 5_000])
+def test_a_path_that_cannot_be_read_is_refused_with_a_sentence(name, tmp_path):
+    (tmp_path / "folder").mkdir()
+    for source in (tmp_path / name, str(tmp_path / name)):
+        with pytest.raises(ScanError) as caught:
+            open_scan(source)
+        assert_is_a_sentence(caught.value)
+
+
+def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "large.png"
+    with open(path, "wb") as file:
+        file.write(PNG)
+        file.truncate(scans.MAX_FILE_BYTES + 1)
+    with pytest.raises(ScanError, match="at most 50 MB"):
+        open_scan(path)
+    monkeypatch.setattr(scans, "MAX_FILE_BYTES", len(PNG) - 1)
+    with pytest.raises(ScanError, match="at most"):
+        open_scan(PNG)
+    monkeypatch.setattr(scans, "MAX_FILE_BYTES", len(PNG))
+    assert open_scan(PNG).size == (96, 80)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_however_it_comes(monkeypatch):
+    monkeypatch.setattr(scans, "MAX_PIXELS", 96 * 80 - 1)
+    for source in (PNG, JPEG, colour_slice()):
+        with pytest.raises(ScanError, match="96 x 80"):
+            open_scan(source)
+    monkeypatch.setattr(scans, "MAX_PIXELS", 96 * 80)
+    assert open_scan(PNG).size == (96, 80)
+
+
+def test_a_bomb_is_refused_without_a_warning_of_pillows():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for bomb in BOMBS.values():
+            with pytest.raises(ScanError):
+                open_scan(bomb)
+
+
+def test_too_little_memory_is_said_in_a_sentence(monkeypatch):
+    def no_memory(image):
+        raise MemoryError
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", no_memory)
+    with pytest.raises(ScanError, match="more memory") as caught:
+        open_scan(PNG)
+    assert_is_a_sentence(caught.value)
+
+
+@pytest.mark.parametrize("kind", [*PICTURES, *DEEP_PICTURES])
+def test_a_file_with_damaged_bytes_is_read_or_refused_and_nothing_else(kind):
+    random = np.random.default_rng(list(kind.encode()))
+    original = np.frombuffer((PICTURES | DEEP_PICTURES)[kind], np.uint8)
+    for _ in range(25):
+        data = original.copy()
+        # Headers are where decoders break, so half of the damage is there.
+        places = random.integers(0, len(data) if random.random() < 0.5 else min(200, len(data)), random.integers(1, 12))
+        data[places] = random.integers(0, 256, len(places))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                slice_ = open_scan(data.tobytes())
+            except ScanError as error:
+                assert_is_a_sentence(error)
+            else:
+                assert slice_.mode == "RGB" and min(slice_.size) >= MIN_SIDE
+                assert len(slice_.tobytes()) == 3 * slice_.width * slice_.height
