@@ -137,7 +137,7 @@ class RecipeArguments(TrainingArguments):
     output_dir: str = field(
         default="runs/mobilenet_v2", metadata={"help": "Where the checkpoint, the figures and the card go."}
     )
-    num_train_epochs: float = field(default=16, metadata={"help": "Passes over the training slices."})
+    num_train_epochs: float = field(default=12, metadata={"help": "Passes over the training slices."})
     learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate of AdamW."})
     weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW."})
     per_device_train_batch_size: int = field(default=32, metadata={"help": "Slices per step and process."})

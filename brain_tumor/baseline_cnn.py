@@ -27,7 +27,7 @@ class BaselineCnnConfig(PretrainedConfig):
         self,
         image_size=224,
         num_channels=3,
-        hidden_sizes=(32, 64, 128, 128),
+        hidden_sizes=(16, 32, 64, 128),
         dense_size=128,
         classifier_dropout_prob=0.3,
         **kwargs,

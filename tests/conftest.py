@@ -4,13 +4,14 @@ import functools
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.stopwatch import Stopwatch
 
 # Before `datasets`, `transformers` and matplotlib are imported: each reads its folders once.
 CACHES = tempfile.mkdtemp(prefix="brain-tumor-tests-")
@@ -39,7 +40,7 @@ class PublicSet:
     """One of the public sets, and how long it took to load it with nothing in the cache."""
 
     scans: Any
-    seconds: float
+    time: Stopwatch
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +51,9 @@ def public_set(shared) -> Callable[[str], PublicSet]:
     def load(name: str) -> PublicSet:
         from brain_tumor.dataset import load_scans
 
-        started = time.perf_counter()
-        scans = load_scans(shared / "data" / name)
-        return PublicSet(scans, time.perf_counter() - started)
+        with Stopwatch() as stopwatch:
+            scans = load_scans(shared / "data" / name)
+        return PublicSet(scans, stopwatch)
 
     return load
 

@@ -1,21 +1,21 @@
-"""What the tests of the running demo share: a checkpoint, the demo itself, and a stand-in for the Hugging Face Hub."""
+"""What the tests of the running demo share: a checkpoint, the demo itself, and what it fetches from the Hub."""
 
 import contextlib
 import functools
-import http.server
 import io
 import json
 import os
+import shutil
 import socket
 import struct
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 import urllib.error
 import urllib.request
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,9 @@ import torch
 from PIL import Image
 from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor
 
+from brain_tumor.examples import PUBLIC_DATASET, PUBLIC_SCANS
 from brain_tumor.labels import LABELS
+from tests.hub_stand_in import HubStandIn
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -60,44 +62,21 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@dataclass
-class FakeHub:
-    """A Hub on this machine with the public dataset and a checkpoint's examples; offline until a test sets `online`."""
-
-    url: str
-    online: bool = False
-    requests: list[str] = field(default_factory=list)
-
-
 @contextlib.contextmanager
-def fake_hub():
-    scan = (EXAMPLES / "glioma.png").read_bytes()
-    listing = [{"file": "glioma_1.png", "label": "glioma", "caption": "Glioma of the test split", "source": "a test"}]
-    files = {".jpg": scan, ".png": scan, "examples/examples.json": json.dumps(listing).encode()}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            hub.requests.append(self.path)
-            found = next((files[end] for end in files if hub.online and self.path.endswith(end)), b"")
-            self.send_response(200 if found else 404 if hub.online else 503)
-            self.send_header("Content-Length", str(len(found)))
-            self.send_header("ETag", f'"{abs(hash(self.path)):x}"')
-            self.send_header("X-Repo-Commit", "0" * 40)
-            self.end_headers()
-            return found
-
-        def do_GET(self):
-            self.wfile.write(self.do_HEAD())
-
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hub = FakeHub(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield hub
-    server.shutdown()
-    server.server_close()
+def demo_hub():
+    """A Hub on this machine that holds the scans which the demo fetches, and a checkpoint's exported examples."""
+    with HubStandIn() as hub, tempfile.TemporaryDirectory() as folder:
+        public, own = Path(folder, "public"), Path(folder, "own/examples")
+        for name in PUBLIC_SCANS:
+            (public / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.open(EXAMPLES / "glioma.png").convert("L").save(public / name)
+        own.mkdir(parents=True)
+        shutil.copy(EXAMPLES / "glioma.png", own / "glioma_1.png")
+        entry = {"file": "glioma_1.png", "label": "glioma", "caption": "Glioma of the test split", "source": "a test"}
+        (own / "examples.json").write_text(json.dumps([entry]))
+        hub.seed(PUBLIC_DATASET, public)
+        hub.seed("somebody/model", own.parent, repo_type="model")
+        yield hub
 
 
 @dataclass

@@ -25,7 +25,7 @@ from tests.serving import (
     checkpoint,
     deep_values,
     demo_environment,
-    fake_hub,
+    demo_hub,
     free_port,
     good_pictures,
     running_demo,
@@ -42,7 +42,7 @@ def model_id(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def hub():
-    with fake_hub() as hub:
+    with demo_hub() as hub:
         yield hub
 
 
@@ -170,7 +170,7 @@ def test_an_address_is_never_fetched(key, demo, hub):
     answer = ask_with_payload(demo, {key: hub.url + "/somebody/elses/scan.jpg", "meta": FILE_META})
     assert answer.startswith("event: error")
     assert "upload the picture's file" in answer
-    assert not any("somebody" in path for path in hub.requests)
+    assert not any("somebody" in request.path for request in hub.requests)
 
 
 @pytest.mark.parametrize("mark", [{"meta": FILE_META}, {"meta": {"_type": "other"}}, {}])

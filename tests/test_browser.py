@@ -9,7 +9,7 @@ from PIL import Image
 
 from brain_tumor.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES
-from tests.serving import CHROMIUM_FLAGS, EXAMPLES, bad_files, checkpoint, deep_values, fake_hub, running_demo
+from tests.serving import CHROMIUM_FLAGS, EXAMPLES, bad_files, checkpoint, deep_values, demo_hub, running_demo
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 if shutil.which("chromium") is None:
@@ -20,7 +20,8 @@ expect = sync_api.expect
 
 @pytest.fixture(scope="module")
 def hub():
-    with fake_hub() as hub:
+    with demo_hub() as hub:
+        hub.stop()  # until a test starts it
         yield hub
 
 
@@ -132,14 +133,14 @@ def test_a_picture_from_the_clipboard_is_classified(page):
 
 
 def test_scans_of_the_public_dataset_are_fetched_only_when_asked_for(page, hub):
-    assert not any("brain-tumour-MRI-scan" in path for path in hub.requests)
+    assert not any("brain-tumour-MRI-scan" in request.path for request in hub.requests)
     thumbnails = page.locator("#examples .thumbnail-item")
     before = thumbnails.count()
     page.get_by_role("button", name="Load scans from the public dataset").click()
     expect(page.get_by_text("cannot be downloaded now").first).to_be_visible(timeout=15_000)
     assert thumbnails.count() == before
 
-    hub.online = True
+    hub.start()
     page.get_by_role("button", name="Load scans from the public dataset").click()
     expect(thumbnails).to_have_count(before + len(PUBLIC_SCANS), timeout=15_000)
     expect(page.get_by_text("Meningioma, says the dataset")).to_be_visible()

@@ -12,7 +12,7 @@ from PIL import Image
 from brain_tumor import examples
 from brain_tumor.labels import LABELS
 from brain_tumor.scans import open_scan
-from tests.serving import ROOT, demo_environment, fake_hub
+from tests.serving import ROOT, demo_environment, demo_hub
 
 
 def write_checkpoint_examples(folder, listing) -> None:
@@ -54,8 +54,7 @@ def test_a_damaged_listing_is_passed_over(listing, tmp_path):
 
 def test_a_checkpoint_on_the_hub_brings_its_examples_along(tmp_path):
     command = "from brain_tumor import examples as e; print([x.caption for x in e.offline_examples('somebody/model')])"
-    with fake_hub() as hub:
-        hub.online = True
+    with demo_hub() as hub:
         done = subprocess.run(
             [sys.executable, "-c", command],
             cwd=ROOT,
