@@ -205,8 +205,8 @@ class RecipeArguments(TrainingArguments):
 def keep_freed_memory() -> None:
     """Have glibc keep freed blocks instead of returning them to the system after every layer.
 
-    Batches of feature maps are large, so by default each is mapped, cleared page by page, and unmapped again; on
-    two cores that was up to half of the time of a float32 training step.
+    Batches of feature maps are large, so by default each is mapped, cleared page by page, and unmapped again,
+    in every step.
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         m_trim_threshold, m_mmap_threshold, most = -1, -3, 2**31 - 1  # from malloc.h

@@ -71,3 +71,23 @@ def slice_folder(tmp_path_factory) -> Callable[..., Path]:
         return write_slices(tmp_path_factory.mktemp("slices"), counts, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory) -> Path:
+    """A MobileNetV2 of width 0.35 for 10 classes at 96 px, as if pretrained. Read only."""
+    import torch
+    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessorPil
+
+    from tests.slices import draw_slice
+
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    model = MobileNetV2ForImageClassification(MobileNetV2Config(depth_multiplier=0.35, image_size=96, num_labels=10))
+    processor = MobileNetV2ImageProcessorPil(image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.3, 0.4])
+    slices = processor(images=[draw_slice(i, side=96).convert("RGB") for i in range(16)], return_tensors="pt")
+    with torch.no_grad():
+        model.train()(**slices)  # sets the statistics of the batch norms, or all slices would look alike to it
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder

@@ -5,7 +5,7 @@ import time
 
 
 class Stopwatch:
-    """Measures a `with` block: `seconds` on the wall, `work` in seconds of processor time, its own and of its workers."""
+    """Measures a `with` block: `seconds` on the wall, `work` in seconds of processor time, workers included."""
 
     def __enter__(self) -> "Stopwatch":
         self.seconds, self.work = -time.perf_counter(), -self._work()

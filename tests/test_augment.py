@@ -6,6 +6,7 @@ import torch
 from PIL import Image, ImageOps
 from transformers import AutoImageProcessor, ViTImageProcessorPil
 
+from brain_tumor import dataset
 from brain_tumor.augment import (
     EvalTransform,
     TrainTransform,
@@ -20,7 +21,7 @@ from brain_tumor.augment import (
 from brain_tumor.dataset import load_scans, pixels_for, read_pixels
 from brain_tumor.model import load_processor
 from brain_tumor.scans import open_scan
-from tests.slices import draw_slice
+from tests.slices import draw_slice, write_slices
 
 FOUR = {"glioma": 3, "meningioma": 2, "no_tumor": 2, "pituitary": 2}
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -33,8 +34,6 @@ def processor_of(side: int, statistics: dict) -> ViTImageProcessorPil:
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory):
     """A loaded set of slices of several shapes, grey ones, and a coloured one of each class."""
-    from tests.slices import write_slices
-
     folder = write_slices(tmp_path_factory.mktemp("slices"), FOUR, side=150)
     for number, class_name in enumerate(FOUR):
         grey = draw_slice(100 + number, class_name, 200).resize((130 + 90 * number, 180))
@@ -125,8 +124,6 @@ def test_resized_pixels_are_kept_as_bytes_one_channel_for_grey_slices(slices):
 
 
 def test_resized_pixels_come_from_the_cache_unless_the_processor_changed(slices, monkeypatch):
-    from brain_tumor import dataset
-
     _, part = slices
     first = pixels_for(part, processor_of(40, {}), "Resizing")["pixels"][:]
 
@@ -155,7 +152,7 @@ def test_augmented_slices_have_the_shape_type_and_range_of_plain_ones(strength, 
     processor = processor_of(64, {})
     rows, _ = rows_of(slices[1], processor)
     plain = EvalTransform(processor)(rows)
-    for seed in range(20):
+    for seed in range(10):
         values = augmented(rows, processor, seed, strength)
         assert values.shape == plain["pixel_values"].shape and values.dtype == torch.float32
         assert torch.isfinite(values).all()
@@ -168,7 +165,7 @@ def test_augmentation_brings_no_colour_into_grey_slices(slices):
     rows, sources = rows_of(slices[1], processor)
     grey = [i for i, source in enumerate(sources) if "colour" not in source]
     only_grey = {name: [values[i] for i in grey] for name, values in rows.items()}
-    for seed in range(20):
+    for seed in range(10):
         for values in (augmented(only_grey, processor, seed), augmented(rows, processor, seed)[grey]):
             assert (values - values[:, :1]).abs().max() < 1e-6
 

@@ -66,7 +66,7 @@ def test_bundled_card_is_what_the_template_makes_of_the_results(results, tmp_pat
 def test_bundled_card_says_the_command_the_slices_used_and_what_it_is_not(results):
     text = (ROOT / "model" / "README.md").read_text()
     used = sum(sum(part.values()) for part in results["counts"].values())
-    assert f"{used} slices were used" in text
+    assert f"{used} slices of `Simezu/brain-tumour-MRI-scan` were used" in text
     assert "--dataset_name Simezu/brain-tumour-MRI-scan" in text
     assert "--model_name_or_path google/mobilenet_v2_1.0_224" in text
     for words in ("Not a medical device", "not patient-level", "Apache-2.0", "CC0-1.0", "more than 8 bits"):
