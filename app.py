@@ -15,7 +15,7 @@ import PIL.Image
 from gradio.utils import is_static_file
 
 from brain_tumor.classifier import CheckpointError, Classifier
-from brain_tumor.examples import PUBLIC_DATASET, Example, ExamplesError, offline_examples, public_examples
+from brain_tumor.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, offline_examples, public_examples
 from brain_tumor.labels import display_name
 from brain_tumor.scans import MAX_FILE_BYTES, ScanError, open_scan
 from brain_tumor.upload import ScanUpload
@@ -160,6 +160,11 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False, dele
                 "every scan to a specialist."
             )
     gr.Markdown("### No scan at hand? Click an example")
+    if EXAMPLES and EXAMPLES[0].path.parent == BUNDLED:
+        gr.Markdown(
+            "The tumors in these are simulated in an average brain. The model may miss them, however plain they are: it "
+            "learned from public scans, in which the kind of scan gives the answer away, and not only the tumor."
+        )
     examples = gr.Gallery(
         gallery_of(EXAMPLES),
         label="Example scans",
