@@ -162,7 +162,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False, dele
     gr.Markdown("### No scan at hand? Click an example")
     if EXAMPLES and EXAMPLES[0].path.parent == BUNDLED:
         gr.Markdown(
-            "The tumors in these are simulated in an average brain. The model may miss them, however plain they are: it "
+            "The tumors in these are simulated in an average brain. The model may miss them, plain as they are: it "
             "learned from public scans, in which the kind of scan gives the answer away, and not only the tumor."
         )
     examples = gr.Gallery(

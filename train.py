@@ -39,7 +39,15 @@ from brain_tumor.labels import LABELS
 from brain_tumor.leakage import split_scans
 from brain_tumor.metrics import ScanMetrics
 from brain_tumor.model import ModelError, load_model, load_processor, save_checkpoint
-from brain_tumor.run import best_epoch, command_line, complete_checkpoints, epoch_history, is_complete, versions
+from brain_tumor.run import (
+    best_epoch,
+    command_line,
+    complete_checkpoints,
+    epoch_history,
+    is_complete,
+    public_name,
+    versions,
+)
 
 logger = logging.getLogger("train")
 
@@ -320,13 +328,11 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
 
     history = epoch_history(trainer.state.log_history)
     results = {
-        "dataset": data_args.dataset_name
-        if not Path(data_args.dataset_name).exists()
-        else Path(data_args.dataset_name).name,
+        "dataset": public_name(data_args.dataset_name),
         "split": data_args.split,
         "split_seed": data_args.split_seed,
         "counts": {name: counts_by_class(part) for name, part in parts.items()},
-        "model_name_or_path": Path(model_args.model_name_or_path).name,
+        "model_name_or_path": public_name(model_args.model_name_or_path),
         "image_size": model_args.image_size,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seed": args.seed,

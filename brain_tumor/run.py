@@ -52,6 +52,12 @@ def best_epoch(trainer) -> float | None:
     return next((entry["epoch"] for entry in trainer.state.log_history if entry.get("step") == step), None)
 
 
+def public_name(name_or_path: str) -> str:
+    """A Hub id as it is, a folder by its name alone: where it lies on somebody's machine tells nothing."""
+    path = Path(name_or_path)
+    return path.resolve().name if path.exists() else name_or_path
+
+
 def command_line() -> str:
     """The command as typed, with folders elsewhere on this machine by their names alone."""
     words = [Path(word).name if os.path.isabs(word) or word.startswith("..") else word for word in sys.argv[1:]]

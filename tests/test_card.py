@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard, SpaceCard
 
 from benchmarks.accuracy import RESULTS, ROOT
 from brain_tumor.card import command_for_everyone, write_card
+from brain_tumor.run import public_name
 
 # What the Hub's documentation lists for a Gradio Space and for a model-index entry.
 SPACE_FIELDS = {"title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "license"}
@@ -88,3 +89,9 @@ def test_readme_table_is_what_the_results_say():
 
     assert list(RESULTS.glob("*.json")), "no results, no table"
     assert f"{START}\n{table()}\n{END}" in README.read_text()
+
+
+def test_folders_are_named_without_their_place_and_hub_ids_in_full(tmp_path):
+    (tmp_path / "my slices").mkdir()
+    assert public_name(str(tmp_path / "my slices")) == "my slices"
+    assert public_name("microsoft/resnet-18") == "microsoft/resnet-18"
