@@ -59,10 +59,10 @@ class TrainTransform(EvalTransform):
         self.strength = strength
 
     def steps(self, pixels: torch.Tensor) -> torch.Tensor:
-        pixels, s = pixels.float(), self.strength
+        s = self.strength
         if s == 0:
             return pixels
-        pixels = mirror(pixels)
+        pixels = mirror(pixels.float())
         pixels = affine(pixels, degrees=20 * s, shift=0.08 * s, zoom=0.2 * s, aspect=0.1 * s)
         pixels = intensity(pixels, gamma=0.45 * s, contrast=0.3 * s, brightness=0.12 * s)
         pixels = blur(pixels, share=0.25 * s, sigma=1.2)

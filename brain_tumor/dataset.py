@@ -215,7 +215,7 @@ def _columns_by_type(part: Dataset, split: str, name: str) -> Dataset:
     values = part[classes[0]]
     if isinstance(feature, ClassLabel):
         values = [feature.int2str(v) if v is not None and v >= 0 else "(no label)" for v in values]
-    names = (os.path.basename(image["path"] or "") for image in part[images[0]])
+    names = (os.path.basename((image or {}).get("path") or "") for image in part[images[0]])
     sources = [f"{split}/{i:06d}/{picture}".rstrip("/") for i, picture in enumerate(names)]
     part = part.remove_columns(classes[0])
     if images[0] != "image":
@@ -284,6 +284,8 @@ def _thumbnail(rows: dict) -> dict:
     for image in rows["image"]:
         digest, thumbnail, message = "", b"", ""
         try:
+            if image is None:
+                raise ScanError("There is no picture in this row.")
             data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
             digest = hashlib.sha256(data).hexdigest()
             grey = open_scan(data).convert("L")
@@ -324,7 +326,7 @@ def _file_states(part: Dataset) -> list[str]:
     """Size and time of change of every file, so that an edited picture is not taken from the cache."""
     states = []
     for image in part["image"]:
-        if image["bytes"] is None:
+        if image and image["bytes"] is None:
             try:
                 status = os.stat(image["path"])
                 states.append(f"{image['path']}:{status.st_size}:{status.st_mtime_ns}")

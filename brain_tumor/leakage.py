@@ -179,7 +179,7 @@ def _flips_and_rotations(thumbnails: np.ndarray) -> list[np.ndarray]:
 
 def _standardized(thumbnails: np.ndarray) -> np.ndarray:
     """Mean 0 and length 1, so that a dot product is the Pearson correlation. Flat pictures become 0."""
-    rows = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
+    rows = thumbnails.reshape(len(thumbnails), thumbnails.shape[1] * thumbnails.shape[2]).astype(np.float32)
     rows = rows - rows.mean(axis=1, keepdims=True)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-3)

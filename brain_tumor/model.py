@@ -5,6 +5,7 @@ import copy
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -40,7 +41,8 @@ def load_model(name_or_path: str, image_size: int, dropout: float | None = None)
     """
     labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
     if name_or_path == BASELINE:
-        model = BaselineCnnForImageClassification(BaselineCnnConfig(image_size=image_size, **labels))
+        settings = {} if dropout is None else {"classifier_dropout_prob": dropout}
+        model = BaselineCnnForImageClassification(BaselineCnnConfig(image_size=image_size, **settings, **labels))
     else:
         try:
             config = AutoConfig.from_pretrained(name_or_path, **labels)
@@ -50,7 +52,7 @@ def load_model(name_or_path: str, image_size: int, dropout: float | None = None)
                 model = AutoModelForImageClassification.from_pretrained(
                     name_or_path, config=config, ignore_mismatched_sizes=True, dtype=torch.float32
                 )
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(
                 f"The checkpoint {name_or_path!r} cannot be loaded for image classification: {error} "
                 "Give a folder, a Hub id that this machine can reach, or "

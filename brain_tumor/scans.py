@@ -106,7 +106,7 @@ def _open_file(source: str | Path | bytes) -> Image.Image:
 def _file_size(path: str | Path) -> int:
     try:
         return Path(path).stat().st_size
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         raise ScanError("This file cannot be opened: it does not exist or may not be read.") from error
 
 

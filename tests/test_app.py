@@ -245,7 +245,7 @@ def test_a_checkpoint_that_does_not_exist_ends_the_start_with_one_sentence(tmp_p
     )
     assert done.returncode == 1
     assert done.stderr.strip().startswith("The checkpoint")
-    assert "MODEL_ID must be" in done.stderr
+    assert "set MODEL_ID to one" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.strip().count("\n") == 0
 

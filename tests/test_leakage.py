@@ -149,6 +149,8 @@ def test_a_flat_picture_has_no_copies():
     assert len(find_copies(flat)) == 0
     assert len(find_copies(flat, thumbnails(range(4)))) == 0
     assert len(find_copies(np.concatenate([flat, thumbnails(range(4))]).astype(np.float64) / 255)) == 0
+    not_exact = np.ones((32, 32, 32)) * np.linspace(0.1, 254.9, 32)[:, None, None]
+    assert len(find_copies(not_exact)) == 0
 
 
 # --- groups -----------------------------------------------------------------------------------------------------

@@ -149,6 +149,11 @@ def test_full_confidence_belongs_to_the_last_bin():
     assert bins == [{"confidence": pytest.approx(0.995), "accuracy": 0.5, "count": 2}]
 
 
+def test_a_confidence_on_the_edge_of_two_bins_belongs_to_the_lower_one():
+    bins = calibration_bins(np.array([[0.4, 0.2, 0.2, 0.2], [0.35, 0.25, 0.2, 0.2]]), np.array([0, 0]))
+    assert bins == [{"confidence": pytest.approx(0.375), "accuracy": 1.0, "count": 2}]  # of (1/3, 0.4]
+
+
 def test_bins_hold_every_slice_once():
     probabilities, labels = random_predictions(400, 9)
     bins = calibration_bins(probabilities, labels)
