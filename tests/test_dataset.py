@@ -2,10 +2,14 @@
 
 import hashlib
 import io
+import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +20,10 @@ from brain_tumor import dataset
 from brain_tumor.dataset import DatasetError, counts_by_class, load_scans, open_picture
 from brain_tumor.labels import LABELS, canonical_label
 from brain_tumor.scans import ScanError, open_scan
+from tests.hub_stand_in import HubStandIn
 from tests.slices import draw_slice, write_slices
 
+ROOT = Path(__file__).parent.parent
 FOUR = {"glioma": 2, "meningioma": 3, "no_tumor": 2, "pituitary": 4}
 LAYOUTS = {  # name -> (class folder -> number of pictures, expected part -> counts)
     "sartajbhuvaji": (
@@ -447,3 +453,35 @@ def test_the_error_of_a_picture_that_vanished_is_the_one_of_an_upload(slice_fold
     (folder / row["source"]).unlink()
     with pytest.raises(ScanError, match="does not exist"):
         open_picture(row["image"])
+
+
+# --- the Hub ----------------------------------------------------------------------------------------------------
+
+
+def counts_from_hub(hub: HubStandIn, name: str, tmp_path) -> dict:
+    script = (
+        "import json, sys; from brain_tumor.dataset import load_scans, counts_by_class;"
+        "scans = load_scans(sys.argv[1]);"
+        "print('COUNTS' + json.dumps({n: list(counts_by_class(p).values()) for n, p in scans.items()}))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, name], env=hub.env(tmp_path / "cache"), cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.partition("COUNTS")[2])
+
+
+def test_a_hub_data_set_of_pictures_keeps_its_training_and_testing_parts(slice_folder, tmp_path):
+    layout, expected = LAYOUTS["Simezu"]
+    with HubStandIn() as hub:
+        hub.seed("somebody/scans", slice_folder(layout))
+        assert counts_from_hub(hub, "somebody/scans", tmp_path) == expected
+
+
+def test_a_hub_data_set_of_parquet_files_loads_by_its_id(tmp_path):
+    names = ["glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor"]
+    features = Features({"image": Image(), "label": ClassLabel(names=names)})
+    parts = {"Training": rows_of(names, (2, 3, 1, 2)), "Testing": rows_of(names, (1, 1, 2, 1))}
+    with HubStandIn() as hub:
+        hub.seed("somebody/parquet", parquet(tmp_path / "set", parts, features))
+        assert counts_from_hub(hub, "somebody/parquet", tmp_path) == {"train": [2, 3, 1, 2], "test": [1, 1, 2, 1]}
