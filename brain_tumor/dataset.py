@@ -62,6 +62,8 @@ def load_scans(name_or_dir: str | Path) -> DatasetDict:
     """
     name = str(name_or_dir)
     folder = Path(name)
+    if not name:
+        raise DatasetError("The dataset has no name. Give a folder or the id of a dataset on the Hugging Face Hub.")
     if folder.is_dir():
         parts = _parts_of_folder(folder, name)
     elif folder.exists():
