@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from brain_tumor.augment import EvalTransform
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
-from brain_tumor.metrics import ScanMetrics, calibration_bins, rates
+from brain_tumor.metrics import ScanMetrics, calibration_bins, expected_calibration_error, rates
 
 BOOTSTRAP_SAMPLES = 2000
 INTERVAL = (2.5, 97.5)
@@ -129,7 +129,7 @@ def plot_reliability(before: np.ndarray, after: np.ndarray, labels: np.ndarray, 
     for axis, logits, name in zip(axes, (before, after), ("before", "after"), strict=True):
         probabilities = softmax(logits.astype(np.float64), axis=1)
         bins = calibration_bins(probabilities, labels)
-        ece = sum(b["count"] * abs(b["confidence"] - b["accuracy"]) for b in bins) / len(labels)
+        ece = expected_calibration_error(probabilities, labels)
         axis.plot([0, 1], [0, 1], "k:", linewidth=1)
         axis.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "C0-", linewidth=1)
         sizes = [20 + 200 * b["count"] / len(labels) for b in bins]
