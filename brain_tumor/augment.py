@@ -10,6 +10,8 @@ import torch
 from torch.nn import functional
 
 from brain_tumor.dataset import read_pixels
+from brain_tumor.labels import NO_TUMOR, TUMOR
+from brain_tumor.lesions import add_lesions, head_extent
 
 
 def normalize(pixels: torch.Tensor, processor) -> torch.Tensor:
@@ -39,11 +41,11 @@ class EvalTransform:
     def __call__(self, rows: dict) -> dict:
         # Grey slices go through the steps as one channel, a third of the work, and become RGB at the end.
         pixels = torch.from_numpy(read_pixels(rows["pixels"], self.height, self.width))
-        pixels = self.steps(pixels).expand(-1, 3, -1, -1)
-        return {"pixel_values": normalize(pixels, self.processor), "labels": torch.tensor(rows["label"])}
+        pixels, labels = self.steps(pixels, torch.tensor(rows["label"]))
+        return {"pixel_values": normalize(pixels.expand(-1, 3, -1, -1), self.processor), "labels": labels}
 
-    def steps(self, pixels: torch.Tensor) -> torch.Tensor:
-        return pixels
+    def steps(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return pixels, labels
 
 
 class TrainTransform(EvalTransform):
@@ -52,21 +54,41 @@ class TrainTransform(EvalTransform):
     Args:
         processor: of the checkpoint.
         strength: 0 leaves slices as they are, 1 is the default recipe; ranges grow in proportion.
+        lesions: share of the healthy slices that get a simulated lesion and the label `labels.TUMOR`.
+        crops: share of the slices whose margin is changed, from a tight crop of the head to a wide black frame.
+        curves: share of the slices whose greys go through a random curve, a third of these turned around.
+
+    Attributes:
+        side: pixels to which slices are made smaller, or None for the processor's own size. May change between passes.
     """
 
-    def __init__(self, processor, *, strength: float = 1.0):
+    def __init__(
+        self, processor, *, strength: float = 1.0, lesions: float = 0.0, crops: float = 0.0, curves: float = 0.0
+    ):
         super().__init__(processor)
-        self.strength = strength
+        self.strength, self.lesions, self.crops, self.curves = strength, lesions, crops, curves
+        self.side: int | None = None
 
-    def steps(self, pixels: torch.Tensor) -> torch.Tensor:
+    def steps(self, pixels: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         s = self.strength
+        chosen = (labels == NO_TUMOR) & (torch.rand(len(labels)) < self.lesions)
+        if chosen.any():
+            pixels = pixels.float()
+            pixels[chosen] = add_lesions(pixels[chosen])
+            labels = torch.where(chosen, TUMOR, labels)
+        if self.side is not None:
+            sides = (self.side, self.side)
+            pixels = functional.interpolate(pixels.float(), sides, mode="bilinear", antialias=True)
         if s == 0:
-            return pixels
+            return pixels, labels
         pixels = mirror(pixels.float())
-        pixels = affine(pixels, degrees=20 * s, shift=0.08 * s, zoom=0.2 * s, aspect=0.1 * s)
+        margins = tight_or_loose(pixels, share=self.crops) if self.crops else None
+        pixels = affine(pixels, degrees=20 * s, shift=0.08 * s, zoom=0.2 * s, aspect=0.1 * s, margins=margins)
+        if self.curves:
+            pixels = grey_curves(pixels, share=self.curves)
         pixels = intensity(pixels, gamma=0.45 * s, contrast=0.3 * s, brightness=0.12 * s)
         pixels = blur(pixels, share=0.25 * s, sigma=1.2)
-        return noise(pixels, share=0.25 * s, sigma=0.04)
+        return noise(pixels, share=0.25 * s, sigma=0.04), labels
 
 
 def mirror(pixels: torch.Tensor) -> torch.Tensor:
@@ -74,16 +96,77 @@ def mirror(pixels: torch.Tensor) -> torch.Tensor:
     return torch.where(_chosen(pixels, 0.5), pixels.flip(-1), pixels)
 
 
-def affine(pixels: torch.Tensor, *, degrees: float, shift: float, zoom: float, aspect: float) -> torch.Tensor:
-    """Rotation up to `degrees`, shift up to a share of the side, zoom by exp(+-zoom), aspect by exp(+-aspect)."""
+def affine(
+    pixels: torch.Tensor,
+    *,
+    degrees: float,
+    shift: float,
+    zoom: float,
+    aspect: float,
+    margins: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Rotation up to `degrees`, shift up to a share of the side, zoom by exp(+-zoom), aspect by exp(+-aspect).
+
+    `margins`, (batch, 2, 3), is a crop that is taken first, as `tight_or_loose` returns it.
+    """
     n = len(pixels)
     angle = _uniform(n, math.radians(degrees))
     scale = torch.exp(-_uniform(n, zoom))
     stretch = torch.exp(_uniform(n, aspect) / 2)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     rows = [cos * stretch, -sin * stretch, _uniform(n, 2 * shift), sin / stretch, cos / stretch, _uniform(n, 2 * shift)]
-    grid = functional.affine_grid(torch.stack(rows, 1).view(n, 2, 3), list(pixels.shape), align_corners=False)
+    matrix = torch.stack(rows, 1).view(n, 2, 3)
+    if margins is not None:
+        last = torch.tensor([0.0, 0.0, 1.0]).expand(n, 1, 3)
+        matrix = margins @ torch.cat([matrix, last], 1)
+    grid = functional.affine_grid(matrix, list(pixels.shape), align_corners=False)
     return functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def tight_or_loose(pixels: torch.Tensor, *, share: float) -> torch.Tensor:
+    """Crops for a share of the slices: each side from 3 % inside the head's bounding box to 25 % outside of it.
+
+    Exports differ in this more than in anything else: some cut to the head and squeeze it into a square, some frame it.
+
+    Returns:
+        (batch, 2, 3) float32, matrices from the crop's coordinates to the slice's, both -1 to 1.
+    """
+    n, _, height, width = pixels.shape
+    grey = pixels.mean(dim=1)
+    rows = []
+    for axis, length in ((1, width), (2, height)):
+        first, last = head_extent(grey, axis)
+        side = last - first
+        low = (first - side * (torch.rand(n) * 0.28 - 0.03)) / length * 2 - 1
+        high = (last + 1 + side * (torch.rand(n) * 0.28 - 0.03)) / length * 2 - 1
+        rows.append(((high - low) / 2, (high + low) / 2))
+    chosen = torch.rand(n) < share
+    (sx, cx), (sy, cy) = rows
+    zero, one = torch.zeros(n), torch.ones(n)
+    crop = torch.stack([sx, zero, cx, zero, sy, cy], 1)
+    whole = torch.stack([one, zero, zero, zero, one, zero], 1)
+    return torch.where(chosen.view(n, 1), crop, whole).view(n, 2, 3)
+
+
+def grey_curves(pixels: torch.Tensor, *, share: float) -> torch.Tensor:
+    """Greys through a random rising curve, in a third of the chosen slices a falling one; black stays black.
+
+    The kinds of scan order the tissues differently (fluid is dark in T1 and bright in T2), so a network that sees every
+    slice in many orders has little to learn from the order.
+    """
+    n, points = len(pixels), 7
+    steps = torch.distributions.Gamma(3.0, 1.0).sample((n, points - 1))
+    curve = functional.pad(steps.cumsum(1) / steps.sum(1, keepdim=True), (1, 0))
+    falling = (torch.rand(n) < 1 / 3).view(n, 1)
+    curve = torch.where(falling, 1 - curve * 0.9, curve)
+    table = functional.interpolate(curve.unsqueeze(1), 256, mode="linear", align_corners=True)[:, 0] * 255
+    values = pixels.clamp(0, 255)
+    index = values.round().long().flatten(1)
+    changed = table.gather(1, index).view_as(pixels)
+    tissue = (values / 24).clamp(0, 1)  # a soft edge, so that a falling curve draws no line around the head
+    mixed = torch.rand(n, 1, 1, 1) * 0.6 + 0.4
+    changed = ((changed * mixed + values * (1 - mixed)) * tissue).clamp(0, 255)
+    return torch.where(_chosen(pixels, share), changed, pixels)
 
 
 def intensity(pixels: torch.Tensor, *, gamma: float, contrast: float, brightness: float) -> torch.Tensor:
@@ -128,6 +211,31 @@ def _uniform(n: int, half_range: float) -> torch.Tensor:
 
 def _chosen(pixels: torch.Tensor, share: float) -> torch.Tensor:
     return (torch.rand(len(pixels)) < share).view(-1, 1, 1, 1)
+
+
+class MixedCollate:
+    """Mixup (Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"): each slice with a share of another one.
+
+    Args:
+        alpha: of the Beta(alpha, alpha) distribution that a batch's share is drawn from.
+
+    The labels of a batch are then (batch, 3) float: own label, the other's label, own share. Evaluation and a batch of
+    one are never mixed.
+    """
+
+    def __init__(self, alpha: float):
+        self.share = torch.distributions.Beta(alpha, alpha)
+
+    def __call__(self, rows: list[dict]) -> dict:
+        batch = collate(rows)
+        share = self.share.sample().item()
+        other = torch.randperm(len(rows))
+        pixels, labels = batch["pixel_values"], batch["labels"].float()
+        mixed = share * pixels + (1 - share) * pixels[other]
+        return {
+            "pixel_values": mixed.contiguous(memory_format=torch.channels_last),
+            "labels": torch.stack([labels, labels[other], torch.full_like(labels, share)], dim=1),
+        }
 
 
 def collate(rows: list[dict]) -> dict:

@@ -15,7 +15,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as PillowImage
 
-from brain_tumor.labels import LABELS, canonical_label
+from brain_tumor.labels import LABELS, TUMOR, canonical_label, is_tumor_of_unknown_type
 from brain_tumor.scans import ScanError, open_scan
 
 logger = logging.getLogger(__name__)
@@ -41,17 +41,21 @@ class DatasetError(ValueError):
     """A dataset that cannot be used. The message says what was found, what was expected, and what to do."""
 
 
-def load_scans(name_or_dir: str | Path) -> DatasetDict:
+def load_scans(name_or_dir: str | Path, weak: bool = False) -> DatasetDict:
     """Load a labelled set of slices from a folder or from the Hugging Face Hub.
 
     A folder holds one folder of pictures per class, with or without folders per split above them, at any depth
     (`train/glioma/*.jpg`, `Training/2-glioma/*.jpg`, `glioma/*.png`), or parquet files. A Hub dataset holds
     the same, or splits with one image column and one column of classes, which are found by their feature types.
 
+    Args:
+        name_or_dir: the folder or the dataset's id.
+        weak: the set shows tumours whose type is not known: its one class is called "tumor" (or "yes", "positive").
+
     Returns:
         The parts that exist, among train, validation and test (all in "train" if there are none). Columns:
         image: the encoded picture, {"bytes", "path"}; `open_picture` opens it.
-        label: `ClassLabel` with the names of `labels.LABELS`.
+        label: `ClassLabel` with the names of `labels.LABELS`; `labels.TUMOR` in every row of a weak set.
         source: the picture's name in the dataset.
         sha256: of the file's bytes, hexadecimal.
         thumbnail: (32, 32) uint8 as 1,024 bytes, what `leakage` compares.
@@ -70,7 +74,10 @@ def load_scans(name_or_dir: str | Path) -> DatasetDict:
         raise DatasetError(f"{name} is a file. Give the folder that holds one folder of pictures per class.")
     else:
         parts = _parts_of_hub(name)
-    _check_classes(parts, name)
+    if weak:
+        _check_weak_class(parts, name)
+    else:
+        _check_classes(parts, name)
     return _measure(parts, name)
 
 
@@ -251,6 +258,17 @@ def _check_classes(parts: dict[str, Dataset], name: str) -> None:
         )
 
 
+def _check_weak_class(parts: dict[str, Dataset], name: str) -> None:
+    found = Counter(class_name for part in parts.values() for class_name in part["class_name"])
+    others = sorted(class_name for class_name in found if not is_tumor_of_unknown_type(class_name))
+    if others or not found:
+        listing = ", ".join(f"{class_name} ({count})" for class_name, count in sorted(found.items())) or "no pictures"
+        raise DatasetError(
+            f"{name}: expected one class folder called tumor, of slices that show a tumour of unknown type; found "
+            f"{listing}. A set with the four classes is the main dataset."
+        )
+
+
 def _measure(parts: dict[str, Dataset], name: str) -> DatasetDict:
     """Open every picture once: what cannot be opened is dropped, the rest gets its hash and its thumbnail."""
     measured, failures, total = {}, [], 0
@@ -264,10 +282,12 @@ def _measure(parts: dict[str, Dataset], name: str) -> DatasetDict:
         failures += [f"{source}: {error}" for source, error in zip(part["source"], errors, strict=True) if error]
         if any(errors):
             part = part.select([i for i, error in enumerate(errors) if not error])
-        label_of = {c: LABELS.index(canonical_label(c)) for c in part.unique("class_name")}
+        classes = part.unique("class_name")
+        label_of = {c: TUMOR if is_tumor_of_unknown_type(c) else LABELS.index(canonical_label(c)) for c in classes}
         labels = [label_of[c] for c in part["class_name"]]
+        names = [*LABELS, "tumor"] if TUMOR in labels else list(LABELS)
         part = part.remove_columns(["error", "class_name"])
-        measured[split] = part.add_column("label", labels, feature=ClassLabel(names=list(LABELS)))
+        measured[split] = part.add_column("label", labels, feature=ClassLabel(names=names))
     if failures:
         sample = "\n  ".join(failures[:20]) + (f"\n  ... and {len(failures) - 20} more" if len(failures) > 20 else "")
         if len(failures) > MAX_UNREADABLE_SHARE * total:

@@ -35,6 +35,9 @@ _SPELLINGS = {
 }
 
 
+_TUMOR_SPELLINGS = ("tumor", "tumour", "tumors", "tumours", "yes", "positive")
+
+
 def canonical_label(name: str) -> str | None:
     """The canonical label that a dataset's class name stands for, or None if it stands for none of the four.
 
@@ -47,6 +50,15 @@ def canonical_label(name: str) -> str | None:
     """
     letters = re.sub(r"[^a-z]", "", name.lower())
     return _SPELLINGS.get(re.sub(r"(?<=.)tumou?rs?$", "", letters))
+
+
+def is_tumor_of_unknown_type(name: str) -> bool:
+    """Whether a dataset's class name says "tumor" and not which.
+
+    >>> [is_tumor_of_unknown_type(name) for name in ("Tumor", "1-yes", "no_tumor", "glioma_tumor")]
+    [True, True, False, False]
+    """
+    return re.sub(r"[^a-z]", "", name.lower()) in _TUMOR_SPELLINGS
 
 
 def display_name(label: str) -> str:

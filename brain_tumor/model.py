@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedModel,
     ViTImageProcessorPil,
 )
+from transformers.models.mobilenet_v2.modeling_mobilenet_v2 import MobileNetV2ConvLayer
 from transformers.utils import logging
 
 from brain_tumor.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
@@ -61,6 +62,7 @@ def load_model(name_or_path: str, image_size: int, dropout: float | None = None)
     model.config.problem_type = "single_label_classification"
     fix_batch_norm(model)
     drop_needless_padding(model)
+    keep_strided_convolutions_in_float32(model)
     try:
         with torch.no_grad():
             model.eval()(pixel_values=torch.zeros(1, 3, image_size, image_size))
@@ -114,6 +116,25 @@ def drop_needless_padding(model: nn.Module) -> None:
                 layer.config = copy.copy(layer.config)
                 layer.config.tf_padding = False
                 layer.convolution.padding = (side // 2, side // 2)
+
+
+def keep_strided_convolutions_in_float32(model: nn.Module) -> None:
+    """Run MobileNetV2's depthwise convolutions of stride 2 in float32, also within bfloat16 autocast.
+
+    Their backward pass in bfloat16 falls back to a slow reference on CPUs; without it a step takes a fifth less time.
+    In float32 nothing changes.
+    """
+    for layer in model.modules():
+        if type(layer) is MobileNetV2ConvLayer and layer.convolution.stride == (2, 2) and layer.convolution.groups > 1:
+            layer.__class__ = _Float32ConvLayer
+
+
+class _Float32ConvLayer(MobileNetV2ConvLayer):
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if features.device.type != "cpu" or features.dtype == torch.float32:
+            return super().forward(features)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(features.float())
 
 
 def load_processor(name_or_path: str, image_size: int) -> ViTImageProcessorPil:

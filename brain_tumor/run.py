@@ -61,7 +61,9 @@ def public_name(name_or_path: str) -> str:
 def command_line() -> str:
     """The command as typed, with folders elsewhere on this machine by their names alone."""
     words = [Path(word).name if os.path.isabs(word) or word.startswith("..") else word for word in sys.argv[1:]]
-    return shlex.join(["python", Path(sys.argv[0]).name, *words])
+    module = getattr(sys.modules["__main__"], "__spec__", None)  # set if it was started with -m
+    program = ["-m", module.name.removesuffix(".__main__")] if module else [Path(sys.argv[0]).name]
+    return shlex.join(["python", *program, *words])
 
 
 def versions() -> dict[str, str]:

@@ -33,6 +33,7 @@ from brain_tumor.model import (
     ModelError,
     drop_needless_padding,
     final_layer,
+    keep_strided_convolutions_in_float32,
     load_model,
     load_processor,
     save_checkpoint,
@@ -383,3 +384,34 @@ def test_a_saved_baseline_network_can_be_trained_further(tmp_path):
     again = load_model(str(tmp_path), 64)
     assert torch.equal(logits_of(again.eval(), slices(2, 64)), logits_of(model.eval(), slices(2, 64)))
     assert load_processor(str(tmp_path), 64).to_dict() == load_processor(BASELINE, 64).to_dict()
+
+
+# --- strided convolutions in float32 ----------------------------------------------------------------------------
+
+
+def test_strided_convolutions_in_float32_change_nothing_outside_autocast(tiny_checkpoint):
+    plain = AutoModelForImageClassification.from_pretrained(tiny_checkpoint).eval()
+    changed = copy.deepcopy(plain)
+    keep_strided_convolutions_in_float32(changed)
+    pixels = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(plain(pixels).logits, changed(pixels).logits)
+    assert {name: p.shape for name, p in plain.state_dict().items()} == {
+        name: p.shape for name, p in changed.state_dict().items()
+    }
+
+
+def test_within_autocast_the_strided_depthwise_convolutions_and_no_others_compute_in_float32(tiny_checkpoint):
+    model = AutoModelForImageClassification.from_pretrained(tiny_checkpoint).train()
+    keep_strided_convolutions_in_float32(model)
+    seen = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            strided = module.stride == (2, 2) and module.groups > 1
+            module.register_forward_hook(lambda m, i, out, key=(name, strided): seen.__setitem__(key, out.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(torch.randn(2, 3, 96, 96)).logits
+    logits.float().sum().backward()
+    kinds = {strided: {dtype for (_, s), dtype in seen.items() if s == strided} for strided in (True, False)}
+    assert kinds == {True: {torch.float32}, False: {torch.bfloat16}}
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
