@@ -2,6 +2,7 @@
 
     python train.py                                             # the Hub's dataset and MobileNetV2, copy-free split
     python train.py --dataset_name path/to/folder               # train/glioma/*.jpg, Testing/2-glioma/*.jpg, ...
+    python train.py --tumor_dataset path/to/tumors              # and tumours of unknown type, in other kinds of scan
     python train.py --model_name_or_path baseline-cnn           # the small network trained from scratch, a yardstick
     python train.py --resume_from_checkpoint --output_dir DIR   # go on after being stopped
     python train.py --push_to_hub --hub_model_id you/name       # and publish: one commit, at the end
@@ -25,17 +26,27 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from datasets import Value, concatenate_datasets
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
-from transformers import EarlyStoppingCallback, HfArgumentParser, Trainer, TrainingArguments, set_seed
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import (
+    EarlyStoppingCallback,
+    HfArgumentParser,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
 
-from brain_tumor import calibration, evaluation
-from brain_tumor.augment import EvalTransform, TrainTransform, collate
+from brain_tumor import calibration, decision, evaluation, plots
+from brain_tumor.augment import EvalTransform, MixedCollate, TrainTransform, collate
 from brain_tumor.card import write_card
 from brain_tumor.dataset import DatasetError, counts_by_class, load_scans, pixels_for
 from brain_tumor.examples import export_examples
+from brain_tumor.familiarity import fit_familiarity
 from brain_tumor.hub import PushError, check_token, push_checkpoint
-from brain_tumor.labels import LABELS
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
 from brain_tumor.leakage import split_scans
 from brain_tumor.metrics import ScanMetrics
 from brain_tumor.model import ModelError, load_model, load_processor, save_checkpoint
@@ -82,6 +93,13 @@ class ModelArguments:
     image_size: int = field(
         default=224, metadata={"help": "Slices are resized to this many pixels square (32 to 1024), e.g. 224 or 640."}
     )
+    small_first: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the passes, the first ones, with slices of 5/7 of --image_size (160 for 224): half the "
+            "time a pass, and the last passes get used to the full size."
+        },
+    )
     dropout: float = field(
         default=0.2,
         metadata={"help": "Dropout before the classifier, where the model has it. MobileNetV2's own is 0.8."},
@@ -90,6 +108,8 @@ class ModelArguments:
     def __post_init__(self):
         if not 32 <= self.image_size <= 1024:
             raise UsageError(f"--image_size {self.image_size} is outside 32 to 1024 px. Try 224.")
+        if not 0 <= self.small_first < 1:
+            raise UsageError(f"--small_first {self.small_first} is not in [0, 1). Try 0.6, or 0 for none.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout {self.dropout} is not in [0, 1). Try 0.2.")
 
@@ -117,11 +137,37 @@ class DataArguments:
     split_seed: int = field(
         default=42, metadata={"help": "Seed of the split. Apart from --seed, so that runs compare on the same slices."}
     )
+    tumor_dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "A second set, of slices that show a tumour of unknown type (one class, 'tumor'): Hub id or "
+            "folder. It teaches that a tumour may be in any kind of scan. Split by groups of copies too."
+        },
+    )
+    tumor_repeats: int = field(
+        default=3, metadata={"help": "How often a pass goes through the training slices of --tumor_dataset."}
+    )
+    validation_only: bool = field(
+        default=False,
+        metadata={"help": "Leave the test part shut and write no card: for choosing between recipes."},
+    )
     max_slices_per_class: int | None = field(
         default=None, metadata={"help": "Use at most so many slices of each class, for a quick try."}
     )
     augmentation: float = field(
         default=1.0, metadata={"help": "Strength of the augmentation: 0 is none, 1 is the recipe."}
+    )
+    lesions: float = field(
+        default=0.15, metadata={"help": "Share of the healthy training slices that get a simulated lesion."}
+    )
+    crops: float = field(
+        default=0.0, metadata={"help": "Share of the training slices that are cropped tightly or framed widely."}
+    )
+    curves: float = field(
+        default=0.3, metadata={"help": "Share of the training slices whose greys go through a random curve."}
+    )
+    mixup: float = field(
+        default=0.0, metadata={"help": "Mixes pairs of training slices, by shares from Beta(mixup, mixup); 0 does not."}
     )
     class_weights: str = field(
         default="balanced",
@@ -136,6 +182,13 @@ class DataArguments:
             raise UsageError(f"--max_slices_per_class {self.max_slices_per_class} must be at least 1.")
         if not 0 <= self.augmentation <= 2:
             raise UsageError(f"--augmentation {self.augmentation} is outside 0 to 2. 1 is the recipe.")
+        for name in ("lesions", "crops", "curves"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"--{name} {getattr(self, name)} is a share of the slices: give 0 to 1.")
+        if self.mixup < 0:
+            raise UsageError(f"--mixup {self.mixup} is below 0. Try 0.2, or 0 for none.")
+        if self.tumor_repeats < 1:
+            raise UsageError(f"--tumor_repeats {self.tumor_repeats} must be at least 1.")
 
 
 @dataclass
@@ -165,6 +218,13 @@ class RecipeArguments(TrainingArguments):
         metadata={"help": "What best means on validation: the NLL with the temperature fitted, as it will be shipped."},
     )
     greater_is_better: bool | None = field(default=False, metadata={"help": "Whether more of that is better."})
+    ema: float = field(
+        default=0.0,
+        metadata={
+            "help": "Evaluate and keep an exponential moving average of the weights with this decay per step, e.g. "
+            "0.99; 0 keeps the weights themselves."
+        },
+    )
     early_stopping_patience: int = field(
         default=8, metadata={"help": "Stop after so many epochs without a better validation figure; 0 never stops."}
     )
@@ -224,27 +284,76 @@ def keep_freed_memory() -> None:
 
 
 class ScanTrainer(Trainer):
-    """The Trainer, with the accuracy on the (augmented) training slices in its log."""
+    """The Trainer with our loss, the training accuracy in its log, mixed batches and averaged weights."""
 
-    def __init__(self, *args, class_weights: torch.Tensor, **kwargs):
-        super().__init__(*args, compute_loss_func=self.weighted_cross_entropy, **kwargs)
+    def __init__(self, *args, class_weights: torch.Tensor, mixup: float = 0.0, ema: float = 0.0, **kwargs):
+        super().__init__(*args, compute_loss_func=self.scan_loss, data_collator=collate, **kwargs)
         self.class_weights = class_weights.to(self.args.device)
+        self.mixup = mixup
+        self.average = (
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True) if ema else None
+        )
         # Trainer would pass its own smoother over our loss.
         self.label_smoother = None
         self._seen = torch.zeros(2, device=self.args.device)
 
-    def weighted_cross_entropy(self, outputs, labels, num_items_in_batch=None) -> torch.Tensor:
-        """Cross-entropy, weighted by class and smoothed.
+    def get_train_dataloader(self):
+        if not self.mixup:
+            return super().get_train_dataloader()
+        self.data_collator = MixedCollate(self.mixup)
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = collate
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        if self.average is not None and self.state.global_step:
+            self.average.update_parameters(self.accelerator.unwrap_model(model))
+        return super().training_step(model, inputs, num_items_in_batch)
+
+    def _maybe_log_save_evaluate(self, *args, **kwargs):
+        """What is evaluated and saved are the averaged weights, where there are any."""
+        if self.average is None or not (self.control.should_evaluate or self.control.should_save):
+            return super()._maybe_log_save_evaluate(*args, **kwargs)
+        model = self.accelerator.unwrap_model(self.model)
+        own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict(self.average.module.state_dict())
+        try:
+            return super()._maybe_log_save_evaluate(*args, **kwargs)
+        finally:
+            model.load_state_dict(own)
+
+    def scan_loss(self, outputs, labels, num_items_in_batch=None) -> torch.Tensor:
+        """The loss of a batch, or of its share of one.
 
         A sum divided by `num_items_in_batch`, the slices of all processes and accumulated batches of the step: a
         mean over this process's batch would be scaled up by the number of processes.
         """
         logits = outputs["logits"].float()
+        items = num_items_in_batch if num_items_in_batch is not None else labels.numel()
+        if labels.ndim == 2:  # mixed: own label, the other's, own share; Trainer counted each of the three
+            own, other, share = labels[:, 0].long(), labels[:, 1].long(), labels[:, 2]
+            loss = share * self.cross_entropy(logits, own) + (1 - share) * self.cross_entropy(logits, other)
+            items, labels = items / 3, torch.where(share >= 0.5, own, other)
+        else:
+            loss = self.cross_entropy(logits, labels)
         if self.model.training:
-            self._seen += torch.stack([(logits.argmax(-1) == labels).sum(), torch.tensor(len(labels)).to(labels)])
+            called = logits.argmax(-1)
+            right = torch.where(labels == TUMOR, called != NO_TUMOR, called == labels)
+            self._seen += torch.stack([right.sum(), torch.tensor(len(labels)).to(labels.device)])
+        return loss.sum() / items
+
+    def cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """(n,) losses: cross-entropy, weighted by class and smoothed; for a tumour of unknown type, -log of the summed
+        probability of the three.
+
+        """
+        known = labels != TUMOR
         smoothing = self.args.label_smoothing_factor
-        loss = cross_entropy(logits, labels, self.class_weights, reduction="none", label_smoothing=smoothing)
-        return loss.sum() / (num_items_in_batch if num_items_in_batch is not None else len(labels))
+        targets = torch.where(known, labels, 0)
+        loss = cross_entropy(logits, targets, self.class_weights, reduction="none", label_smoothing=smoothing)
+        weak = logits.logsumexp(-1) - logits[:, TUMOR_TYPES].logsumexp(-1)
+        return torch.where(known, loss, weak)
 
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         if "loss" in logs:
@@ -253,6 +362,17 @@ class ScanTrainer(Trainer):
             if seen:
                 logs["train_accuracy"] = correct / seen
         super().log(logs, *args, **kwargs)
+
+
+class SmallFirst(TrainerCallback):
+    """Trains the first passes on smaller slices (progressive resizing)."""
+
+    def __init__(self, transform: TrainTransform, side: int, share: float):
+        self.transform, self.side, self.share = transform, side, share
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        early = round(state.epoch) < self.share * state.num_train_epochs
+        self.transform.side = self.side if early else None
 
 
 def main() -> None:
@@ -278,28 +398,40 @@ def main() -> None:
     # --- data -------------------------------------------------------------------------------------------------
     with args.main_process_first(desc="loading the slices"):
         scans = load_scans(data_args.dataset_name)
-        parts = split_scans(scans, data_args.split, data_args.split_seed)
+        weak = load_scans(data_args.tumor_dataset, weak=True) if data_args.tumor_dataset else None
+        parts = split_scans(scans, data_args.split, data_args.split_seed, weak)
         if data_args.max_slices_per_class:
             parts = {name: first_of_each_class(part, data_args.max_slices_per_class) for name, part in parts.items()}
         processor = load_processor(model_args.model_name_or_path, model_args.image_size)
         parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
     for name, part in parts.items():
-        logger.info("%-11s %5d slices: %s", name, part.num_rows, counts_by_class(part))
+        what = "tumours of unknown type" if name.startswith("tumor_") else counts_by_class(part)
+        logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
 
     # --- training ---------------------------------------------------------------------------------------------
     model = load_model(model_args.model_name_or_path, model_args.image_size, model_args.dropout)
     model.to(memory_format=torch.channels_last)
-    train_transform = TrainTransform(processor, strength=data_args.augmentation)
+    train_transform = TrainTransform(
+        processor,
+        strength=data_args.augmentation,
+        lesions=data_args.lesions,
+        crops=data_args.crops,
+        curves=data_args.curves,
+    )
+    callbacks = [EarlyStoppingCallback(args.early_stopping_patience)] if args.early_stopping_patience else []
+    if model_args.small_first:
+        callbacks.append(SmallFirst(train_transform, model_args.image_size * 5 // 7, model_args.small_first))
     trainer = ScanTrainer(
         model=model,
         args=args,
-        train_dataset=parts["train"].select_columns(["pixels", "label"]).with_transform(train_transform),
-        eval_dataset=parts["validation"].select_columns(["pixels", "label"]).with_transform(EvalTransform(processor)),
-        data_collator=collate,
+        train_dataset=with_weak(parts, "train", data_args.tumor_repeats).with_transform(train_transform),
+        eval_dataset=with_weak(parts, "validation").with_transform(EvalTransform(processor)),
         processing_class=processor,
         compute_metrics=compute_metrics,
         class_weights=class_weights(parts["train"], data_args.class_weights),
-        callbacks=[EarlyStoppingCallback(args.early_stopping_patience)] if args.early_stopping_patience else [],
+        mixup=data_args.mixup,
+        ema=args.ema,
+        callbacks=callbacks,
     )
     trainer.train(resume_from_checkpoint=resume_from)
     seconds = time.time() - started
@@ -317,21 +449,34 @@ def main() -> None:
 
 
 def finish(model, processor, parts, trainer, model_args, data_args, args, seconds) -> None:
-    """Calibrate on validation, evaluate on validation and test, write everything that `output_dir` holds."""
+    """Calibrate and choose thresholds on validation, evaluate, write everything that `output_dir` holds."""
     output_dir = Path(args.output_dir)
-    labels = {name: np.array(parts[name]["label"]) for name in ("validation", "test")}
-    raw = {name: evaluation.predict_logits(model, parts[name], processor, f"Evaluating ({name})") for name in labels}
+    endings = ("validation",) if data_args.validation_only else ("validation", "test")
+    raw = {
+        name: evaluation.predict_logits(model, part, processor, f"Evaluating ({name})")
+        for name, part in parts.items()
+        if name.endswith(endings) and part.num_rows
+    }
+    labels = {name: np.array(parts[name]["label"]) for name in raw}
     temperature = calibration.fit_temperature(raw["validation"], labels["validation"])
     folded = calibration.fold_temperature(model, temperature)
-    calibrated = {name: logits / temperature for name, logits in raw.items()}
+    judged = [name for name in ("validation", "tumor_validation") if name in raw]
+    thresholds = decision.choose_thresholds(
+        softmax(np.concatenate([raw[name] for name in judged]).astype(np.float64) / temperature, axis=1),
+        np.concatenate([labels[name] for name in judged]),
+        np.concatenate([np.array(parts[name]["group"]) for name in judged]),
+    )
+    model.config.decision_thresholds = decision.to_config(thresholds)
     save_checkpoint(model, processor, output_dir)
 
     history = epoch_history(trainer.state.log_history)
     results = {
         "dataset": public_name(data_args.dataset_name),
+        "tumor_dataset": public_name(data_args.tumor_dataset) if data_args.tumor_dataset else None,
         "split": data_args.split,
         "split_seed": data_args.split_seed,
-        "counts": {name: counts_by_class(part) for name, part in parts.items()},
+        "counts": {name: counts_by_class(parts[name]) for name in ("train", "validation", "test")},
+        "tumor_counts": {name: part.num_rows for name, part in parts.items() if name.startswith("tumor_")},
         "model_name_or_path": public_name(model_args.model_name_or_path),
         "image_size": model_args.image_size,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -348,16 +493,24 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
             "temperature": temperature,
             "folded_into_classifier": folded,
             "validation_nll_before": calibration.nll(raw["validation"], labels["validation"]),
-            "validation_nll_after": calibration.nll(calibrated["validation"], labels["validation"]),
+            "validation_nll_after": calibration.nll(raw["validation"] / temperature, labels["validation"]),
         },
-        "validation": evaluation.part_figures(calibrated["validation"], parts["validation"]),
-        "test": evaluation.part_figures(calibrated["test"], parts["test"]),
+        "decision_thresholds": decision.to_config(thresholds),
+        **evaluation.evaluate_parts(raw, parts, temperature, thresholds),
     }
     (output_dir / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    name = f"{results['dataset']}, {results['split']} split, test part"
-    evaluation.plot_curves(history, output_dir / "curves.png")
-    evaluation.plot_confusion_matrix(results["test"], name, output_dir / "confusion_matrix.png")
-    evaluation.plot_reliability(raw["test"], calibrated["test"], labels["test"], name, output_dir / "reliability.png")
+    plots.plot_curves(history, output_dir / "curves.png")
+    if data_args.validation_only:
+        return
+    (output_dir / "familiarity.safetensors").unlink(missing_ok=True)  # of an earlier training in the same folder
+    if familiarity := fit_familiarity(model, processor, parts, seed=args.seed):
+        familiarity.save(output_dir)
+    title = f"{results['dataset']}, {results['split']} split"
+    name = f"{title}, test part"
+    plots.plot_confusion_matrix(results["test"], name, output_dir / "confusion_matrix.png")
+    plots.plot_reliability(raw["test"], raw["test"] / temperature, labels["test"], name, output_dir / "reliability.png")
+    # The worst mistakes are pictures of the dataset: in a folder of their own, which is not published.
+    evaluation.write_pictures(output_dir / "evaluation", raw, parts, results, title, temperature, thresholds)
     examples = first_of_each_class(parts["test"], EXAMPLES_PER_CLASS)
     export_examples(examples, results["dataset"], output_dir / "examples")
     write_card(results, output_dir / "README.md", hub_model_id=args.hub_model_id)
@@ -371,6 +524,13 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
     )  # fmt: skip
 
 
+def with_weak(parts, name: str, repeats: int = 1):
+    """The columns pixels and label of a part and, where there is one, of its weakly labelled counterpart."""
+    rows = [parts[name]] + [parts[f"tumor_{name}"]] * repeats if f"tumor_{name}" in parts else [parts[name]]
+    columns = [part.select_columns(["pixels", "label"]).cast_column("label", Value("int64")) for part in rows]
+    return concatenate_datasets(columns)
+
+
 def compute_metrics(prediction) -> dict[str, float]:
     """The single-number figures of an evaluation during training.
 
@@ -378,8 +538,13 @@ def compute_metrics(prediction) -> dict[str, float]:
     and class weights make confidences too low, by more or less in different epochs.
     """
     logits, labels = np.asarray(prediction.predictions, np.float64), prediction.label_ids
-    all_figures = ScanMetrics(keep_in_memory=True).compute(predictions=softmax(logits, axis=1), references=labels)
+    known = labels != TUMOR
+    all_figures = ScanMetrics(keep_in_memory=True).compute(
+        predictions=softmax(logits[known], axis=1), references=labels[known]
+    )
     single = {name: value for name, value in all_figures.items() if isinstance(value, float)}
+    if not known.all():
+        single["weak_sensitivity"] = float((logits[~known].argmax(axis=1) != NO_TUMOR).mean())
     return single | {"calibrated_nll": calibration.nll(logits / calibration.fit_temperature(logits, labels), labels)}
 
 
@@ -392,7 +557,7 @@ def class_weights(part, how: str) -> torch.Tensor:
 def first_of_each_class(part, count: int):
     """At most `count` slices of each class, in the order of the part (which is that of the hashes)."""
     labels = np.array(part["label"])
-    return part.select(np.sort(np.concatenate([np.flatnonzero(labels == i)[:count] for i in range(len(LABELS))])))
+    return part.select(np.sort(np.concatenate([np.flatnonzero(labels == i)[:count] for i in np.unique(labels)])))
 
 
 def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:

@@ -3,17 +3,25 @@
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp, softmax
 from transformers import PreTrainedModel
 
+from brain_tumor.labels import TUMOR, TUMOR_TYPES
+from brain_tumor.metrics import probability_figures
 from brain_tumor.model import final_layer
 
 TEMPERATURE_RANGE = (0.05, 20.0)
 
 
 def nll(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood in nats. logits (n, classes) float, labels (n,) int."""
-    return float(-log_softmax(logits.astype(np.float64), axis=1)[np.arange(len(labels)), labels].mean())
+    """Mean negative log-likelihood in nats. logits (n, classes) float, labels (n,) int.
+
+    For `labels.TUMOR` the likelihood is the summed probability of the three tumours.
+    """
+    logs = log_softmax(logits.astype(np.float64), axis=1)
+    if (labels == TUMOR).any():
+        logs = np.concatenate([logs, logsumexp(logs[:, TUMOR_TYPES], axis=1, keepdims=True)], axis=1)
+    return float(-logs[np.arange(len(labels)), labels].mean())
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -30,6 +38,23 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     low, high = np.log(TEMPERATURE_RANGE)
     result = minimize_scalar(lambda log_t: nll(logits / np.exp(log_t), labels), bounds=(low, high), method="bounded")
     return float(np.exp(result.x))
+
+
+def before_and_after(logits: np.ndarray, labels: np.ndarray, temperature: float) -> dict[str, dict[str, float]]:
+    """NLL, Brier score, ECE and class-wise ECE of the network's own logits and with the temperature.
+
+    Args:
+        logits: (n, 4), before the temperature.
+        labels: (n,) class indices.
+
+    Returns:
+        {"before": ..., "after": ...}, each as `metrics.probability_figures` returns it.
+    """
+    rows = logits.astype(np.float64)
+    return {
+        name: probability_figures(softmax(rows / divisor, axis=1), labels)
+        for name, divisor in (("before", 1.0), ("after", temperature))
+    }
 
 
 @torch.no_grad()

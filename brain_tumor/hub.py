@@ -26,6 +26,8 @@ LEFT_OUT = (
     "rng_state*",
     "training_args.bin",
     "trainer_state.json",  # also names folders of this machine
+    # The worst mistakes as pictures, which are slices of the dataset.
+    "evaluation/*",
     # Hidden files, and files that something was still writing when it ended.
     ".*",
     "*/.*",

@@ -1,4 +1,4 @@
-"""The figures of a set of predictions, as an `evaluate.Metric` that needs no network."""
+"""The figures of a set of predictions, as an `evaluate.Metric` that needs no network, and how certain they are."""
 
 import datasets
 import evaluate
@@ -8,9 +8,17 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, r
 from brain_tumor.labels import LABELS, NO_TUMOR
 
 ECE_BINS = 15
+BOOTSTRAP_SAMPLES = 2000
+AUROC_SAMPLES = 500
+"""Of these, as many are used for the intervals of an AUROC, which must rank the slices anew in each."""
+INTERVAL = (2.5, 97.5)
+DANGEROUS_CONFIDENCE = 0.9
+"""A tumour that is called "no tumor" with more confidence than this is a dangerous miss."""
+_LEAST = 1e-12
 
 _DESCRIPTION = """Accuracy, macro recall, per-class precision, recall, F1 and one-vs-rest AUROC, confusion matrix,
-negative log-likelihood, expected calibration error, tumour sensitivity and "no tumor" specificity."""
+negative log-likelihood, expected and class-wise calibration error, Brier score, tumour sensitivity and "no tumor"
+specificity."""
 
 _INPUTS = """
 Args:
@@ -53,11 +61,9 @@ class ScanMetrics(evaluate.Metric):
             }
             for i, label in enumerate(LABELS)
         }
-        chosen = probabilities[np.arange(len(labels)), labels].clip(1e-12)
         return {
             **{name: _number(value) for name, value in rates(matrix).items()},
-            "nll": float(-np.log(chosen).mean()),
-            "ece": expected_calibration_error(probabilities, labels),
+            **probability_figures(probabilities, labels),
             "per_class": per_class,
             "confusion_matrix": matrix.tolist(),
         }
@@ -88,8 +94,7 @@ def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
 def calibration_bins(probabilities: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS) -> list[dict]:
     """Equal-width bins of the highest confidence: {"confidence", "accuracy", "count"} of each that is not empty."""
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    # Confidence 1.0 belongs to the last bin; the bins are open on the left, as in Guo et al. 2017.
-    number = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    number = _bin_numbers(confidence, bins)
     return [
         {
             "confidence": float(confidence[number == b].mean()),
@@ -105,6 +110,227 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     """ECE: the mean distance between confidence and accuracy over `calibration_bins`, weighted by their counts."""
     filled = calibration_bins(probabilities, labels, bins)
     return sum(b["count"] * abs(b["confidence"] - b["accuracy"]) for b in filled) / len(labels)
+
+
+def probability_figures(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """What the probabilities are worth as probabilities: nll, brier, ece and classwise_ece; the less the better.
+
+    Args:
+        probabilities: (n, 4), rows sum to 1.
+        labels: (n,) class indices.
+    """
+    terms = probability_terms(probabilities, labels)
+    return {
+        "nll": float(terms["nll"].mean()),
+        "brier": float(terms["brier"].mean()),
+        "ece": expected_calibration_error(probabilities, labels),
+        "classwise_ece": classwise_calibration_error(probabilities, labels),
+    }
+
+
+def probability_terms(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """What each slice adds to the NLL, -log p of its class in nats, and to the Brier score.
+
+    The Brier score of several classes is the mean over slices of sum_c (p_c - [c is the label])^2, from 0 to 2
+    (Brier 1950, "Verification of Forecasts Expressed in Terms of Probability").
+
+    Returns:
+        nll and brier, each (n,) float64.
+    """
+    rows = np.arange(len(labels))
+    distance = probabilities.astype(np.float64)
+    chosen = distance[rows, labels].clip(_LEAST)
+    distance[rows, labels] -= 1
+    return {"nll": -np.log(chosen), "brier": (distance**2).sum(axis=1)}
+
+
+def classwise_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS) -> float:
+    """Class-wise ECE: for each class, the ECE of its probability against its share; then the mean over the classes.
+
+    The ECE looks at the highest probability alone; this one also sees a class that is always given a little too
+    much (Kull et al. 2019, "Beyond temperature scaling"). Bins as in `calibration_bins`.
+    """
+    gaps = _classwise_gaps(probabilities, labels, bins)
+    return float(np.abs(gaps.sum(axis=0)).sum() / len(LABELS) / len(labels))
+
+
+# --- which slices are wrong -------------------------------------------------------------------------------------
+
+
+def dangerous_misses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Indices of the tumours called "no tumor" with a confidence above `DANGEROUS_CONFIDENCE`, the surest first.
+
+    Args:
+        probabilities: (n, 4).
+        labels: (n,) class indices or `labels.TUMOR`.
+    """
+    healthy = probabilities[:, NO_TUMOR]
+    found = np.flatnonzero((labels != NO_TUMOR) & (healthy > DANGEROUS_CONFIDENCE))
+    return found[np.argsort(-healthy[found], kind="stable")]
+
+
+def risk_coverage(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Error rate among the most confident slices, for every number of them that could be kept.
+
+    Slices of the same confidence share their errors evenly, so that their order does not matter.
+
+    Args:
+        probabilities: (n, 4).
+        labels: (n,) class indices.
+
+    Returns:
+        coverage (n,), the share of slices kept; risk (n,), the share of these that is wrong; and the area under the
+        curve (AURC), its mean, which is 0 for a network without errors (Geifman et al. 2019, "Bias-Reduced
+        Uncertainty Estimation for Deep Neural Classifiers").
+    """
+    confidence, wrong = probabilities.max(axis=1), (probabilities.argmax(axis=1) != labels).astype(np.float64)
+    _, same, count = np.unique(-confidence, return_inverse=True, return_counts=True)
+    shared = np.bincount(same, weights=wrong) / count
+    kept = np.arange(1, len(labels) + 1)
+    risk = np.repeat(shared, count).cumsum() / kept
+    return kept / len(labels), risk, float(risk.mean())
+
+
+# --- how certain a figure is ------------------------------------------------------------------------------------
+
+
+def group_draws(groups: np.ndarray, seed: int = 0, samples: int = BOOTSTRAP_SAMPLES) -> tuple[np.ndarray, np.ndarray]:
+    """Bootstrap samples of whole groups: ten copies of a slice are one piece of evidence.
+
+    Args:
+        groups: (n,) numbers of the groups of copies.
+
+    Returns:
+        (samples, groups) int64, how often each group was drawn; (n,) int64, the column of each slice's group.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    shares = np.full(len(names), 1 / max(len(names), 1))
+    return np.random.default_rng(seed).multinomial(len(names), shares, samples), member
+
+
+def sums_by_group(values: np.ndarray, member: np.ndarray, groups: int) -> np.ndarray:
+    """(n, ...) -> (groups, ...) float64."""
+    sums = np.zeros((groups, *values.shape[1:]))
+    np.add.at(sums, member, values)
+    return sums
+
+
+def percentile_interval(values: np.ndarray) -> list[float] | None:
+    """The 95 % percentile interval of a figure's bootstrap samples, some of which may be NaN; None if all are."""
+    return None if np.isnan(values).all() else [float(v) for v in np.nanpercentile(values, INTERVAL)]
+
+
+def share_interval(hits: np.ndarray, of: np.ndarray, groups: np.ndarray, seed: int = 0) -> list[float] | None:
+    """95 % interval of a share of slices, `hits.sum() / of.sum()`, over groups of copies.
+
+    Where every slice counts as a hit, or none does, every bootstrap sample says the same, as if the share were
+    known; then it is the exact interval of Clopper and Pearson (1934) with the groups as independent trials.
+
+    Args:
+        hits, of: (n,) bool; a hit counts where `of` holds.
+        groups: (n,).
+    """
+    draws, member = group_draws(groups, seed)
+    by_group = sums_by_group(np.stack([hits & of, of], axis=1).astype(np.float64), member, draws.shape[1])
+    return share_intervals(draws, by_group[:, :1], by_group[:, 1:])[0]
+
+
+def share_intervals(draws: np.ndarray, hits: np.ndarray, of: np.ndarray) -> list[list[float] | None]:
+    """`share_interval` of k shares with the same draws. hits, of: (groups, k) sums by group."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        samples = (draws @ hits) / (draws @ of)
+    intervals = []
+    for i in range(hits.shape[1]):
+        count, total, trials = hits[:, i].sum(), of[:, i].sum(), int((of[:, i] > 0).sum())
+        if total == 0:
+            intervals.append(None)
+        elif count in (0, total):
+            exact = (INTERVAL[0] / 100) ** (1 / trials)
+            intervals.append([exact, 1.0] if count else [0.0, 1 - exact])
+        else:
+            intervals.append(percentile_interval(samples[:, i]))
+    return intervals
+
+
+def probability_intervals(probabilities: np.ndarray, labels: np.ndarray, draws: np.ndarray, member: np.ndarray) -> dict:
+    """95 % intervals of `probability_figures`. All are sums over groups, so every sample is computed exactly.
+
+    A resampled calibration error is too large on average, because noise within a bin only ever adds to it: the
+    samples are moved so that their mean is the figure, and end at 0.
+
+    Args:
+        draws, member: as `group_draws` returns them.
+    """
+    size = draws @ np.bincount(member, minlength=draws.shape[1])
+    intervals = {
+        name: percentile_interval(draws @ np.bincount(member, terms, draws.shape[1]) / size)
+        for name, terms in probability_terms(probabilities, labels).items()
+    }
+    gaps = {
+        "ece": (_confidence_gaps(probabilities, labels, ECE_BINS), 1),
+        "classwise_ece": (_classwise_gaps(probabilities, labels, ECE_BINS), len(LABELS)),
+    }
+    for name, (values, classes) in gaps.items():
+        samples = np.abs(draws @ sums_by_group(values, member, draws.shape[1])).sum(axis=1) / classes / size
+        figure = np.abs(values.sum(axis=0)).sum() / classes / len(labels)
+        intervals[name] = percentile_interval((samples - samples.mean() + figure).clip(0))
+    return intervals
+
+
+def class_intervals(probabilities: np.ndarray, labels: np.ndarray, draws: np.ndarray, member: np.ndarray) -> list[dict]:
+    """95 % intervals of each class's precision, recall, F1 and AUROC; None where a figure is not defined."""
+    called, groups, result = probabilities.argmax(axis=1), draws.shape[1], []
+    few = draws[:AUROC_SAMPLES]
+    for i in range(len(LABELS)):
+        is_class, is_called = labels == i, called == i
+        hits, support, calls = (
+            sums_by_group(v.astype(np.float64)[:, None], member, groups)
+            for v in (is_class & is_called, is_class, is_called)
+        )
+        areas = _weighted_auroc(is_class, probabilities[:, i], few[:, member])
+        result.append(
+            {
+                "precision": share_intervals(draws, hits, calls)[0],
+                "recall": share_intervals(draws, hits, support)[0],
+                "f1": share_intervals(draws, 2 * hits, support + calls)[0],
+                "auroc": percentile_interval(areas),
+            }
+        )
+    return result
+
+
+def _weighted_auroc(is_class: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(samples,) AUROC of slices that count (samples, n) times, by ranks: ties count half."""
+    order = np.argsort(score, kind="stable")
+    _, first = np.unique(score[order], return_index=True)
+    weights = weights[:, order].astype(np.float64)
+    positive = np.add.reduceat(weights * is_class[order], first, axis=1)
+    negative = np.add.reduceat(weights * ~is_class[order], first, axis=1)
+    below = negative.cumsum(axis=1) - negative / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
+
+
+def _bin_numbers(values: np.ndarray, bins: int) -> np.ndarray:
+    # 1.0 belongs to the last bin; the bins are open on the left, as in Guo et al. 2017.
+    return np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)
+
+
+def _confidence_gaps(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> np.ndarray:
+    """(n, bins): in each slice's bin, its confidence less 1 if it is right; the ECE is sum_b |sum_n| / n."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    gaps = np.zeros((len(labels), bins))
+    gaps[np.arange(len(labels)), _bin_numbers(confidence, bins)] = confidence - right
+    return gaps
+
+
+def _classwise_gaps(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> np.ndarray:
+    """(n, classes * bins): the same for the probability of every class."""
+    n, classes = probabilities.shape
+    gaps = np.zeros((n, classes, bins))
+    number = _bin_numbers(probabilities, bins)
+    gaps[np.arange(n)[:, None], np.arange(classes), number] = probabilities - (labels[:, None] == np.arange(classes))
+    return gaps.reshape(n, classes * bins)
 
 
 def _auroc(is_class: np.ndarray, score: np.ndarray) -> float | None:

@@ -3,13 +3,18 @@
 import json
 import re
 
+import numpy as np
 import pytest
 import yaml
 from huggingface_hub import ModelCard, SpaceCard
 
 from benchmarks.accuracy import RESULTS, ROOT
-from brain_tumor.card import command_for_everyone, write_card
+from brain_tumor.card import command_for_everyone, figures_section, shown_bounds, shown_value, write_card
+from brain_tumor.decision import Thresholds
+from brain_tumor.evaluation import evaluate_parts
+from brain_tumor.labels import NO_TUMOR, TUMOR
 from brain_tumor.run import public_name
+from tests.test_evaluation import part_of, random_logits
 
 # What the Hub's documentation lists for a Gradio Space and for a model-index entry.
 SPACE_FIELDS = {"title", "emoji", "colorFrom", "colorTo", "sdk", "sdk_version", "python_version", "app_file", "license"}
@@ -74,6 +79,85 @@ def test_bundled_card_says_the_command_the_slices_used_and_what_it_is_not(result
         assert words in text, words
     assert "{{" not in text
     assert "{%" not in text
+
+
+# --- what newer results hold ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def new_results(results):
+    """The bundled results with everything that an evaluation measures now, of random predictions."""
+    logits, labels = random_logits(300, 21, skill=3.0)
+    parts = {"validation": part_of(labels, np.arange(300), np.zeros(300, bool))}
+    sources = [f"a/{'Tr' if i % 3 else 'Te'}-x_{i}.jpg" for i in range(300)]
+    parts["test"] = parts["validation"].add_column("source", sources)
+    parts["tumor_test"] = part_of(np.full(300, TUMOR), np.arange(300) // 5, np.zeros(300, bool))
+    sections = evaluate_parts(dict.fromkeys(parts, 2 * logits), parts, 2.0, Thresholds(0.9312, 0.6178))
+    rows = [{"name": "at 112 px", "value": 0.4321, "interval": [0.4, 0.5], "note": "a note"}]
+    return {**results, **sections, "tumor_dataset": "br35h-tumors", "probes": rows}
+
+
+def rows_of(text: str, title: str) -> list[list[str]]:
+    """The cells of the first table after these words."""
+    lines = text[text.index(title) :].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("|---"))
+    table = lines[start + 1 :]
+    end = next((i for i, line in enumerate(table) if not line.startswith("|")), len(table))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[:end]]
+
+
+def test_card_tells_verdicts_misses_calibration_sources_and_other_scans_from_the_results(new_results, tmp_path):
+    write_card(new_results, tmp_path / "README.md")
+    text = (tmp_path / "README.md").read_text()
+    test, weak = new_results["test"], new_results["tumor_test"]
+    verdicts = rows_of(text, "### The verdict")
+    assert [row[1] for row in verdicts] == ["{} of {}".format(*c) for c in test["decision"]["counts"].values()]
+    assert verdicts[0][2:] == [
+        shown_value("", test["decision"]["sensitivity"]),
+        shown_bounds("", test["decision"]["intervals"]["sensitivity"]),
+    ]
+    assert "0.9312" in text and "0.6178" in text and "decision_thresholds" in text
+    assert f"0.9: {test['dangerous_misses']['count']} of {test['dangerous_misses']['tumours']}" in text
+    calibration = rows_of(text, "### Calibration before and after")
+    for row, when in zip(calibration, ("before", "after"), strict=True):
+        assert row == [when, *(f"{test['calibration'][when][n]:.3f}" for n in ("nll", "brier", "ece", "classwise_ece"))]
+    assert [row[0] for row in rows_of(text, "### By source")] == [row["source"] for row in test["by_source"]]
+    other = rows_of(text, "### Tumours in other kinds of scan")
+    assert other[0][1] == shown_value("", weak["called_no_tumor"]) and "60 groups of copies of `br35h-tumors`" in text
+    assert rows_of(text, "Does it look at the tumour?") == [["at 112 px", "43.2 %", "40.0 to 50.0", "a note"]]
+    glioma = rows_of(text, "| class | precision")[0]
+    assert glioma[1].endswith(f"({shown_bounds('', test['per_class']['glioma']['intervals']['precision'])})")
+    assert "{{" not in text and "{%" not in text and "None" not in text and "Undefined" not in text
+
+
+def test_card_says_the_share_of_tumours_that_confidences_hold_at(results, tmp_path):
+    counts = {part: {"glioma": 3, "meningioma": 2, "no_tumor": 9, "pituitary": 4} for part in results["counts"]}
+    write_card({**results, "counts": counts}, tmp_path / "README.md")
+    assert "share of tumours, 50 % of the slices" in (tmp_path / "README.md").read_text()
+
+
+def test_tables_of_a_card_are_whole(new_results, results, tmp_path):
+    for number, content in enumerate((new_results, results)):
+        write_card(content, tmp_path / f"{number}.md")
+        lines = (tmp_path / f"{number}.md").read_text().splitlines()
+        for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+            if line.startswith("|---"):
+                assert before.count("|") == line.count("|") == after.count("|"), (before, line, after)
+
+
+def test_what_was_not_measured_is_not_in_the_card(results):
+    text = figures_section(results, "test")
+    for title in ("The verdict", "other kinds of scan", "Dangerous", "By source", "Does it look", "Brier"):
+        assert title not in text
+
+
+def test_part_without_healthy_slices_shows_dashes():
+    logits, labels = random_logits(40, 3)
+    labels = np.where(labels == NO_TUMOR, 0, labels)
+    part = part_of(labels, np.arange(40), np.zeros(40, bool))
+    sections = evaluate_parts({"test": logits}, {"test": part}, thresholds=Thresholds(0.9, 0.6))
+    text = figures_section({"dataset": "x", "split": "copy_free", **sections}, "test")
+    assert rows_of(text, "### The verdict")[1][1:] == ["0 of 0", "-", "-"]
 
 
 def test_a_command_with_folders_becomes_one_with_hub_ids():

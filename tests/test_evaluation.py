@@ -1,6 +1,7 @@
 """Figures say how certain they are, count copies once, and are those of the saved checkpoint."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,10 +11,20 @@ from PIL import Image
 from scipy.special import softmax
 from transformers import pipeline
 
-from brain_tumor import evaluation
+from brain_tumor import evaluation, plots
 from brain_tumor.dataset import load_scans, pixels_for
-from brain_tumor.evaluation import bootstrap_intervals, figures, part_figures, predict_logits
-from brain_tumor.labels import LABELS, NO_TUMOR
+from brain_tumor.decision import Thresholds, to_config
+from brain_tumor.evaluation import (
+    bootstrap_intervals,
+    evaluate_parts,
+    failures,
+    figures,
+    part_figures,
+    predict_logits,
+    source_of,
+    weak_figures,
+)
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR
 from brain_tumor.model import load_model, load_processor, save_checkpoint
 from tests.slices import draw_slice, write_slices
 
@@ -27,9 +38,10 @@ def random_logits(count: int, seed: int, skill: float = 2.0):
 
 
 def part_of(labels, groups, copied) -> Dataset:
+    names = [*LABELS, "tumor"]
     return Dataset.from_dict(
         {"label": labels, "group": groups, "copy_in_train": copied},
-        Features({"label": ClassLabel(names=list(LABELS)), "group": Value("int64"), "copy_in_train": Value("bool")}),
+        Features({"label": ClassLabel(names=names), "group": Value("int64"), "copy_in_train": Value("bool")}),
     )
 
 
@@ -76,8 +88,15 @@ def test_predictions_do_not_depend_on_the_batch_size_or_on_training_mode(network
     model.train()
     one = predict_logits(model, part, processor, "Evaluating", batch_size=7)
     many = predict_logits(model, part, processor, "Evaluating", batch_size=64)
-    assert np.allclose(one, many, rtol=1e-5, atol=1e-5)
+    assert np.allclose(one, many, rtol=1e-5, atol=1e-5 * float(np.abs(many).max()))
     assert not model.training
+
+
+def test_slices_that_were_not_resized_before_give_the_same_logits(network, slices):
+    model, processor = network
+    resized = predict_logits(model, pixels_for(slices[1], processor, "Resizing"), processor, "Evaluating")
+    opened = predict_logits(model, slices[1], processor, "Evaluating", batch_size=8)
+    assert np.allclose(resized, opened, rtol=1e-5, atol=1e-5 * float(np.abs(resized).max()))
 
 
 def test_a_temperature_kept_in_the_config_is_applied(network, slices):
@@ -98,11 +117,15 @@ def test_a_temperature_kept_in_the_config_is_applied(network, slices):
 def test_an_interval_holds_the_figure_that_it_belongs_to(seed):
     logits, labels = random_logits(200, seed)
     result = figures(logits, labels, np.arange(200))
-    assert set(result["intervals"]) == set(RATES)
-    for name in RATES:
-        low, high = result["intervals"][name]
-        assert 0 <= low <= result[name] <= high <= 1
-        assert high - low > 0.02
+    assert set(result["intervals"]) == {*RATES, "nll", "brier", "ece", "classwise_ece"}
+    for name, (low, high) in result["intervals"].items():
+        assert 0 <= low <= result[name] <= high
+        if name in RATES:
+            assert high <= 1 and high - low > 0.02
+    for row in result["per_class"].values():
+        for name in ("precision", "recall", "f1", "auroc"):
+            low, high = row["intervals"][name]
+            assert 0 <= low <= row[name] <= high <= 1
 
 
 def test_an_interval_is_as_wide_as_the_binomial_one_for_independent_slices():
@@ -140,7 +163,8 @@ def test_a_figure_that_is_not_defined_has_no_interval():
     tumours = np.array([0, 1, 3, 0, 1, 3])
     result = figures(np.eye(4)[tumours] * 5, tumours, np.arange(6))
     assert result["specificity"] is None and result["intervals"]["specificity"] is None
-    assert result["sensitivity"] == 1 and result["intervals"]["sensitivity"] == [1, 1]
+    # Six of six is no certainty: the exact interval.
+    assert result["sensitivity"] == 1 and result["intervals"]["sensitivity"] == [pytest.approx(0.025 ** (1 / 6)), 1]
     json.dumps(result, allow_nan=False)
 
 
@@ -188,6 +212,103 @@ def test_a_part_of_nothing_but_copies_has_no_figures_without_them():
     assert "without_copy_in_train" not in result
 
 
+# --- verdicts, misses, sources, weak parts ----------------------------------------------------------------------
+
+THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.6)
+
+
+def test_dangerous_misses_are_counted_and_named():
+    labels = np.array([0, 1, 3, NO_TUMOR, 0])
+    healthy = np.array([0, 0, 9.0, 0])
+    logits = np.stack([healthy, healthy / 9, healthy / 3, healthy, [9.0, 0, 0, 0]])
+    part = part_of(labels, np.arange(5), np.zeros(5, bool)).add_column("source", [f"a/{c}.png" for c in "abcde"])
+    misses = part_figures(logits, part)["dangerous_misses"]
+    assert (misses["count"], misses["tumours"], misses["confidence"]) == (1, 4, 0.9)
+    assert misses["slices"] == [{"source": "a/a.png", "label": "glioma", "confidence": pytest.approx(0.9996, abs=1e-4)}]
+
+
+def test_verdicts_are_judged_where_there_are_thresholds():
+    logits, labels = random_logits(80, 11)
+    part = part_of(labels, np.arange(80), np.zeros(80, bool))
+    assert "decision" not in part_figures(logits, part)
+    decision = part_figures(logits, part, THRESHOLDS)["decision"]
+    assert decision["thresholds"] == to_config(THRESHOLDS)
+    assert 0 < decision["uncertain"] < 1
+
+
+def test_tumours_of_unknown_type_are_missed_only_where_they_are_called_no_tumor():
+    logits = np.zeros((10, 4))
+    logits[:6] = 8 * np.eye(4)[[0, 1, 3, 0, 1, 3]]
+    logits[6:, NO_TUMOR] = [9, 8, 1, 1]
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+    result = weak_figures(logits, groups, THRESHOLDS)
+    assert (result["slices"], result["groups"]) == (10, 5)
+    assert result["called_no_tumor"] == pytest.approx(0.4) and result["sensitivity"] == pytest.approx(0.6)
+    assert result["dangerous_misses"]["count"] == 2
+    assert result["decision"]["sensitivity"] == pytest.approx(0.8)
+    assert result["decision"]["uncertain"] == pytest.approx(0.2)
+    low, high = result["intervals"]["called_no_tumor"]
+    assert low < 0.1 and high > 0.7, "five groups say little"
+    assert weak_figures(logits, np.arange(10))["intervals"]["called_no_tumor"][1] < high
+    json.dumps(result, allow_nan=False)
+
+
+def test_sections_are_made_of_every_part_and_calibration_is_given_before_and_after():
+    logits, labels = random_logits(120, 12, skill=3.0)
+    parts = {name: part_of(labels, np.arange(120), np.zeros(120, bool)) for name in ("validation", "test")}
+    parts["tumor_test"] = part_of(np.full(120, TUMOR), np.arange(120), np.zeros(120, bool))
+    raw = dict.fromkeys(parts, 12 * logits)  # 3 * logits are honest
+    sections = evaluate_parts(raw, parts, temperature=4.0, thresholds=THRESHOLDS)
+    assert list(sections) == ["validation", "test", "tumor_test"]
+    for name in ("validation", "test"):
+        calibration = sections[name]["calibration"]
+        assert calibration["after"]["nll"] == pytest.approx(sections[name]["nll"])
+        assert calibration["before"]["nll"] == pytest.approx(figures(12 * logits, labels, np.arange(120))["nll"])
+        assert calibration["before"].keys() == {"nll", "brier", "ece", "classwise_ece"}
+        assert calibration["after"]["ece"] < calibration["before"]["ece"]
+    assert "accuracy" not in sections["tumor_test"] and sections["tumor_test"]["slices"] == 120
+    assert "calibration" not in evaluate_parts(raw, parts)["test"]
+    json.dumps(sections, allow_nan=False)
+
+
+def test_sources_are_what_file_names_and_parts_tell():
+    names = {
+        "Tr-no_0010": "Tr-no",
+        "Tr-noTr_0003": "Tr-noTr",
+        "Tr-gl_0001_jpg.rf.0a1b": "Tr-gl",
+        "y12": "y",
+        "12": "(a number)",
+    }
+    assert {name: source_of(f"a/b/{name}.jpg") for name in names} == names
+    sources = [f"x/Tr-no_{i}.jpg" for i in range(6)] + [f"x/y{i}.jpg" for i in range(7)] + ["x/z.jpg"] * 4
+    labels = np.array([NO_TUMOR] * 6 + [0] * 11)
+    logits = 5 * np.eye(4)[[NO_TUMOR] * 6 + [NO_TUMOR] * 2 + [0] * 9]
+    part = part_of(labels, np.arange(17), np.zeros(17, bool)).add_column("source", sources)
+    rows = part_figures(logits, part.add_column("part", ["train"] * 17))["by_source"]
+    assert [(row["source"], row["slices"], row["missed_tumours"]) for row in rows] == [
+        ("train y", 7, 2),
+        ("train Tr-no", 6, 0),
+    ]
+    assert rows[0]["accuracy"] == pytest.approx(5 / 7) and rows[0]["interval"][0] < 5 / 7 < rows[0]["interval"][1]
+
+
+def test_mistakes_are_listed_with_the_dangerous_ones_first():
+    rows = np.array(
+        [
+            [0.97, 0.01, 0.01, 0.01],  # a meningioma called glioma
+            [0.02, 0.02, 0.95, 0.01],  # a glioma called no tumor: dangerous
+            [0.20, 0.10, 0.60, 0.10],  # a pituitary tumour called no tumor
+            [0.02, 0.02, 0.01, 0.95],  # a healthy slice called pituitary
+            [0.00, 0.01, 0.99, 0.00],  # a tumour of unknown type called no tumor: dangerous, and the surest
+            [0.90, 0.05, 0.05, 0.00],  # a tumour of unknown type called glioma: no mistake
+            [0.90, 0.05, 0.05, 0.00],  # right
+        ]
+    )
+    found = failures(rows, np.array([1, 0, 3, NO_TUMOR, TUMOR, TUMOR, 0]))
+    assert [row["index"] for row in found] == [4, 1, 2, 0, 3]
+    assert [row["dangerous"] for row in found] == [True, True, False, False, False]
+
+
 # --- plots ------------------------------------------------------------------------------------------------------
 
 
@@ -206,12 +327,12 @@ HISTORY = [
 def draw(kind: str, path) -> None:
     logits, labels = random_logits(200, 8)
     if kind == "curves":
-        evaluation.plot_curves(HISTORY, path)
+        plots.plot_curves(HISTORY, path)
     elif kind == "confusion matrix":
         result = figures(logits, labels, np.arange(200))
-        evaluation.plot_confusion_matrix(result, "a set, copy_free split, test part", path)
+        plots.plot_confusion_matrix(result, "a set, copy_free split, test part", path)
     else:
-        evaluation.plot_reliability(logits * 3, logits, labels, "a set, copy_free split, test part", path)
+        plots.plot_reliability(logits * 3, logits, labels, "a set, copy_free split, test part", path)
 
 
 @pytest.mark.parametrize("kind", ["curves", "confusion matrix", "reliability"])
@@ -229,7 +350,7 @@ def test_a_plot_shows_something_and_is_the_same_file_again(kind, tmp_path):
 
 def test_plots_tell_different_runs_apart(tmp_path):
     draw("curves", tmp_path / "one.png")
-    evaluation.plot_curves(HISTORY[:3], tmp_path / "two.png")
+    plots.plot_curves(HISTORY[:3], tmp_path / "two.png")
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
 
 
@@ -238,11 +359,188 @@ def test_plots_tell_different_runs_apart(tmp_path):
     "history", [[], [{"epoch": 1.0, "validation_loss": 0.4}], [{"epoch": 1.0, "train_loss": None}]]
 )
 def test_curves_are_drawn_of_whatever_was_logged(history, tmp_path):
-    evaluation.plot_curves(history, tmp_path / "curves.png")
+    plots.plot_curves(history, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_page_of_an_evaluation_is_drawn_with_whatever_is_known(known, tmp_path):
+    logits, labels = random_logits(200, 9)
+    if not known:
+        labels = np.where(labels == 1, 0, labels)  # a class without slices
+    result = figures(logits, labels, np.arange(200))
+    extra = {"raw": 3 * logits, "weak": logits[:20]} if known else {}
+    for name in ("one.png", "two.png"):
+        thresholds = THRESHOLDS if known else None
+        plots.plot_evaluation(result, logits, labels, thresholds, "a set", tmp_path / name, **extra)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as picture:
+        assert min(picture.size) > 800
+
+
+def test_a_sheet_shows_its_tiles_in_order_with_their_frames(tmp_path):
+    tiles = [plots.Tile((Image.new("L", (50, 90), 200),), ("a", "b" * 90), colour) for colour in ("#ff0000", "#00ff00")]
+    plots.write_sheet(tiles, "two", tmp_path / "sheet.png")
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
+    red, green = (np.argwhere((pixels == colour).all(axis=-1)) for colour in ((255, 0, 0), (0, 255, 0)))
+    assert len(red) and len(green) and red[:, 1].max() < green[:, 1].min()
+    assert ((pixels == 200).all(axis=-1)).sum() > 2 * 80 * 150
 
 
 def test_a_confusion_matrix_with_an_empty_class_can_be_drawn(tmp_path):
     matrix = [[3, 0, 1, 0], [0, 0, 0, 0], [1, 0, 5, 0], [0, 0, 0, 0]]
-    evaluation.plot_confusion_matrix({"confusion_matrix": matrix}, "a set", tmp_path / "matrix.png")
+    plots.plot_confusion_matrix({"confusion_matrix": matrix}, "a set", tmp_path / "matrix.png")
     assert (tmp_path / "matrix.png").stat().st_size > 1_000
+
+
+# --- the command ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def strange_checkpoint(network, tmp_path_factory):
+    """A checkpoint of somebody else: our classes under other names and in another order, with thresholds."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "strange"
+    model, processor = network
+    config = model.config
+    own = config.id2label, config.label2id
+    names = ["no-tumor", "Pituitary Tumor", "1-glioma", "meningioma_tumor"]
+    config.id2label, config.label2id = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
+    config.decision_thresholds = to_config(THRESHOLDS)
+    save_checkpoint(model, processor, folder)
+    config.id2label, config.label2id = own
+    del config.decision_thresholds
+    return folder
+
+
+def command(monkeypatch, capsys, *words) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["evaluation.py", *map(str, words)])
+    code = evaluation.run()
+    return code, *capsys.readouterr()
+
+
+def test_the_command_evaluates_any_checkpoint_on_any_set_and_writes_it_all_in_one_folder(
+    strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    folder = slice_folder(dict.fromkeys(LABELS, 6), side=100)
+    code, out, _ = command(monkeypatch, capsys, strange_checkpoint, folder, "--split", "all")
+    assert code == 0
+    output = tmp_path / "runs/evaluation" / f"strange-{folder.name}"
+    assert {path.name for path in output.iterdir()} == {
+        "results.json",
+        "evaluation.md",
+        "evaluation.png",
+        "failures.png",
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+    results = json.loads((output / "results.json").read_text())
+    every = results["all"]
+    assert (every["slices"], every["groups"]) == (24, 24)
+    # The order of the checkpoint's own classes was put right: the same figures as a pipeline's answers.
+    classify = pipeline("image-classification", model=str(strange_checkpoint), device="cpu")
+    names = {
+        "no-tumor": "no_tumor",
+        "Pituitary Tumor": "pituitary",
+        "1-glioma": "glioma",
+        "meningioma_tumor": "meningioma",
+    }
+    paths = sorted(folder.rglob("*.png"))
+    right = [names[classify(str(path))[0]["label"]] == path.parent.name for path in paths]
+    assert every["accuracy"] == pytest.approx(np.mean(right))
+    assert every["decision"]["thresholds"] == to_config(THRESHOLDS)
+    text = (output / "evaluation.md").read_text()
+    for words in ("not known", "24 slices", "accuracy".capitalize(), "The verdict", f"{100 * every['accuracy']:.1f} %"):
+        assert words in text, words
+    assert "not known" in out and f"{100 * every['accuracy']:.1f} %" in out
+    assert str(tmp_path) not in text + json.dumps(results)
+
+
+def test_the_command_takes_a_part_of_a_split_and_tumours_of_unknown_type(
+    strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
+):
+    folder = slice_folder(dict.fromkeys(LABELS, 26), side=64)
+    tumours = slice_folder({"tumor": 24}, side=66)
+    flags = ["--part", "validation", "--tumor_dataset", tumours, "--output_dir", tmp_path / "out"]
+    code, out, error = command(monkeypatch, capsys, strange_checkpoint, folder, *flags)
+    assert code == 0, error
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["split"] == "copy_free" and results["validation"]["slices_with_copy_in_train"] == 0
+    assert results["tumor_validation"]["slices"] > 0
+    assert "Tumours in other kinds of scan" in (tmp_path / "out" / "evaluation.md").read_text()
+    assert "tumours of unknown type" in out
+
+
+def test_the_gallery_shows_the_dangerous_misses_first(network, slices, tmp_path, monkeypatch):
+    part = slices[1].add_column("group", list(range(22)))
+    labels = np.array(part["label"])
+    logits = 9.0 * np.eye(4)[labels]
+    wrong = np.flatnonzero(labels != NO_TUMOR)[[3, 5]]
+    logits[wrong] = [[0, 0, 9.0, 0], [0, 0, 0.5, 0]]
+    shown = []
+    monkeypatch.setattr(evaluation, "write_sheet", lambda tiles, title, path: shown.append((tiles, title)))
+    results = evaluate_parts({"test": logits}, {"test": part})
+    evaluation.write_pictures(tmp_path, {"test": logits}, {"test": part}, results, "a set")
+    (tiles, title), names = shown[0], part["source"]
+    assert [tile.caption[2] for tile in tiles] == [names[int(i)] for i in wrong]
+    assert tiles[0].caption[1].startswith("called no tumor, 100.0")
+    assert tiles[0].colour != tiles[1].colour
+    assert "2 mistakes among 22 slices, 1 of them dangerous" in title
+
+
+def test_of_a_group_of_copies_the_gallery_shows_the_surest_and_counts_the_rest(slices, tmp_path, monkeypatch):
+    labels = np.array(slices[1]["label"])
+    part = slices[1].add_column("group", labels.tolist())
+    logits = 9.0 * np.eye(4)[labels]
+    gliomas = np.flatnonzero(labels == 0)
+    logits[gliomas] = np.eye(4)[NO_TUMOR] * np.arange(3, 3 + len(gliomas))[:, None]
+    shown = []
+    monkeypatch.setattr(evaluation, "write_sheet", lambda tiles, title, path: shown.extend(tiles))
+    results = evaluate_parts({"test": logits}, {"test": part})
+    evaluation.write_pictures(tmp_path, {"test": logits}, {"test": part}, results, "a set")
+    assert [tile.caption[2] for tile in shown] == [part["source"][int(gliomas[-1])]]
+    assert shown[0].caption[1].endswith(f", {len(gliomas) - 1} more")
+
+
+def test_without_mistakes_the_gallery_says_so(slices, tmp_path):
+    part = slices[1].add_column("group", list(range(22)))
+    logits = {"test": 9.0 * np.eye(4)[np.array(part["label"])]}
+    results = evaluate_parts(logits, {"test": part})
+    evaluation.write_pictures(tmp_path, logits, {"test": part}, results, "a set")
+    with Image.open(tmp_path / "failures.png") as picture:
+        assert picture.size[1] < 100 and np.asarray(picture.convert("L")).min() < 128
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "dataset", "sentence"),
+    [
+        ("tiny", "slices", "has other classes than glioma, meningioma, no_tumor, pituitary"),
+        ("no/such-checkpoint", "slices", "cannot be loaded"),
+        ("strange", "no/such-set", "neither a folder here nor a dataset"),
+        ("strange", "slices", "Too few pictures to split"),
+    ],
+)
+def test_what_cannot_be_evaluated_gets_a_sentence(
+    checkpoint, dataset, sentence, tiny_checkpoint, strange_checkpoint, slices, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = {"tiny": tiny_checkpoint, "strange": strange_checkpoint}.get(checkpoint, checkpoint)
+    dataset = slices[0] if dataset == "slices" else dataset
+    code, _, error = command(monkeypatch, capsys, checkpoint, dataset)
+    assert code == 1 and sentence in error and "Traceback" not in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folded_temperature_is_taken_from_the_results_beside_the_checkpoint(
+    strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
+):
+    import shutil
+
+    checkpoint = tmp_path / "mine"
+    shutil.copytree(strange_checkpoint, checkpoint)
+    calibration = {"temperature": 2.0, "folded_into_classifier": True}
+    (checkpoint / "results.json").write_text(json.dumps({"calibration": calibration}))
+    folder = slice_folder(dict.fromkeys(LABELS, 4), side=64)
+    command(monkeypatch, capsys, checkpoint, folder, "--split", "all", "--output_dir", tmp_path / "out")
+    every = json.loads((tmp_path / "out" / "results.json").read_text())["all"]
+    assert every["calibration"]["after"]["nll"] == pytest.approx(every["nll"])
+    assert every["calibration"]["before"]["nll"] != pytest.approx(every["nll"])

@@ -6,8 +6,22 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from brain_tumor.labels import LABELS
-from brain_tumor.metrics import ScanMetrics, calibration_bins, expected_calibration_error, rates
+from brain_tumor.labels import LABELS, TUMOR
+from brain_tumor.metrics import (
+    AUROC_SAMPLES,
+    ScanMetrics,
+    calibration_bins,
+    class_intervals,
+    classwise_calibration_error,
+    dangerous_misses,
+    expected_calibration_error,
+    group_draws,
+    probability_figures,
+    probability_intervals,
+    rates,
+    risk_coverage,
+    share_interval,
+)
 
 GLIOMA, MENINGIOMA, NO_TUMOR, PITUITARY = range(4)
 
@@ -165,6 +179,129 @@ def test_bins_hold_every_slice_once():
 
 def test_a_perfect_network_has_no_calibration_error():
     assert expected_calibration_error(np.eye(4), np.arange(4)) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_class_wise_error_is_the_mean_of_each_class_against_the_rest(seed):
+    probabilities, labels = random_predictions(400, seed)
+    total = 0.0
+    for number in range(4):
+        for b in range(15):
+            inside = (probabilities[:, number] > b / 15) & (probabilities[:, number] <= (b + 1) / 15)
+            if inside.any():
+                gap = probabilities[inside, number].mean() - (labels[inside] == number).mean()
+                total += inside.mean() * abs(gap) / 4
+    assert classwise_calibration_error(probabilities, labels) == pytest.approx(total)
+    assert compute(probabilities, labels)["classwise_ece"] == pytest.approx(total)
+
+
+def test_the_class_wise_error_sees_a_class_that_always_gets_too_much():
+    # Always 0.7 for the first class and right in 7 of 10: no calibration error. The rest are all of one class.
+    probabilities = np.tile([0.7, 0.1, 0.1, 0.1], (10, 1))
+    labels = np.array([0] * 7 + [3] * 3)
+    assert expected_calibration_error(probabilities, labels) == pytest.approx(0)
+    assert classwise_calibration_error(probabilities, labels) == pytest.approx((0.1 + 0.1 + 0.2) / 4)
+
+
+def test_the_brier_score_worked_by_hand_and_by_scikit_learn():
+    assert compute([[0.7, 0.1, 0.1, 0.1], [0, 0, 1, 0]], [0, 0])["brier"] == pytest.approx((0.12 + 2) / 2)
+    probabilities, labels = random_predictions(200, 5)
+    expected = sum(np.mean((probabilities[:, i] - (labels == i)) ** 2) for i in range(4))
+    assert compute(probabilities, labels)["brier"] == pytest.approx(expected)
+
+
+# --- which slices are wrong -------------------------------------------------------------------------------------
+
+
+def test_dangerous_are_the_tumours_that_are_surely_called_no_tumor_the_surest_first():
+    healthy = np.array([0.95, 0.90, 0.91, 0.99, 0.97, 0.2])
+    rows = np.stack([1 - healthy, 0 * healthy, healthy, 0 * healthy], axis=1)
+    labels = np.array([GLIOMA, GLIOMA, PITUITARY, NO_TUMOR, TUMOR, TUMOR])
+    assert dangerous_misses(rows, labels).tolist() == [4, 0, 2]
+
+
+def test_errors_against_what_is_kept_worked_by_hand():
+    rows = np.array([[0.9, 0.1, 0, 0], [0.8, 0.2, 0, 0], [0.7, 0.3, 0, 0], [0.6, 0.4, 0, 0]])
+    coverage, risk, area = risk_coverage(rows[[2, 0, 3, 1]], np.array([1, 0, 0, 0]))  # the third surest is wrong
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1]
+    assert risk.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 4])
+    assert area == pytest.approx((1 / 3 + 1 / 4) / 4)
+
+
+def test_slices_of_the_same_confidence_share_their_errors_in_any_order():
+    rows = np.tile([0.7, 0.1, 0.1, 0.1], (4, 1))
+    for labels in ([1, 0, 0, 0], [0, 0, 0, 1]):
+        assert risk_coverage(rows, np.array(labels))[1].tolist() == pytest.approx([0.25] * 4)
+
+
+# --- intervals --------------------------------------------------------------------------------------------------
+
+
+def test_an_interval_of_a_share_with_no_failure_is_exact_and_counts_groups():
+    every = np.ones(30, bool)
+    assert share_interval(every, every, np.arange(30)) == [pytest.approx(0.025 ** (1 / 30)), 1.0]
+    assert share_interval(every, every, np.arange(30) // 10) == [pytest.approx(0.025 ** (1 / 3)), 1.0]
+    assert share_interval(~every, every, np.arange(30)) == [0.0, pytest.approx(1 - 0.025 ** (1 / 30))]
+    assert share_interval(every, ~every, np.arange(30)) is None
+
+
+def test_an_interval_of_a_share_is_the_binomial_one_for_independent_slices():
+    hits = np.arange(400) % 5 > 0
+    low, high = share_interval(hits, np.ones(400, bool), np.arange(400))
+    assert (low, high) == (pytest.approx(0.8 - 1.96 * 0.02, abs=0.004), pytest.approx(0.8 + 1.96 * 0.02, abs=0.004))
+
+
+def plain_bootstrap(figure, probabilities, labels, groups, samples: int):
+    """The figure of resampled groups, slice by slice, with the same draws."""
+    draws, member = group_draws(groups, 0)
+    rows = [np.repeat(np.arange(len(labels)), draw[member]) for draw in draws[:samples]]
+    return np.array([figure(probabilities[r], labels[r]) for r in rows])
+
+
+def test_intervals_of_calibration_figures_are_those_of_resampling_the_slices():
+    probabilities, labels = random_predictions(150, 6)
+    groups = np.arange(150) // 2
+    draws, member = group_draws(groups, 0)
+    draws = draws[:200]
+    result = probability_intervals(probabilities, labels, draws, member)
+    for name in ("nll", "brier"):
+        plain = plain_bootstrap(
+            lambda p, y, name=name: probability_figures(p, y)[name], probabilities, labels, groups, 200
+        )
+        assert result[name] == pytest.approx(np.percentile(plain, [2.5, 97.5]))
+    for name, figure in (("ece", expected_calibration_error), ("classwise_ece", classwise_calibration_error)):
+        plain = plain_bootstrap(figure, probabilities, labels, groups, 200)
+        centred = (plain - plain.mean() + figure(probabilities, labels)).clip(0)
+        assert result[name] == pytest.approx(np.percentile(centred, [2.5, 97.5]))
+        assert result[name][0] <= figure(probabilities, labels) <= result[name][1]
+
+
+def test_intervals_of_a_class_are_those_of_resampling_the_slices_with_ties():
+    probabilities, labels = random_predictions(120, 7)
+    probabilities = np.round(probabilities, 1)  # ties
+    groups = np.arange(120) // 2
+    draws, member = group_draws(groups, 0)
+    result = class_intervals(probabilities, labels, draws[:60], member)
+    plain = plain_bootstrap(
+        lambda p, y: sklearn_metrics.roc_auc_score(y == GLIOMA, p[:, GLIOMA]), probabilities, labels, groups, 60
+    )
+    assert AUROC_SAMPLES >= 60
+    assert result[GLIOMA]["auroc"] == pytest.approx(np.percentile(plain, [2.5, 97.5]))
+    for name, figure in (
+        ("recall", sklearn_metrics.recall_score),
+        ("precision", sklearn_metrics.precision_score),
+        ("f1", sklearn_metrics.f1_score),
+    ):
+        plain = plain_bootstrap(
+            lambda p, y, figure=figure: figure(y == GLIOMA, p.argmax(1) == GLIOMA), probabilities, labels, groups, 60
+        )
+        assert result[GLIOMA][name] == pytest.approx(np.percentile(plain, [2.5, 97.5]))
+
+
+def test_a_class_that_does_not_occur_has_no_intervals():
+    probabilities, labels = certain([GLIOMA, MENINGIOMA]), np.array([GLIOMA, MENINGIOMA])
+    result = class_intervals(probabilities, labels, *group_draws(np.arange(2)))
+    assert result[PITUITARY] == {"precision": None, "recall": None, "f1": None, "auroc": None}
 
 
 # --- the metric as a component of evaluate ----------------------------------------------------------------------

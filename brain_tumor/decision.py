@@ -1,0 +1,254 @@
+"""The verdict, recall first: "no tumor" and a tumour must each be probable enough, or the verdict is "uncertain".
+
+A missed tumour costs more than a second look, so the two errors have limits of their own and what lies between the
+thresholds goes to a specialist.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, logit
+
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
+from brain_tumor.metrics import group_draws, share_intervals, sums_by_group
+
+UNCERTAIN = -1
+UNCERTAIN_VERDICT = "uncertain"
+CONFIG_KEY = "decision_thresholds"
+
+SENSITIVITY, SPECIFICITY, UNCERTAIN_SHARE = 0.998, 0.989, 0.05
+"""The targets: least share of tumours not called "no tumor", least share of healthy slices not called a tumour, and
+largest share of slices without a verdict."""
+
+NO_TUMOR_RANGE = (0.9, 0.999)
+"""Bounds of the threshold of "no tumor". Below, a chance of one in ten of a tumour would pass for none, however well
+validation went; above, what counts is the temperature's fit to a handful of slices."""
+TUMOR_RANGE = (0.5, 0.999)
+TAIL_SHARE, TAIL_GROUPS = 0.1, 10
+"""What the tail of a class is fitted to: a tenth of its groups of copies, or ten if that is more (but half at most)."""
+LEAST_SCALE = 0.1
+SAFETY = 4
+"""The choice may be so many times safer than the targets demand; beyond, the fitted tail says nothing."""
+BUDGET_USED = 0.8
+"""Share of the allowed uncertainty that is spent on validation: on other slices there will be some more."""
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From which probability on a verdict is given, each in (0, 1].
+
+    Attributes:
+        no_tumor: least p(no_tumor) of the verdict "no tumor" (t_high).
+        tumor: least p(any tumour) = 1 - p(no_tumor) of the verdict of a tumour (t_low). It is more than
+            1 - no_tumor, so that no slice gets both.
+    """
+
+    no_tumor: float
+    tumor: float
+
+    def __post_init__(self):
+        if not (0 < self.no_tumor <= 1 and 0 < self.tumor <= 1 and self.tumor > 1 - self.no_tumor):
+            raise ValueError(
+                f"Decision thresholds no_tumor {self.no_tumor} and tumor {self.tumor} must lie in (0, 1] and sum to "
+                "more than 1, or a slice could get both verdicts."
+            )
+
+
+def decide(probabilities: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+    """The verdict on each slice.
+
+    Args:
+        probabilities: (n, 4), calibrated, rows sum to 1.
+
+    Returns:
+        (n,) int64: `NO_TUMOR`, the class index of the most probable of the three tumours, or `UNCERTAIN`.
+    """
+    types = np.array(TUMOR_TYPES)
+    healthy = probabilities[:, NO_TUMOR]
+    verdicts = np.full(len(probabilities), UNCERTAIN, np.int64)
+    verdicts[healthy >= thresholds.no_tumor] = NO_TUMOR
+    # The tumour comes last: should rounding let a slice reach both thresholds, recall wins.
+    found = 1 - healthy >= thresholds.tumor
+    verdicts[found] = types[probabilities[np.ix_(found, types)].argmax(axis=1)]
+    return verdicts
+
+
+def verdict(probabilities: np.ndarray, thresholds: Thresholds) -> str:
+    """The verdict on one slice: a label of `labels.LABELS` or "uncertain". probabilities: (4,).
+
+    >>> verdict([0.30, 0.05, 0.60, 0.05], Thresholds(no_tumor=0.95, tumor=0.5))
+    'uncertain'
+    >>> verdict([0.30, 0.25, 0.40, 0.05], Thresholds(no_tumor=0.95, tumor=0.5))
+    'glioma'
+    """
+    number = int(decide(np.asarray(probabilities, np.float64)[None], thresholds)[0])
+    return UNCERTAIN_VERDICT if number == UNCERTAIN else LABELS[number]
+
+
+def to_config(thresholds: Thresholds) -> dict[str, float]:
+    """What `config.json` holds under `CONFIG_KEY`."""
+    return {"no_tumor": thresholds.no_tumor, "tumor": thresholds.tumor}
+
+
+def from_config(config) -> Thresholds | None:
+    """The thresholds of a checkpoint; None where it has none, or none that make sense.
+
+    Args:
+        config: a `PretrainedConfig`, or the dict that `config.json` holds.
+    """
+    stored = config.get(CONFIG_KEY) if isinstance(config, dict) else getattr(config, CONFIG_KEY, None)
+    try:
+        return Thresholds(float(stored["no_tumor"]), float(stored["tumor"]))
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------
+
+
+def choose_thresholds(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    sensitivity: float = SENSITIVITY,
+    specificity: float = SPECIFICITY,
+    uncertain: float = UNCERTAIN_SHARE,
+) -> Thresholds:
+    """Thresholds for the targets, from slices that did not train the network.
+
+    A validation part of some 300 tumours holds none or one of the 0.2 % that may be missed. A threshold at the worst
+    of them would hang on one picture, and no count of observed misses can tell 99.8 % from 99 %. So the score
+    log(p(no tumor) / p(any tumour)) of the tumours is extrapolated: beyond its 90 % quantile the tail is taken to be
+    exponential, with the mean excess of the tenth that lies there (the first term of any light tail; see Coles 2001,
+    "An Introduction to Statistical Modeling of Extreme Values", ch. 4). One
+    group of slices that lies far out, such as a wrong label, moves that mean a little and no more; two are a pattern,
+    so the threshold is also one mean excess beyond what all groups but one (or all but the allowed share) reach. The
+    healthy slices' lower tail gives the other threshold in the same way. Each group of copies counts once, because its
+    slices are one piece of evidence.
+
+    What is uncertain on validation stays within `BUDGET_USED` of what is allowed. As far as that goes, both tails are
+    cut at the allowed rate of errors divided by one factor, up to `SAFETY`. Where it does not even reach to meet both
+    targets, specificity gives way first, down to the end of `TUMOR_RANGE`, then sensitivity, down to the end of
+    `NO_TUMOR_RANGE`, and at last less and less probable tumours count as tumours.
+
+    Args:
+        probabilities: (n, 4), calibrated; of validation, or out-of-fold ones of several runs together.
+        labels: (n,) class indices, or `labels.TUMOR`. Slices with that label count as tumours, but not in the uncertain
+            share: how many of them there are says nothing about how often such scans come.
+        groups: (n,) groups of copies.
+        sensitivity, specificity: least shares, in (0, 1).
+        uncertain: largest share of slices with no verdict, in (0, 1).
+
+    Raises:
+        ValueError: there is no tumour, or no healthy slice.
+    """
+    healthy, weak = labels == NO_TUMOR, labels == TUMOR
+    if healthy.all() or not healthy.any():
+        raise ValueError(
+            "Decision thresholds need tumours and healthy slices; there are "
+            f"{(~healthy).sum()} tumours and {healthy.sum()} healthy slices."
+        )
+    score = no_tumor_score(probabilities)
+    _, member, size = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = 1 / size[member]
+    missed = _Tail(score[~healthy], weights[~healthy])
+    alarmed = _Tail(-score[healthy], weights[healthy])
+    counted = score if weak[~healthy].all() else score[~weak]
+    budget = BUDGET_USED * uncertain
+
+    def cuts(factor: float) -> tuple[float, float]:
+        low = alarmed.beyond((1 - specificity) / factor)
+        high = missed.beyond((1 - sensitivity) / factor)
+        return -float(np.clip(low, *logit(TUMOR_RANGE))), float(np.clip(high, *logit(NO_TUMOR_RANGE)))
+
+    # Pairs of scores, what lies between being uncertain: from the safest to that which leaves nothing there.
+    pairs = [cuts(factor) for factor in np.geomspace(SAFETY, 1, 50)]
+    low, high = pairs[-1]
+    last_low, last_high = -logit(TUMOR_RANGE[0]), logit(NO_TUMOR_RANGE[0])
+    pairs += [(value, high) for value in np.linspace(low, last_low, 100)]
+    pairs += [(last_low, value) for value in np.linspace(high, last_high, 100)]
+    pairs += [(value, last_high) for value in np.linspace(last_low, last_high, 100)]
+    low, high = next((low, high) for low, high in pairs if ((counted > low) & (counted < high)).mean() <= budget)
+    no_tumor = round(float(expit(high)), 4)
+    # Rounding must not make them overlap.
+    return Thresholds(no_tumor, max(round(float(expit(-low)), 4), round(1 - no_tumor + 1e-4, 4)))
+
+
+def no_tumor_score(probabilities: np.ndarray) -> np.ndarray:
+    """log(p(no_tumor) / p(any tumour)) in nats, (n, 4) -> (n,) float64 between about -28 and 28."""
+    rows = probabilities.astype(np.float64)
+    return np.log(rows[:, NO_TUMOR].clip(1e-12)) - np.log(rows[:, list(TUMOR_TYPES)].sum(axis=1).clip(1e-12))
+
+
+class _Tail:
+    """The upper tail of values: counted in their bulk, exponential beyond.
+
+    Args:
+        values: (n,).
+        weights: (n,) positive, 1 for each group of copies.
+    """
+
+    def __init__(self, values: np.ndarray, weights: np.ndarray):
+        order = np.argsort(values)
+        self.values = values[order]
+        # The share of the weight at or above each value.
+        self.shares = weights[order][::-1].cumsum()[::-1] / weights.sum()
+        self.one_group = 1 / weights.sum()
+        self.share = min(max(TAIL_SHARE, TAIL_GROUPS * self.one_group), 0.5)
+        self.start = self._quantile(self.share)
+        excess, weight = (values - self.start).clip(0), weights * (values >= self.start)
+        self.scale = max(float((excess * weight).sum() / weight.sum()), LEAST_SCALE)
+
+    def beyond(self, rate: float) -> float:
+        """The value that a share `rate` of the distribution exceeds."""
+        if rate >= self.share:
+            return self._quantile(rate)
+        fitted = self.start + self.scale * float(np.log(self.share / rate))
+        return max(fitted, self._quantile(max(rate, self.one_group)) + self.scale)
+
+    def _quantile(self, rate: float) -> float:
+        """The largest value that more than a share `rate` reaches."""
+        return float(self.values[max(int((self.shares > rate + 1e-9).sum()) - 1, 0)])
+
+
+# --- figures ----------------------------------------------------------------------------------------------------
+
+
+def decision_figures(
+    probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, thresholds: Thresholds, seed: int = 0
+) -> dict:
+    """What the verdicts are worth, each share with its 95 % interval over groups of copies.
+
+    Args:
+        probabilities: (n, 4), calibrated.
+        labels: (n,) class indices or `labels.TUMOR`, whose type is not asked about.
+
+    Returns:
+        "thresholds"; sensitivity (tumours not called "no tumor", the uncertain ones among them); specificity (healthy
+        slices not called a tumour, the uncertain ones among them); uncertain, uncertain_tumours and uncertain_healthy
+        (shares without a verdict); accuracy_decided (right verdicts among the slices that got one and whose class is
+        known); "counts" of numerator and denominator, and "intervals", by the same names. None where there is nothing
+        to count.
+    """
+    verdicts = decide(probabilities, thresholds)
+    healthy, open_ = labels == NO_TUMOR, verdicts == UNCERTAIN
+    shares = {
+        "sensitivity": (verdicts != NO_TUMOR, ~healthy),
+        "specificity": (open_ | (verdicts == NO_TUMOR), healthy),
+        "uncertain": (open_, np.ones(len(labels), bool)),
+        "uncertain_tumours": (open_, ~healthy),
+        "uncertain_healthy": (open_, healthy),
+        "accuracy_decided": (verdicts == labels, ~open_ & (labels != TUMOR)),
+    }
+    draws, member = group_draws(groups, seed)
+    hits = sums_by_group(np.stack([hit & of for hit, of in shares.values()], 1), member, draws.shape[1])
+    totals = sums_by_group(np.stack([of for _, of in shares.values()], 1), member, draws.shape[1])
+    counts = {
+        name: [int(hit), int(of)] for name, hit, of in zip(shares, hits.sum(axis=0), totals.sum(axis=0), strict=True)
+    }
+    return {
+        "thresholds": to_config(thresholds),
+        **{name: hit / of if of else None for name, (hit, of) in counts.items()},
+        "counts": counts,
+        "intervals": dict(zip(shares, share_intervals(draws, hits, totals), strict=True)),
+    }
