@@ -1,0 +1,464 @@
+"""Is this the kind of picture the model has learned from? One score from its embedding and from the picture itself.
+
+What scores a picture needs numpy alone, and one small file beside the checkpoint: no training data, and no torch.
+"""
+
+import json
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+SIDE = 64
+"""Side in pixels of the copy that statistics are taken from: a head is still a head, and noise is gone."""
+
+
+# --- the picture itself -------------------------------------------------------------------------------------------
+
+
+def picture_statistics(image: Image.Image) -> np.ndarray:
+    """What can be told of a picture without a network: colour, border, outline, symmetry, grey levels, edges, layout.
+
+    Args:
+        image: 8-bit RGB of any size and shape.
+
+    Returns:
+        (k,) float32, finite for every picture.
+    """
+    return statistics_of(*reduce_picture(image))
+
+
+def reduce_picture(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """The two small copies that `statistics_of` looks at.
+
+    Returns:
+        (SIDE, SIDE, 3) uint8, averaged; (SIDE, SIDE, 3) uint8, single pixels of the picture, whose grey levels are
+        its own.
+    """
+    size = (SIDE, SIDE)
+    averaged = image.resize(size, Image.Resampling.BOX, reducing_gap=2)
+    return np.asarray(averaged), np.asarray(image.resize(size, Image.Resampling.NEAREST))
+
+
+def statistics_of(averaged: np.ndarray, sampled: np.ndarray) -> np.ndarray:
+    """The statistics of a picture's two small copies (see `picture_statistics`)."""
+    rgb = averaged.astype(np.float32) / 255
+    grey = rgb @ np.float32([0.299, 0.587, 0.114])
+    level = np.percentile(grey, [1, 10, 25, 50, 75, 90, 99])
+    scale = max(level[-1] - level[0], 0.02)
+    even = ((grey - level[0]) / scale).clip(0, 1)  # brightness and contrast apart from what is shown
+    return np.concatenate(
+        [
+            _colour(rgb),
+            level,
+            _border(even, grey),
+            _outline(even),
+            _symmetry(even),
+            _grey_levels(sampled),
+            _edges(even),
+            _rings(even),
+            _layout(even),
+        ]
+    ).astype(np.float32)
+
+
+def _colour(rgb: np.ndarray) -> list[float]:
+    """How much colour, and how much of it is more than one tint over a grey picture."""
+    red, green, blue = np.moveaxis(rgb, -1, 0)
+    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    pixels = rgb.reshape(-1, 3) - rgb.mean((0, 1))
+    # One tint over a grey picture is a line through RGB: one eigenvalue.
+    spread = np.linalg.eigvalsh((pixels.T @ pixels).astype(np.float64) / len(pixels))[::-1].clip(0)
+    return [chroma.mean(), np.percentile(chroma, 95), (chroma > 0.12).mean(), np.sqrt(spread[1]), np.sqrt(spread[2])]
+
+
+def _border(even: np.ndarray, grey: np.ndarray) -> list[float]:
+    """The edge of the picture against its middle."""
+    ring = np.concatenate([even[:3].ravel(), even[-3:].ravel(), even[3:-3, :3].ravel(), even[3:-3, -3:].ravel()])
+    corners = [even[rows, columns] for rows in _ENDS for columns in _ENDS]
+    means = sorted(corner.mean() for corner in corners)
+    sides = sorted([even[:3].mean(), even[-3:].mean(), even[:, :3].mean(), even[:, -3:].mean()])
+    middle = even[16:48, 16:48]
+    return [
+        ring.mean(), ring.std(), np.median(ring), *means, max(corner.std() for corner in corners), *sides,
+        middle.mean(), middle.std(), middle.mean() - ring.mean(), (grey < 0.06).mean(), (ring < 0.1).mean(),
+        (ring > 0.9).mean(),
+    ]  # fmt: skip
+
+
+_ENDS = (slice(0, 8), slice(-8, None))
+
+
+def _outline(even: np.ndarray) -> list[float]:
+    """The largest thing that stands out from the ground at the picture's edge, and how much it is like an oval.
+
+    The ground is what is as dark (or, in an inverted picture, as bright) as the corners and touches the edge.
+    """
+    corners = np.median(np.concatenate([even[rows, columns].ravel() for rows in _ENDS for columns in _ENDS]))
+    like_ground = abs(even - corners) < 0.1
+    ground = _touching_the_edge(like_ground)
+    labels, count = ndimage.label(~ground)
+    sizes = np.bincount(labels.ravel(), minlength=2)[1:]
+    if not sizes.max():
+        return [ground.mean(), like_ground.mean(), *[0.0] * 12]
+    thing = labels == 1 + sizes.argmax()
+    area = thing.mean()
+    y, x = np.nonzero(thing)
+    cy, cx = y.mean(), x.mean()
+    cov = np.cov(np.stack([y, x]).astype(np.float64), bias=True) + np.eye(2) / 12
+    short, long = np.sqrt(np.linalg.eigvalsh(cov))
+    # The ellipse with the same moments: an oval covers it and nothing else.
+    delta = np.stack([_ROWS - cy, _COLUMNS - cx])
+    inside = np.einsum("iyx,ij,jyx->yx", delta, np.linalg.inv(cov), delta) < 4
+    overlap = (inside & thing).sum() / (inside | thing).sum()
+    edge = thing & ~ndimage.binary_erosion(thing, border_value=1)
+    touched = np.mean([thing[0].mean(), thing[-1].mean(), thing[:, 0].mean(), thing[:, -1].mean()])
+    return [
+        ground.mean(), like_ground.mean(), area, area / max(1 - ground.mean(), 1e-3), np.log1p(count),
+        (cy - SIDE / 2) / SIDE, (cx - SIDE / 2) / SIDE, short / long, overlap,
+        len(y) / (np.ptp(y) + 1) / (np.ptp(x) + 1), edge.sum() / np.sqrt(len(y)), touched,
+        even[thing].mean(), even[thing].std(),
+    ]  # fmt: skip
+
+
+_ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+
+
+def _touching_the_edge(mask: np.ndarray) -> np.ndarray:
+    labels, count = ndimage.label(mask)
+    touching = np.zeros(count + 1, bool)
+    for line in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        touching[line] = True
+    touching[0] = False
+    return touching[labels]
+
+
+def _symmetry(even: np.ndarray) -> list[float]:
+    """Correlation with itself mirrored and turned."""
+    smooth = ndimage.uniform_filter(even, 5)
+    return [_correlation(smooth, turned) for turned in (smooth[:, ::-1], smooth[::-1], smooth[::-1, ::-1], smooth.T)]
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    length = np.sqrt((one**2).sum() * (other**2).sum())
+    return float((one * other).sum() / length) if length > 1e-3 else 0.0
+
+
+def _grey_levels(sampled: np.ndarray) -> list[float]:
+    """Histogram of single pixels: drawings have few levels, slices have one heap of dark ones and a broad rest."""
+    grey = sampled.astype(np.uint16).sum(-1) // 3
+    counts = np.bincount(grey.ravel(), minlength=256) / grey.size
+    coarse = counts.reshape(16, 16).sum(1)
+    present = counts[counts > 0]
+    top = np.sort(counts)[::-1]
+    return [-(present * np.log(present)).sum(), len(present) / 256, top[0], top[:4].sum(), *coarse]
+
+
+def _edges(even: np.ndarray) -> list[float]:
+    """Where edges are, how sharp, and whether they run along the axes (text, windows) or around the middle (skulls)."""
+    dy, dx = np.gradient(even)
+    strength = np.hypot(dy, dx)
+    total = max(strength.sum(), 1e-3)
+    power = max((strength**2).sum(), 1e-3)
+    axes = ((dy**2 - dx**2) ** 2 / np.maximum(strength, 1e-6) ** 2).sum() / power
+    centre = (strength * _ROWS).sum() / total, (strength * _COLUMNS).sum() / total
+    ry, rx = _ROWS - centre[0], _COLUMNS - centre[1]
+    inward = (dy * ry + dx * rx) / np.maximum(np.hypot(ry, rx), 1)
+    inner = np.hypot(_ROWS - SIDE / 2, _COLUMNS - SIDE / 2) < SIDE / 4
+    laplacian = ndimage.laplace(even)
+    octaves, coarse = [], even
+    for _ in range(5):  # detail of 2, 4, ... 32 pixels: what is lost when the side is halved
+        fields = coarse.reshape(len(coarse) // 2, 2, len(coarse) // 2, 2)
+        coarse = fields.mean((1, 3))
+        octaves.append(np.log((fields - coarse[:, None, :, None]).std() + 1e-3))
+    return [
+        strength.mean(), *np.percentile(strength, [50, 75, 90, 98]), (strength > 0.1).mean(), axes,
+        (inward**2).sum() / power, inward.sum() / total, strength[inner].mean(),
+        strength[inner].sum() / total, abs(laplacian).mean(), *octaves,
+    ]  # fmt: skip
+
+
+def _rings(even: np.ndarray) -> list[float]:
+    """Mean and spread in rings around the middle."""
+    counts = np.bincount(_RING.ravel(), minlength=6)
+    means = np.bincount(_RING.ravel(), even.ravel(), 6) / counts
+    squares = np.bincount(_RING.ravel(), even.ravel() ** 2, 6) / counts
+    return [*means, *np.sqrt((squares - means**2).clip(0))]
+
+
+_RING = (np.hypot(_ROWS - SIDE / 2 + 0.5, _COLUMNS - SIDE / 2 + 0.5) / (SIDE / 10)).astype(int).clip(0, 5)
+
+
+def _layout(even: np.ndarray) -> np.ndarray:
+    """Where it is bright, in 8x8 fields, and how rough each of 4x4 fields is."""
+    fields = even.reshape(8, 8, 8, 8).mean((1, 3))
+    rough = even.reshape(4, 16, 4, 16).std((1, 3))
+    return np.concatenate([fields.ravel(), rough.ravel()])
+
+
+# --- the score ----------------------------------------------------------------------------------------------------
+
+FILE = "familiarity.safetensors"
+DIRECTIONS = 48
+"""Directions of the embedding, those in which slices differ most, that the networks see."""
+NETWORKS = 5
+HIDDEN = 64
+WEIGHT_DECAY = 5.0
+ALLOWED = {"plain": 0.004, "disguised": 0.03}
+"""Share of validation slices, as they are and changed by `strangers.disguise`, that the threshold may flag. Few slices
+are as odd as many of the disguised: inverted, cut and noisy at once."""
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """Tells slices of a head from other pictures. Fitted once, stored beside the checkpoint, scored with numpy alone.
+
+    A few small networks, whose mean logit counts, see the picture's statistics, the embedding's coordinates along the
+    directions in which slices differ most, and its distance from all of these (the residual, as in Wang et al. 2022,
+    "ViM: Out-of-Distribution with Virtual-logit Matching"). They learned slices from drawn pictures (`strangers`).
+
+    Attributes:
+        threshold: least score of a picture that the model may judge.
+        arrays: name -> float32 array, all that the score needs.
+    """
+
+    threshold: float
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def fit(
+        cls,
+        train: tuple[np.ndarray, np.ndarray],
+        strangers: tuple[np.ndarray, np.ndarray],
+        plain: tuple[np.ndarray, np.ndarray],
+        disguised: tuple[np.ndarray, np.ndarray],
+        seed: int = 0,
+    ) -> "Familiarity":
+        """Learn slices from other pictures, and choose the threshold.
+
+        Args:
+            train: embeddings (n, d) float32 and statistics (n, k) of training slices.
+            strangers: the same of pictures that are no brain MRI.
+            plain, disguised: the same of validation slices, as they are and changed by `strangers.disguise`; they
+                choose the threshold and nothing else: at most `ALLOWED` of each fall below it.
+        """
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPClassifier
+
+        arrays = _subspace(train[0])
+        rows = np.concatenate([_inputs(arrays, *train), _inputs(arrays, *strangers)])
+        familiar = np.repeat([1, 0], [len(train[0]), len(strangers[0])])
+        # Scaled by the slices' own spread, so that whatever is far from all of them is far from zero.
+        arrays["centre"] = np.median(rows[familiar == 1], axis=0)
+        arrays["spread"] = np.maximum(rows[familiar == 1].std(axis=0), 1e-3)
+        scaled = _scaled(arrays, rows)
+        for number in range(NETWORKS):
+            network = MLPClassifier((HIDDEN,), alpha=WEIGHT_DECAY, max_iter=60, random_state=seed + number)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # 60 passes are enough, and meant
+                network.fit(scaled, familiar)
+            for layer, (weight, bias) in enumerate(zip(network.coefs_, network.intercepts_, strict=True)):
+                arrays[f"network{number}.weight{layer}"], arrays[f"network{number}.bias{layer}"] = weight, bias
+        arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+        fitted = cls(-np.inf, arrays)
+        lowest = [
+            np.quantile(fitted.score(*slices), ALLOWED[name], method="lower")
+            for name, slices in (("plain", plain), ("disguised", disguised))
+        ]
+        return cls(float(min(lowest)), arrays)
+
+    def score(self, embeddings: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+        """How much each picture is like the slices that the model knows.
+
+        Args:
+            embeddings: (n, d) float32, from the checkpoint that this was fitted for.
+            statistics: (n, k), of the same pictures, as `picture_statistics` makes them.
+
+        Returns:
+            (n,) float64, a log-odds: higher is more familiar.
+        """
+        scaled = _scaled(self.arrays, _inputs(self.arrays, embeddings, statistics))
+        scores = np.zeros(len(scaled))
+        for number in range(NETWORKS):
+            part = {key: self.arrays[f"network{number}.{key}"] for key in ("weight0", "bias0", "weight1", "bias1")}
+            hidden = np.maximum(scaled @ part["weight0"] + part["bias0"], 0)
+            scores += (hidden @ part["weight1"] + part["bias1"])[:, 0] / NETWORKS
+        return scores
+
+    def is_familiar(self, embeddings: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+        """(n,) bool: at or above the threshold."""
+        return self.score(embeddings, statistics) >= self.threshold
+
+    def save(self, folder: str | Path) -> None:
+        """Write `FILE` into the checkpoint's folder."""
+        from safetensors.numpy import save
+
+        about = json.dumps({"threshold": self.threshold, "allowed": ALLOWED})
+        # Not `save_file`, whose files only their owner may read.
+        (Path(folder) / FILE).write_bytes(save(self.arrays, metadata={"familiarity": about}))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Familiarity | None":
+        """What `save` wrote, or None where a checkpoint has no such file."""
+        from safetensors import safe_open
+
+        path = Path(folder) / FILE
+        if not path.is_file():
+            return None
+        with safe_open(path, framework="np") as file:
+            threshold = json.loads(file.metadata()["familiarity"])["threshold"]
+            return cls(threshold, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118  no mapping
+
+
+def _subspace(embeddings: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean, main directions and scales of the slices' embeddings."""
+    mean = embeddings.mean(axis=0)
+    _, scales, directions = np.linalg.svd(embeddings - mean, full_matrices=False)
+    count = min(DIRECTIONS, len(directions))
+    return {
+        "mean": mean,
+        "directions": directions[:count],
+        "scales": np.maximum(scales[:count] / np.sqrt(len(embeddings)), 1e-3),
+    }
+
+
+def _inputs(arrays: dict[str, np.ndarray], embeddings: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+    """(n, DIRECTIONS + 3 + k): whitened coordinates, logs of residual, distance and length, statistics."""
+    centred = embeddings.astype(np.float64) - arrays["mean"]
+    along = centred @ arrays["directions"].T
+    residual = np.sqrt(np.maximum((centred**2).sum(1) - (along**2).sum(1), 1e-6))
+    white = along / arrays["scales"]
+    distance = np.sqrt((white**2).mean(1))
+    lengths = np.log(np.stack([residual, distance + 1e-3, np.linalg.norm(embeddings, axis=1) + 1e-3], axis=1))
+    return np.concatenate([white, lengths, statistics], axis=1)
+
+
+def _scaled(arrays: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """In units of the slices' spread; far values are drawn in, or one odd number would decide alone."""
+    units = (rows - arrays["centre"]) / arrays["spread"]
+    return np.sign(units) * np.log1p(abs(units))
+
+
+# --- fitting it to a checkpoint: the only part that needs torch -----------------------------------------------------
+
+SLICES = 1200
+"""Training slices that are used: a third as they are, the others disguised. More take longer and change little."""
+STRANGERS = 1000
+_BATCH = 32
+
+
+def embeddings(model, pixel_values) -> tuple[np.ndarray, np.ndarray] | None:
+    """Embedding and logits from one forward pass.
+
+    Args:
+        model: any image-classification network of `transformers`.
+        pixel_values: (n, 3, height, width) float32 tensor, as the checkpoint's processor makes it.
+
+    Returns:
+        (n, d) float32: what the final layer is given (for MobileNetV2 the 1,280 pooled features), averaged over
+        whatever lies between; (n, classes) float32 logits as the network gives them. None if the network has no
+        linear final layer that is run once.
+    """
+    import torch
+
+    from brain_tumor.model import final_layer
+
+    layer, seen = final_layer(model), []
+    if layer is None:
+        return None
+    watch = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    try:
+        with torch.inference_mode():
+            # Channels-last, convolutions on a CPU take two thirds of the time.
+            pixel_values = pixel_values.contiguous(memory_format=torch.channels_last)
+            logits = model.eval()(pixel_values=pixel_values).logits
+    finally:
+        watch.remove()
+    if len(seen) != 1 or len(seen[0]) != len(logits) or seen[0].ndim < 2:
+        return None
+    features = seen[0].float()
+    if features.ndim == 3:  # (n, tokens, d)
+        features = features.mean(dim=1)
+    elif features.ndim == 4:  # (n, d, height, width)
+        features = features.mean(dim=(2, 3))
+    return features.cpu().numpy(), logits.float().cpu().numpy()
+
+
+def fit_familiarity(model, processor, parts, seed: int = 0) -> Familiarity | None:
+    """Fit `Familiarity` to a checkpoint, from its training and validation slices and drawn strangers.
+
+    Args:
+        model: the finished network, on any device.
+        processor: its image processor.
+        parts: name -> part, with the column image of `dataset.load_scans`. Used are train and validation, and
+            tumor_train and tumor_validation where they are there.
+        seed: of the choice of slices, of the drawn pictures and of the fit.
+
+    Returns:
+        None if the network has no embedding (see `embeddings`).
+    """
+    from tqdm.auto import tqdm
+
+    from brain_tumor.dataset import open_picture
+    from brain_tumor.strangers import disguise, stranger
+
+    random = np.random.default_rng(seed)
+
+    def slices(name: str, most: int | None = None):
+        """(part, row) of all slices of a part and its weak one, or of a random choice of them."""
+        rows = [(parts[n], i) for n in (name, f"tumor_{name}") if n in parts for i in range(parts[n].num_rows)]
+        return [rows[i] for i in np.sort(random.permutation(len(rows))[:most])]
+
+    def opened(rows):
+        return (open_picture(part[i]["image"]) for part, i in rows)
+
+    chosen = slices("train", SLICES)
+    torn = list(opened(chosen[:: max(1, len(chosen) // 200)]))
+    jobs = {
+        "plain": (opened(rows := slices("validation")), len(rows)),
+        "disguised": ((disguise(image, random) for image in opened(rows)), len(rows)),
+        "train": (
+            (disguise(image, random) if i % 3 else image for i, image in enumerate(opened(chosen))),
+            len(chosen),
+        ),
+        "strangers": ((stranger(random, torn) for _ in range(STRANGERS)), STRANGERS),
+    }
+    found = {}
+    with tqdm(total=sum(count for _, count in jobs.values()), desc="Learning what is no slice", unit="picture") as bar:
+        for name, (pictures, _) in jobs.items():
+            measured = _measure(model, processor, pictures, bar)
+            if measured is None:
+                return None
+            found[name] = measured
+    return Familiarity.fit(**found, seed=seed)
+
+
+def _measure(model, processor, pictures, bar) -> tuple[np.ndarray, np.ndarray] | None:
+    """Embeddings and statistics of pictures, in batches."""
+    device = next(model.parameters()).device
+    rows: list[np.ndarray] = []
+    statistics: list[np.ndarray] = []
+    for batch in _batches(pictures):
+        pixel_values = processor(images=batch, return_tensors="pt")["pixel_values"]
+        seen = embeddings(model, pixel_values.to(device))
+        if seen is None:
+            return None
+        rows.append(seen[0])
+        statistics += [picture_statistics(image) for image in batch]
+        bar.update(len(batch))
+    return np.concatenate(rows), np.stack(statistics)
+
+
+def _batches(pictures):
+    batch = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
