@@ -29,7 +29,7 @@ RESULTS = ROOT / "benchmarks/results/ideas.json"
 RUNS = ROOT / "runs/ideas"
 DATASET, TUMORS = "brain-tumour-MRI-scan", "br35h-tumors"
 SHORT = ["--image_size", "160", "--num_train_epochs", "5", "--validation_only"]
-CORRUPTED_SLICES = 60
+CORRUPTED_SLICES = 32
 BASE = "base"
 IDEAS = {
     BASE: ("the recipe with the weakly labelled set, three times a pass", []),
@@ -39,7 +39,6 @@ IDEAS = {
     "crops": ("tight and loose crops of 50 % of the slices", ["--crops", "0.5"]),
     "mixup": ("mixup with Beta(0.2, 0.2)", ["--mixup", "0.2"]),
     "ema": ("moving average of the weights, decay 0.99", ["--ema", "0.99"]),
-    "size192": ("input of 192 instead of 160 px", ["--image_size", "192"]),
 }
 
 

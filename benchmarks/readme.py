@@ -1,4 +1,4 @@
-"""Writes the README's table of accuracies from `benchmarks/results/accuracy/*.json`: python -m benchmarks.readme
+"""Writes the README's tables from the files under `benchmarks/results/`: python -m benchmarks.readme
 
 With --check it writes nothing and fails if the README is not what the results say.
 """
@@ -14,6 +14,8 @@ from brain_tumor.card import interval
 
 README = ROOT / "README.md"
 START, END = "<!-- accuracy: written by python -m benchmarks.readme -->", "<!-- end of accuracy -->"
+BELIEVE_START, BELIEVE_END = "<!-- evaluation: written by python -m benchmarks.readme -->", "<!-- end of evaluation -->"
+SHIPPED, DEFAULT = "shipped", "default_recipe"
 
 
 def table() -> str:
@@ -21,15 +23,17 @@ def table() -> str:
     groups: dict[tuple, list[dict]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         results = json.loads(path.read_text())
-        groups.setdefault((results["dataset"], results["split"], results["model_name_or_path"]), []).append(results)
+        key = (results["dataset"], results["split"], results["model_name_or_path"], results.get("tumor_dataset") or "")
+        groups.setdefault(key, []).append(results)
     rows = [
         "| dataset, split, test slices | network | accuracy (95 % interval) | macro recall | "
         '"no tumor" recall / precision | tumour sensitivity | ECE | training |',
         "|---|---|---|---|---|---|---|---|",
     ]
-    for (dataset, split, network), runs in sorted(
-        groups.items(), key=lambda item: (item[0][0], item[0][2] == "baseline-cnn")
+    for (dataset, split, network, tumors), runs in sorted(
+        groups.items(), key=lambda item: (item[0][0], item[0][2] == "baseline-cnn", not item[0][3])
     ):
+        network += f" with {tumors} and simulated lesions" if tumors else ""
         tests = [run["test"] for run in runs]
         seeds = (
             f"mean of seeds {', '.join(str(run['seed']) for run in runs)}"
@@ -57,7 +61,7 @@ def table() -> str:
 def copies(groups: dict) -> list[str]:
     """What copies are worth: accuracy on test slices of a published split with a copy in train, and without."""
     lines = []
-    for (dataset, split, network), runs in sorted(groups.items()):
+    for (dataset, split, network, _), runs in sorted(groups.items()):
         parts = [(run["test"].get("with_copy_in_train"), run["test"].get("without_copy_in_train")) for run in runs]
         if all(both and neither for both, neither in parts):
             copied, alone = ([part[i] for part in parts] for i in (0, 1))
@@ -70,14 +74,120 @@ def copies(groups: dict) -> list[str]:
     return lines
 
 
+def evaluation() -> str:
+    """What the chosen recipe reaches on the copy-free test part, and what the bundled checkpoint does beside it."""
+    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("scans_copy-free_chosen_seed*.json"))]
+    rows = [
+        "| figure, copy-free test part | bundled checkpoint (95 % interval) | mean of seeds "
+        f"{', '.join(str(run['seed']) for run in runs)} |",
+        "|---|---|---|",
+    ]
+    shipped = json.loads((ROOT / "model/results.json").read_text())
+
+    def row(title: str, find, shown=lambda value: percent([value])) -> None:
+        value, bounds = find(shipped)
+        rows.append(
+            f"| {title} | {shown(value)} ({' to '.join(shown(b) for b in bounds)}) "
+            f"| {shown(np.mean([find(run)[0] for run in runs]))} |"
+        )
+
+    def of(section: str, name: str):
+        return lambda run: (run[section][name], run[section]["intervals"][name])
+
+    def verdict(section: str, name: str):
+        return lambda run: (run[section]["decision"][name], run[section]["decision"]["intervals"][name])
+
+    def miss(run):
+        value, (low, high) = of("test", "sensitivity")(run)
+        return 1 - value, (1 - high, 1 - low)
+
+    row("accuracy", of("test", "accuracy"))
+    row('tumours called "no tumor", most probable class', miss)
+    row("ECE", of("test", "ece"), shown=lambda value: f"{value:.3f}")
+    row('verdict: sensitivity (tumours not called "no tumor")', verdict("test", "sensitivity"))
+    row("verdict: specificity (healthy slices not called a tumour)", verdict("test", "specificity"))
+    row("verdict: uncertain", verdict("test", "uncertain"))
+    row('Br35H tumours of groups kept out of training, called "no tumor"', of("tumor_test", "called_no_tumor"))
+    row("the same by the verdict: sensitivity", verdict("tumor_test", "sensitivity"))
+    return "\n".join([*rows, "", *beside(), "", *ideas()])
+
+
+def beside() -> list[str]:
+    """The bundled checkpoint's probes, corruptions and strangers, one line each."""
+
+    def load(kind: str, name: str) -> dict | None:
+        path = ROOT / f"benchmarks/results/{kind}/{name}_test.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def figure(share: dict) -> str:
+        return f"{percent([share['share']])} ({' to '.join(f'{100 * bound:.1f}' for bound in share['interval'])})"
+
+    lines = []
+    if probes := load("probes", SHIPPED):
+        lesions, contrast = probes["lesions"], probes["contrast"]["healthy_called_tumor"]
+        sizes = ", ".join(f"{size} {percent([of['share']])}" for size, of in lesions["noticed"]["size"].items())
+        lines.append(
+            f"- Simulated lesions in healthy slices, noticed: {figure(lesions['noticed']['all'])}; by size: {sizes}. "
+            f"False alarms on the same slices without a lesion: {figure(lesions['false_alarms']['all'])}."
+        )
+        turned = ", ".join(f"{how} {percent([of['share']])}" for how, of in contrast.items())
+        lines.append(f"- Healthy slices called a tumour when their contrast is changed: {turned}.")
+    if own := load("robustness", SHIPPED):
+        line = f"- Ten corruptions in five strengths: {own['points_lost']['points']:.1f} points of accuracy lost"
+        if default := load("robustness", DEFAULT):
+            line += (
+                f" ({figure(own['mean']['accuracy'])}, clean {percent([own['clean']['accuracy']['share']])}); the "
+                f"libraries' default recipe on the same slices: {default['points_lost']['points']:.1f} points "
+                f"({figure(default['mean']['accuracy'])}, clean {percent([default['clean']['accuracy']['share']])})"
+            )
+        lines.append(line + ".")
+    if familiarity := load("familiarity", SHIPPED):
+        rows = [f"{row['what']} {figure(row)}" for row in familiarity["rows"]]
+        lines.append("- Flagged as no brain MRI: " + "; ".join(rows) + ".")
+    return lines
+
+
+def ideas() -> list[str]:
+    """The table of `benchmarks/ideas.py`: what was tried on validation, also what did not help."""
+    path = ROOT / "benchmarks/results/ideas.json"
+    if not path.exists():
+        return []
+    tried = json.loads(path.read_text())
+    lines = [
+        f"Tried one at a time in short trainings ({tried['short_training']}), judged on the same "
+        f"{tried['slices']} validation slices in {tried['groups']} groups:",
+        "",
+        "| idea | accuracy | against the base (95 % interval) | NLL | Br35H missed | false alarms "
+        "| lesions noticed (AUROC) | changed contrast: false alarms | corrupted: accuracy |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in tried["ideas"]:
+        against = row["against_base"]
+        change = (
+            "-"
+            if against is None
+            else f"{100 * against['difference']:+.1f} ({100 * against['interval'][0]:+.1f} to "
+            f"{100 * against['interval'][1]:+.1f})"
+        )
+        lines.append(
+            f"| {row['what']} | {percent([row['accuracy']])} | {change} | {row['nll']:.3f} "
+            f"| {row['weak_missed']} of {row['weak_slices']} | {percent([row['false_alarms']])} "
+            f"| {percent([row['lesions_noticed']])} ({row['lesions_auroc']:.3f}) "
+            f"| {percent([row['contrast_false_alarms']])} | {percent([row['corrupted_accuracy']])} |"
+        )
+    return lines
+
+
 def percent(values) -> str:
     return f"{100 * np.mean(list(values)):.1f} %"
 
 
 def main() -> int:
     text = README.read_text()
-    pattern = re.compile(re.escape(START) + ".*?" + re.escape(END), re.DOTALL)
-    written = pattern.sub(lambda _: f"{START}\n{table()}\n{END}", text)
+    written = text
+    for start, end, content in ((START, END, table()), (BELIEVE_START, BELIEVE_END, evaluation())):
+        pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
+        written = pattern.sub(lambda _, new=f"{start}\n{content}\n{end}": new, written)
     if "--check" in sys.argv[1:]:
         if written != text:
             print(

@@ -15,6 +15,7 @@ BASE_MODEL = "google/mobilenet_v2_1.0_224"
 DATASET_LICENSES = {
     "Simezu/brain-tumour-MRI-scan": "CC0-1.0 (Kaggle set of M. Nickparvar)",
     "labeled-mri-brain-tumor": 'CC BY 4.0 (Roboflow "Labeled MRI Brain Tumor Dataset")',
+    "br35h-tumors": 'no licence stated (part of the "yes" pictures of the Kaggle set Br35H by A. Hamada)',
 }
 _PARTS = ("train", "validation", "test")
 _HUB_NAMES = {"brain-tumour-MRI-scan": "Simezu/brain-tumour-MRI-scan", "mobilenet_v2_1.0_224": BASE_MODEL}
@@ -62,6 +63,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None) -> No
         results=results,
         dataset=hub_name(results["dataset"]),
         dataset_license=DATASET_LICENSES.get(hub_name(results["dataset"]), "see the dataset's own page"),
+        tumor_license=DATASET_LICENSES.get(results.get("tumor_dataset"), "see the dataset's own page"),
         base_model=None if _is_baseline(results) else hub_name(results["model_name_or_path"]),
         derived=results["model_name_or_path"] in _HUB_NAMES,
         command=command_for_everyone(results["command"]),

@@ -169,10 +169,11 @@ def test_a_command_with_folders_becomes_one_with_hub_ids():
 
 
 def test_readme_table_is_what_the_results_say():
-    from benchmarks.readme import END, README, START, table
+    from benchmarks.readme import BELIEVE_END, BELIEVE_START, END, README, START, evaluation, table
 
     assert list(RESULTS.glob("*.json")), "no results, no table"
     assert f"{START}\n{table()}\n{END}" in README.read_text()
+    assert f"{BELIEVE_START}\n{evaluation()}\n{BELIEVE_END}" in README.read_text()
 
 
 def test_folders_are_named_without_their_place_and_hub_ids_in_full(tmp_path):

@@ -16,14 +16,16 @@ from tests.hub_stand_in import HubStandIn
 ROOT = Path(__file__).parent.parent
 QUICK = ["--max_slices_per_class", "48", "--image_size", "96", "--num_train_epochs", "4", "--report_to", "none"]
 FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "results.json", "README.md"}
+FILES |= {"familiarity.safetensors"}
 PLOTS = {"curves.png", "confusion_matrix.png", "reliability.png"}
 
 
 @pytest.fixture(scope="module")
 def recipe(shared):
-    """Flags of a short training on the smaller real set."""
+    """Flags of a short training on the smaller real set, with tumours of unknown type beside it."""
     data, checkpoint = shared / "data/labeled-mri-brain-tumor", shared / "checkpoints/mobilenet_v2_1.0_224"
-    return ["--dataset_name", str(data), "--model_name_or_path", str(checkpoint), *QUICK]
+    weak = ["--tumor_dataset", str(shared / "data/br35h-tumors"), "--tumor_repeats", "1"]
+    return ["--dataset_name", str(data), *weak, "--model_name_or_path", str(checkpoint), *QUICK]
 
 
 def launch(*flags, launcher=(sys.executable,), env=None, **kwargs) -> subprocess.Popen:
@@ -96,6 +98,39 @@ def test_results_hold_what_was_trained_on_what_and_how_it_went(trained):
     calibration = results["calibration"]
     assert calibration["folded_into_classifier"]
     assert calibration["validation_nll_after"] <= calibration["validation_nll_before"]
+
+
+def test_tumours_of_unknown_type_choose_and_are_reported_beside_the_four_classes(trained):
+    folder, _ = trained
+    results = results_of(folder)
+    assert results["tumor_dataset"] == "br35h-tumors"
+    assert all("validation_weak_sensitivity" in row for row in results["history"])
+    for part in ("tumor_validation", "tumor_test"):
+        figures = results[part]
+        low, high = figures["intervals"]["called_no_tumor"]
+        assert low <= figures["called_no_tumor"] <= high
+        assert figures["called_no_tumor"] < 0.5, "a network that learned nothing of them would call most so"
+
+
+def test_thresholds_of_the_verdict_are_in_the_config_and_their_figures_in_the_results(trained):
+    folder, _ = trained
+    results, config = results_of(folder), json.loads((folder / "config.json").read_text())
+    assert config["decision_thresholds"] == results["decision_thresholds"]
+    for part in ("validation", "test"):
+        verdicts = results[part]["decision"]
+        assert verdicts["sensitivity"] >= results[part]["sensitivity"], "uncertain counts as caught"
+        assert 0 <= verdicts["uncertain"] <= 1
+    assert (folder / "evaluation/failures.png").exists()
+    assert Image.open(folder / "evaluation/evaluation.png").convert("L").getextrema()[0] < 200
+
+
+def test_a_run_that_chooses_between_recipes_leaves_the_test_part_shut(recipe, tmp_path):
+    flags = ["--validation_only", "--num_train_epochs", "1", "--small_first", "0.5", "--mixup", "0.2", "--ema", "0.9"]
+    train(*recipe, *flags, "--output_dir", tmp_path)
+    results = results_of(tmp_path)
+    assert "validation" in results
+    assert not {"test", "tumor_test"} & results.keys()
+    assert not (tmp_path / "README.md").exists(), "a card would need test figures"
 
 
 def test_pipeline_loads_the_folder_and_gives_the_figures_of_the_results(trained, shared):
@@ -239,6 +274,8 @@ def test_a_finished_model_is_not_written_over(trained, recipe):
     [
         (["--image_size", "5"], "--image_size 5 is outside 32 to 1024 px"),
         (["--dataset_name", "no/such-set"], "neither a folder here nor a dataset"),
+        (["--lesions", "2"], "--lesions 2.0 is a share of the slices"),
+        (["--small_first", "1"], "--small_first 1.0 is not in [0, 1)"),
         (["--push_to_hub"], "--hub_model_id your-name/model-name"),
         (["--resume_from_checkpoint"], "holds no complete checkpoint"),
         (["--push_only", "nowhere", "--hub_model_id", "you/x"], "not a finished checkpoint"),
