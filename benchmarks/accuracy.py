@@ -80,7 +80,7 @@ def main() -> None:
             run(name, arguments.data, arguments.checkpoint)
     if arguments.bundle:
         (ROOT / "model").mkdir(exist_ok=True)
-        best = winner([name for name in RUNS if "_chosen_" in name])
+        best = winner([name for name in RUNS if "_chosen_" in name and (RESULTS / f"{name}.json").exists()])
         print(f"{best} goes into model/")
         for path in (path for pattern in BUNDLED_FILES for path in (ROOT / "runs/benchmarks" / best).glob(pattern)):
             shutil.copyfile(path, ROOT / "model" / path.name)
