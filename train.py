@@ -54,6 +54,7 @@ from brain_tumor.run import (
     best_epoch,
     command_line,
     complete_checkpoints,
+    earlier_trainings,
     epoch_history,
     is_complete,
     public_name,
@@ -158,13 +159,13 @@ class DataArguments:
         default=1.0, metadata={"help": "Strength of the augmentation: 0 is none, 1 is the recipe."}
     )
     lesions: float = field(
-        default=0.15, metadata={"help": "Share of the healthy training slices that get a simulated lesion."}
+        default=0.0, metadata={"help": "Share of the healthy training slices that get a simulated lesion."}
     )
     crops: float = field(
         default=0.0, metadata={"help": "Share of the training slices that are cropped tightly or framed widely."}
     )
     curves: float = field(
-        default=0.3, metadata={"help": "Share of the training slices whose greys go through a random curve."}
+        default=0.0, metadata={"help": "Share of the training slices whose greys go through a random curve."}
     )
     mixup: float = field(
         default=0.0, metadata={"help": "Mixes pairs of training slices, by shares from Beta(mixup, mixup); 0 does not."}
@@ -408,6 +409,8 @@ def main() -> None:
         what = "tumours of unknown type" if name.startswith("tumor_") else counts_by_class(part)
         logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
 
+    warn_of_seen_slices(model_args.model_name_or_path, data_args)
+
     # --- training ---------------------------------------------------------------------------------------------
     model = load_model(model_args.model_name_or_path, model_args.image_size, model_args.dropout)
     model.to(memory_format=torch.channels_last)
@@ -470,6 +473,7 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
     save_checkpoint(model, processor, output_dir)
 
     history = epoch_history(trainer.state.log_history)
+    earlier = earlier_trainings(model_args.model_name_or_path)
     results = {
         "dataset": public_name(data_args.dataset_name),
         "tumor_dataset": public_name(data_args.tumor_dataset) if data_args.tumor_dataset else None,
@@ -477,7 +481,10 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
         "split_seed": data_args.split_seed,
         "counts": {name: counts_by_class(parts[name]) for name in ("train", "validation", "test")},
         "tumor_counts": {name: part.num_rows for name, part in parts.items() if name.startswith("tumor_")},
-        "model_name_or_path": public_name(model_args.model_name_or_path),
+        "model_name_or_path": earlier[0]["model_name_or_path"]
+        if earlier
+        else public_name(model_args.model_name_or_path),
+        "earlier_trainings": earlier,
         "image_size": model_args.image_size,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seed": args.seed,
@@ -522,6 +529,18 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
         results["dataset"], results["split"], 100 * test["accuracy"], 100 * low, 100 * high,
         100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"], output_dir,
     )  # fmt: skip
+
+
+def warn_of_seen_slices(name_or_path: str, data_args: DataArguments) -> None:
+    """A checkpoint that goes on from another split has trained on slices that are test slices here."""
+    here = (public_name(data_args.dataset_name), data_args.split, data_args.split_seed)
+    for run in earlier_trainings(name_or_path):
+        if (run["dataset"], run["split"], run["split_seed"]) != here:
+            logger.warning(
+                "%s was trained on %s, split %s, split seed %s. Slices of this run's test part may have trained it, "
+                "so the figures of this run are no test. Start from another checkpoint, or pass the same split.",
+                name_or_path, run["dataset"], run["split"], run["split_seed"],
+            )  # fmt: skip
 
 
 def with_weak(parts, name: str, repeats: int = 1):

@@ -67,6 +67,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None) -> No
         base_model=None if _is_baseline(results) else hub_name(results["model_name_or_path"]),
         derived=results["model_name_or_path"] in _HUB_NAMES,
         command=command_for_everyone(results["command"]),
+        everyone=command_for_everyone,
         total=sum(results["counts"][part][label] for part in _PARTS for label in LABELS),
         tumour_share=_tumour_share(results["counts"]),
         figures=figures_section(results, "test"),

@@ -52,6 +52,21 @@ def best_epoch(trainer) -> float | None:
     return next((entry["epoch"] for entry in trainer.state.log_history if entry.get("step") == step), None)
 
 
+def earlier_trainings(name_or_path: str) -> list[dict]:
+    """What the folder that a training starts from tells of its own training and of those before it, first one first.
+
+    Returns:
+        model_name_or_path, dataset, split, split_seed, seed, epochs_trained and command of each; empty for a Hub id or
+        a folder without results.json.
+    """
+    try:
+        results = json.loads((Path(name_or_path) / "results.json").read_text())
+        names = ("model_name_or_path", "dataset", "split", "split_seed", "seed", "epochs_trained", "command")
+        return [*results.get("earlier_trainings", []), {name: results[name] for name in names}]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
 def public_name(name_or_path: str) -> str:
     """A Hub id as it is, a folder by its name alone: where it lies on somebody's machine tells nothing."""
     path = Path(name_or_path)
