@@ -170,6 +170,10 @@ class DataArguments:
     mixup: float = field(
         default=0.0, metadata={"help": "Mixes pairs of training slices, by shares from Beta(mixup, mixup); 0 does not."}
     )
+    familiarity: bool = field(
+        default=True,
+        metadata={"help": "Fit what tells brain MRI from other pictures; the larger the slices, the longer it takes."},
+    )
     class_weights: str = field(
         default="balanced",
         metadata={
@@ -510,7 +514,7 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
     if data_args.validation_only:
         return
     (output_dir / "familiarity.safetensors").unlink(missing_ok=True)  # of an earlier training in the same folder
-    if familiarity := fit_familiarity(model, processor, parts, seed=args.seed):
+    if data_args.familiarity and (familiarity := fit_familiarity(model, processor, parts, seed=args.seed)):
         familiarity.save(output_dir)
     title = f"{results['dataset']}, {results['split']} split"
     name = f"{title}, test part"

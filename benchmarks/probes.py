@@ -28,6 +28,7 @@ from benchmarks.probe_lesions import KINDS, PROBE_VERSION, SHAPES, SIZES, Head, 
 from benchmarks.verdicts import SPLIT, SPLIT_SEED, Checkpoint, fair_subset, load_parts, open_slices, share
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES
 from brain_tumor.run import command_line, public_name, versions
+from train import keep_freed_memory
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/probes"
@@ -284,6 +285,7 @@ def main() -> None:
     names = [arguments.name] if arguments.name else [Path(public_name(c)).name for c in arguments.checkpoints]
     if len(set(names)) != len(arguments.checkpoints):
         parser.error(f"Results would overwrite each other: {', '.join(names)}. Give one checkpoint at a time a --name.")
+    keep_freed_memory()  # without it the kernel clears pages for as long as the network computes
     part = load_parts(arguments.data)[arguments.part]
     if arguments.sheet:
         arguments.sheet.parent.mkdir(parents=True, exist_ok=True)

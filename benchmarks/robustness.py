@@ -22,6 +22,7 @@ from benchmarks.verdicts import SPLIT, SPLIT_SEED, Checkpoint, fair_subset, load
 from brain_tumor.labels import LABELS, NO_TUMOR
 from brain_tumor.metrics import group_draws, percentile_interval
 from brain_tumor.run import command_line, public_name, versions
+from train import keep_freed_memory
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/robustness"
@@ -110,6 +111,7 @@ def main() -> None:
     names = [arguments.name] if arguments.name else [Path(public_name(c)).name for c in arguments.checkpoints]
     if len(set(names)) != len(arguments.checkpoints):
         parser.error(f"Results would overwrite each other: {', '.join(names)}. Give one checkpoint at a time a --name.")
+    keep_freed_memory()  # without it the kernel clears pages for as long as the network computes
     part = load_parts(arguments.data)[arguments.part]
     if arguments.slices < part.num_rows:
         part = fair_subset(part, arguments.slices)

@@ -245,7 +245,17 @@ def test_without_a_token_the_model_is_trained_safe_and_pushed_later_by_the_comma
 
 
 def test_slices_of_640_px_the_size_of_the_original_can_be_trained_on(recipe, tmp_path):
-    flags = ["--image_size", "640", "--max_slices_per_class", "4", "--max_steps", "2", "--eval_strategy", "steps"]
+    flags = [
+        "--image_size",
+        "640",
+        "--no_familiarity",
+        "--max_slices_per_class",
+        "4",
+        "--max_steps",
+        "2",
+        "--eval_strategy",
+        "steps",
+    ]
     flags += [
         "--eval_steps",
         "2",
