@@ -132,6 +132,9 @@ class ModelArguments:
             raise UsageError(f"--image_size {self.image_size} is outside 32 to 1024 px. Try 224.")
         if not 0 <= self.small_first < 1:
             raise UsageError(f"--small_first {self.small_first} is not in [0, 1). Try 0.6, or 0 for none.")
+        for folder in self.soup or []:
+            if not (Path(folder) / "results.json").is_file():
+                raise UsageError(f"--soup {folder}: no folder written by train.py, it holds no results.json.")
         if self.freeze < 0:
             raise UsageError(f"--freeze {self.freeze} is below 0. Try 3, or 0 for none.")
         if not 0 <= self.dropout < 1:
@@ -446,6 +449,7 @@ def main() -> None:
             warn_of_seen_slices(folder, data_args)
         output_dir.mkdir(parents=True, exist_ok=True)
         made = {
+            "model_name_or_path": runs[0]["model_name_or_path"],
             "history": runs[0]["history"],
             "training_seconds": sum(run["training_seconds"] for run in runs),
             "epochs_trained": runs[0]["epochs_trained"],
@@ -453,7 +457,7 @@ def main() -> None:
             "world_size": runs[0]["world_size"],
             "precision": runs[0]["precision"],
             "soup": [{name: run[name] for name in ("seed", "command", "training_seconds")} for run in runs],
-            "earlier_trainings": earlier_trainings(model_args.soup[0]),
+            "earlier_trainings": earlier_trainings(model_args.soup[0])[:-1],
         }
         finish(model, processor, parts, made, model_args, data_args, args)
         if push_at_end:

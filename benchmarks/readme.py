@@ -23,7 +23,8 @@ def table() -> str:
     groups: dict[tuple, list[dict]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         results = json.loads(path.read_text())
-        key = (results["dataset"], results["split"], results["model_name_or_path"], results.get("tumor_dataset") or "")
+        network = results["model_name_or_path"] + ": mean of the three runs' weights" * ("soup" in results)
+        key = (results["dataset"], results["split"], network, results.get("tumor_dataset") or "")
         groups.setdefault(key, []).append(results)
     rows = [
         "| dataset, split, test slices | network | accuracy (95 % interval) | macro recall | "
@@ -39,6 +40,8 @@ def table() -> str:
             f"mean of seeds {', '.join(str(run['seed']) for run in runs)}"
             if len(runs) > 1
             else f"seed {runs[0]['seed']}"
+            if "soup" not in runs[0]
+            else "bundled"
         )
         if len(runs) > 1:
             spread = "each: " + ", ".join(percent([test["accuracy"]]) for test in tests)
