@@ -291,8 +291,11 @@ def _check_deflated(data: bytes) -> None:
     length = int.from_bytes(data[140:144], "little") if data[128:138] == b"DICM\x02\0\0\0UL" else None
     if length is None or length > 4096:
         raise _damaged()
+    inflate, left, size = zlib.decompressobj(-zlib.MAX_WBITS), data[144 + length :], 0
     try:
-        size = len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[144 + length :], MAX_INFLATED_BYTES + 1))
+        while left and size <= MAX_INFLATED_BYTES:
+            size += len(inflate.decompress(left, 2**20))
+            left = inflate.unconsumed_tail
     except zlib.error:
         raise _damaged() from None
     if size > MAX_INFLATED_BYTES:
@@ -630,7 +633,7 @@ def _same_spacing(spacing: tuple[float, float] | None, other: tuple[float, float
 def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> Window:
     """One window for all slices: the file's (the middle one, if slices have their own), if it fits; or percentiles.
 
-    A window that paints a quarter of the picture white, or nearly all of it black, is somebody's mistake. Grey
+    A window that paints half of the picture white, or nearly all of it black, is somebody's mistake. Grey
     levels of 8 bits without a window are shown as they are, as those of a PNG would be.
     """
     windows = [f.window for f in frames if f.window is not None]
@@ -640,7 +643,7 @@ def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> W
         if header.inverted:
             window = Window(-window.high, -window.low, window.words, window.sigmoid)
         sample = window(values.reshape(-1)[:: max(1, values.size // 500_000) | 1])
-        if np.mean(sample == 255) > 0.25 or np.percentile(sample, 99.5) < 32:
+        if np.mean(sample == 255) > 0.5 or np.percentile(sample, 99.5) < 32:
             window = None
     elif header.bits <= 8 and all((f.slope, f.intercept) == (1, 0) for f in frames):
         low = -255 if header.inverted else 0

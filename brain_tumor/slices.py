@@ -116,8 +116,10 @@ def percentile_window(values: np.ndarray) -> Window:
     head = sample[sample > head_threshold(sample)]
     low = np.percentile(sample, WINDOW_PERCENTILES[0])
     high = np.percentile(head if len(head) else sample, WINDOW_PERCENTILES[1])
+    if high <= low or np.mean(head >= high) > 0.05:  # a drawn head of one grey level must not turn white
+        high = sample.max()
     if high <= low:
-        low, high = sample.min(), sample.max()
+        low = sample.min()
     return Window(float(low), float(high), percentile_words(low, high))
 
 
