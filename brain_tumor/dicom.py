@@ -4,6 +4,7 @@ Only the tags listed here are read at all, and of these only numbers and known w
 describes the patient is never parsed.
 """
 
+import contextlib
 import functools
 import io
 import logging
@@ -190,7 +191,11 @@ def read_header(data: bytes) -> Header:
         ScanError: it is damaged, shows nothing, is too large, or packed in a way that is not read here.
         Directory: it is the index of a disc.
     """
-    dataset = _parse(data, _HEADER_TAGS, pixels=False)
+    with _quiet():
+        return _header(_parse(data, _HEADER_TAGS, pixels=False))
+
+
+def _header(dataset) -> Header:
     meta = dataset.file_meta
     modality = _word(dataset, "Modality")
     if _DIRECTORY in (_word(meta, "MediaStorageSOPClassUID"), _word(dataset, "SOPClassUID")):
@@ -250,11 +255,7 @@ def _parse(data: bytes, tags: tuple[str, ...], pixels: bool):
     pydicom = _pydicom()
     _check_deflated(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's warnings quote what they warn of
-            dataset = pydicom.dcmread(
-                io.BytesIO(data), specific_tags=list(tags), stop_before_pixels=not pixels, force=True
-            )
+        dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(tags), stop_before_pixels=not pixels, force=True)
     except Exception:
         raise _damaged() from None
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -268,6 +269,14 @@ def _parse(data: bytes, tags: tuple[str, ...], pixels: bool):
     return dataset
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings: pydicom's quote what they warn of, and that goes for what it converts when it is asked for, too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 @functools.cache
 def _pydicom():
     """pydicom, quiet, and with decoders for what Pillow and pydicom itself do not read."""
@@ -279,6 +288,7 @@ def _pydicom():
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its messages quote tags
+    warnings.filterwarnings("ignore", module="pydicom")  # for good: _quiet is not made for threads
     for name in dicom_codecs.DECODERS:
         getattr(decoders, f"{name}Decoder").add_plugin(dicom_codecs.LABEL, (dicom_codecs.__name__, "decode_frame"))
     return pydicom
@@ -442,38 +452,33 @@ def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarr
     Raises:
         ScanError: the pixels are missing, incomplete, damaged, or of another size than the header says.
     """
-    dataset = _parse(data, _PIXEL_TAGS, pixels=True)
-    if not any(tag in dataset for tag in _PIXELS):
-        raise ScanError("This DICOM file holds no picture. Upload the files of the scan itself.")
+    with _quiet():
+        dataset = _parse(data, _PIXEL_TAGS, pixels=True)
+        if not any(tag in dataset for tag in _PIXELS):
+            raise ScanError("This DICOM file holds no picture. Upload the files of the scan itself.")
+        try:
+            return list(_decoded(dataset, header, wanted))
+        except ScanError:
+            raise
+        except MemoryError:
+            raise ScanError("This DICOM file needs more memory than there is. Export it smaller.") from None
+        except Exception:
+            raise ScanError(
+                "This DICOM file's picture is damaged or incomplete: it cannot be decoded. Export or download it again."
+            ) from None
+
+
+def _decoded(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]:
     from brain_tumor import dicom_codecs
 
-    pydicom = _pydicom()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            uid = dataset.file_meta.TransferSyntaxUID
-            decoder = pydicom.pixels.get_decoder(uid)
-            if uid.is_encapsulated:
-                dicom_codecs.check_frames(dataset, len(header.frames))
-                plugin = "pillow" if header.syntax == "JPEG" else dicom_codecs.LABEL
-            else:
-                plugin = ""
-            frames = []
-            indices = wanted if len(header.frames) > 1 else None
-            for frame, _ in decoder.iter_array(dataset, indices=indices, decoding_plugin=plugin):
-                index = wanted[len(frames)]
-                frames.append(_colours(frame, dataset) if header.colour else _greys(frame, dataset, header, index))
-            if len(frames) != len(wanted):
-                raise _damaged()
-            return frames
-    except ScanError:
-        raise
-    except MemoryError:
-        raise ScanError("This DICOM file needs more memory than there is. Export it smaller and try again.") from None
-    except Exception:
-        raise ScanError(
-            "This DICOM file's picture is damaged or incomplete: it cannot be decoded. Export or download it again."
-        ) from None
+    decoder = _pydicom().pixels.get_decoder(dataset.file_meta.TransferSyntaxUID)
+    plugin = ""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        dicom_codecs.check_frames(dataset, len(header.frames))
+        plugin = "pillow" if header.syntax == "JPEG" else dicom_codecs.LABEL
+    frames = decoder.iter_array(dataset, indices=wanted if len(header.frames) > 1 else None, decoding_plugin=plugin)
+    for index, (frame, _) in zip(wanted, frames, strict=True):
+        yield _colours(frame, dataset) if header.colour else _greys(frame, dataset, header, index)
 
 
 def _greys(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray:
@@ -517,8 +522,6 @@ def read_series(files: list[File], name: str, plane: str | None = None) -> Itera
     first = different[0].header
     pictures = _sorted([(file, index) for file in different for index in range(len(file.header.frames))])
     taken = thinned(len(pictures), max(1, MAX_VOXELS // (first.rows * first.columns)))
-    if first.colour:
-        taken = thinned(len(pictures))
     notes += thinning_note(len(pictures), taken)
     numbered = [(i + 1, *pictures[i]) for i in taken]
     decoded: dict[tuple[int, int], np.ndarray] = {}

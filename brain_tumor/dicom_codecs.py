@@ -72,30 +72,32 @@ def _decode_rle(source: bytes, runner) -> bytearray:
 
 def check_frames(dataset, frames: int) -> None:
     """Raise ValueError if a compressed frame claims another size than the header."""
+    from pydicom import uid
     from pydicom.encaps import generate_frames
 
+    if dataset.file_meta.TransferSyntaxUID == uid.RLELossless:  # has no size of its own
+        return
     for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
-        size = frame_size(frame)
-        if size is not None and size != (dataset.Columns, dataset.Rows):
+        if frame_size(frame) != (dataset.Columns, dataset.Rows, dataset.get("SamplesPerPixel", 1)):
             raise ValueError("a frame is not of the header's size")
 
 
-def frame_size(frame: bytes) -> tuple[int, int] | None:
-    """(width, height) that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None if it is none of these."""
-    start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
-    if start >= 0 and len(frame) >= start + 24:  # JPEG 2000: SOC and SIZ
-        x1, y1, x0, y0 = struct.unpack(">4L", frame[start + 8 : start + 24])
-        return x1 - x0, y1 - y0
+def frame_size(frame: bytes) -> tuple[int, int, int] | None:
+    """(width, height, channels) that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None if it is none of these."""
     if frame[:2] != b"\xff\xd8":
-        return None
+        start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)  # JPEG 2000: SOC and SIZ, bare or in a JP2 file
+        if start < 0 or len(frame) < start + 42:
+            return None
+        x1, y1, x0, y0 = struct.unpack(">4L", frame[start + 8 : start + 24])
+        return x1 - x0, y1 - y0, int.from_bytes(frame[start + 40 : start + 42], "big")
     place = 2
-    while place + 9 < len(frame):
-        if frame[place] != 0xFF:
-            place += 1
-            continue
+    while place + 10 <= len(frame):
         marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
-        if marker in (0xC0, 0xC1, 0xC2, 0xC3, 0xF7):  # start of frame: baseline to lossless, JPEG-LS
-            height, width = struct.unpack(">HH", frame[place + 5 : place + 9])
-            return width, height
-        place += 1 if marker == 0xFF else 2 if marker in (0xD8, 0x01) or 0xD0 <= marker <= 0xD7 else 2 + length
+        if frame[place] != 0xFF or marker == 0xFF:  # fill bytes
+            place += 1
+        elif marker in (0xC0, 0xC1, 0xC2, 0xC3, 0xF7):  # start of frame: baseline to lossless, JPEG-LS
+            height, width, channels = struct.unpack(">HHB", frame[place + 5 : place + 10])
+            return width, height, channels
+        else:
+            place += 2 if marker in (0xD8, 0x01) or 0xD0 <= marker <= 0xD7 else 2 + length
     return None

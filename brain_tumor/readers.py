@@ -72,7 +72,6 @@ class _File:
     size: int
     read: Callable[[int], bytes]
     """At most so many bytes from its beginning."""
-    in_zip: bool = False
 
     def bytes(self) -> bytes:
         """All of it. Raises ScanError if it is empty or too large."""
@@ -102,7 +101,10 @@ def read_uploads(paths: Sequence[str | Path], plane: str | None = None) -> Itera
     with ExitStack() as stack:
         files: list[_File | Rejected] = []
         for path in paths:
-            files += _listed(Path(path), stack)
+            # Beyond the limit files are only counted; no zip is opened for that.
+            files += (
+                _listed(Path(path), stack) if len(files) <= MAX_FILES else [_File(_shown(Path(path).name), 0, bytes)]
+            )
         yield from _read_files(_within_limits(files), plane)
 
 
@@ -215,7 +217,7 @@ def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _File | Rejecte
             raise ScanError("This file is damaged in its zip. Zip it again.")
         return data
 
-    return _File(name, entry.file_size, read, in_zip=True)
+    return _File(name, entry.file_size, read)
 
 
 def _shown(name: str) -> str:
@@ -371,8 +373,16 @@ def _read_pages(file: _File) -> Upload:
         slices, reasons = [], []
         taken = thinned(frames)
         notes += thinning_note(frames, taken)
+        pixels = 0
         for page in taken:
             try:
+                width, height = open_file(data, page).size
+                pixels += width * height
+                if slices and pixels > MAX_VOXELS:
+                    notes.append(
+                        f"The file has more pixels than are read at once: pages from {page + 1} on are missing."
+                    )
+                    break
                 slices.append(Slice(open_scan(data, page), f"page {page + 1}"))
             except ScanError as error:
                 reasons.append(str(error))

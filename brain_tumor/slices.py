@@ -18,8 +18,9 @@ MAX_TOTAL_BYTES = 512 * 1024**2
 MAX_SLICES = 400
 """Most slices of one volume, series or file of pages; of longer ones every second, third, ... is taken."""
 MAX_VOXELS = 2**26
-"""Most voxels of one volume: 512 x 512 x 256, or 406 x 406 x 406. They take 256 MB while it is read."""
-MAX_SLICE_SIDE = 1024
+"""Most voxels of one volume: 512 x 512 x 256, or 406 x 406 x 406. They take 256 MB while it is read. Also the most
+pixels of all frames or pages of a file together."""
+MAX_SLICE_SIDE = 512
 """Longest side in pixels to which a slice with oblong voxels is stretched."""
 
 PLANES = ("sagittal", "coronal", "axial")
@@ -249,9 +250,10 @@ class Block:
 def thinned(length: int, most: int | None = None) -> range:
     """Indices of the slices that are read: all, or every second, third, ... so that at most `most` are left.
 
-    The spacing stays even, so what is left can still be cut in other planes. `most` defaults to `MAX_SLICES`.
+    The spacing stays even, so what is left can still be cut in other planes. `most` is `MAX_SLICES` or fewer.
     """
-    return range(0, length, -(-length // max(1, MAX_SLICES if most is None else most)) or 1)
+    most = MAX_SLICES if most is None else max(1, min(most, MAX_SLICES))
+    return range(0, length, -(-length // most) or 1)
 
 
 def thinning_note(length: int, taken: range) -> list[str]:
