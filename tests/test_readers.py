@@ -315,6 +315,20 @@ def test_left_and_right_are_radiological_however_a_volume_is_stored(orientation,
     assert int(np.argmax(ends[30:])) + 30 in (33, 34, 35)  # the head's mark comes late: from foot to head
 
 
+@pytest.mark.parametrize("orientation", ["RAS", "SAR", "PIL", "ALS"])
+def test_voxels_are_made_square_however_a_volume_is_stored(orientation, read):
+    stored = nibabel.Nifti1Image(marked_volume(), np.diag([1, 2, 3, 1])).as_reoriented(
+        nibabel.orientations.ornt_transform(
+            nibabel.orientations.axcodes2ornt("RAS"), nibabel.orientations.axcodes2ornt(orientation)
+        )
+    )
+    sizes = {
+        plane: read(stored.to_bytes(), plane=plane).slices[0].image.size for plane in ("axial", "coronal", "sagittal")
+    }
+    assert sizes == {"axial": (64, 96), "coronal": (64, 120), "sagittal": (48, 60)}
+    assert read(stored.to_bytes()).facts["Voxels"] == "1 x 2 x 3 mm"
+
+
 def test_an_oblique_volume_is_shown_along_its_nearest_axes(read):
     angle = np.radians(20)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
@@ -843,14 +857,16 @@ def test_the_same_file_twice_is_read_once(tmp_path):
     assert len(upload.slices) == 12 and any("3 of the files" in note for note in upload.notes)
 
 
-def test_a_damaged_file_of_a_series_is_refused_and_the_rest_is_shown(tmp_path):
-    files = dicom_series(marked_volume())
+@pytest.mark.parametrize(("plane", "missing"), [("axial", 6), ("coronal", 43), ("sagittal", 59)])
+def test_a_damaged_file_of_a_series_is_refused_and_the_rest_is_shown(plane, missing, tmp_path):
+    files = dicom_series(marked_volume(), plane)
     files[5] = files[5][:-500]
     found = list(read_uploads(write_all(tmp_path, files, shuffled=False)))
     (rejected,) = [f for f in found if isinstance(f, Rejected)]
     (upload,) = [f for f in found if isinstance(f, Upload)]
     assert rejected.name == "IM0005" and "incomplete" in rejected.reason
-    assert len(upload.slices) == 39 and any("missing" in note for note in upload.notes)
+    names = [f"slice {i + 1}" for i in range(len(files)) if i + 1 != missing]  # counted from foot, back and left
+    assert [s.name for s in upload.slices] == names and any("missing" in note for note in upload.notes)
 
 
 def test_colour_slices_with_places_stay_colour(tmp_path):
@@ -892,12 +908,24 @@ def test_no_text_of_a_dicom_file_leaves_the_reader(tmp_path, caplog, recwarn, ca
 
 def test_wrong_tags_make_no_warning_that_would_quote_them(tmp_path, caplog, recwarn, capfd):
     caplog.set_level(logging.DEBUG)
-    data = dicom_bytes(GREY16, PatientName=SECRET, SeriesDescription="x" * 16)
-    for wrong in (b"ISO_IR 6 " + SECRET.encode(), SECRET.encode() * 3, b"\x1b(Q\x1b$)" + SECRET.encode()):
+    tags = {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": SECRET, "SeriesDescription": "x" * 16}
+    data = dicom_bytes(GREY16, **tags)
+    for wrong in (SECRET.encode() * 3, b"\x1b%G\x1b$)" + SECRET.encode()):
         broken = data.replace(b"x" * 16, wrong[:16].ljust(16))
-        (tmp_path / "scan").write_bytes(broken.replace(b"MONOCHROME2 ", SECRET.ljust(12).encode()))
+        (tmp_path / "scan").write_bytes(broken.replace(b"ISO 2022 IR 87", b"ISO 2022 Zzyzx"))
         list(read_uploads([tmp_path / "scan"]))
+        (tmp_path / "scan").write_bytes(broken)
+        assert isinstance(next(read_uploads([tmp_path / "scan"])), Upload)
     assert not recwarn.list and not caplog.text and capfd.readouterr() == ("", "")
+
+
+def test_no_tag_that_describes_the_patient_is_ever_parsed():
+    for keyword in dicom._PIXEL_TAGS:
+        tag = pydicom.datadict.tag_for_keyword(keyword)
+        assert tag is not None and tag >> 16 != 0x10 and pydicom.datadict.dictionary_VR(tag) not in ("PN", "DA", "UC")
+    data = dicom_bytes(GREY16, PatientName=SECRET, PatientID=SECRET, StudyDescription=SECRET, StationName=SECRET)
+    assert SECRET in str(pydicom.dcmread(io.BytesIO(data)))
+    assert SECRET not in str(dicom._parse(data, dicom._PIXEL_TAGS, pixels=True))
 
 
 @pytest.mark.parametrize(
