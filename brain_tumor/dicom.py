@@ -10,6 +10,7 @@ import io
 import logging
 import math
 import re
+import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -277,9 +278,17 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-@functools.cache
 def _pydicom():
     """pydicom, quiet, and with decoders for what Pillow and pydicom itself do not read."""
+    with _LOADING:  # several visitors may bring the first DICOM file at once
+        return _loaded_pydicom()
+
+
+_LOADING = threading.Lock()
+
+
+@functools.cache
+def _loaded_pydicom():
     import pydicom
     import pydicom.pixels
     from pydicom.pixels import decoders
