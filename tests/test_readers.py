@@ -1221,7 +1221,7 @@ def test_one_scan_may_be_any_file_but_not_several_scans(tmp_path):
 def test_the_first_dicom_files_may_come_at_once(tmp_path):
     (tmp_path / "scan").write_bytes(dicom_bytes(GREY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([rle(GREY16)])))
     code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.readers import read_picture\n"
-    code += f"paths = [{str(tmp_path / 'scan')!r}] * 8\\n"
+    code += f"paths = [{str(tmp_path / 'scan')!r}] * 8\n"
     code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_picture, paths))))"
     assert peak_memory_of(code)[1] == "8"
 
