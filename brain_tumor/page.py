@@ -64,7 +64,7 @@ def facts_html(facts: Mapping[str, str], notes: Sequence[str]) -> str:
 
 
 def with_sides(image: Image.Image) -> Image.Image:
-    """A copy of an RGB slice in radiological convention with R, the patient's right, at its left edge, and L opposite."""
+    """A copy of a slice in radiological convention with R, the patient's right, at its left edge, and L opposite."""
     marked = image.copy()
     width, height = marked.size
     draw = ImageDraw.Draw(marked)
@@ -81,6 +81,8 @@ def spread(count: int, most: int, always: int | None = None) -> list[int]:
     >>> spread(5, 10), spread(100, 4), spread(100, 4, always=50)
     ([0, 1, 2, 3, 4], [0, 33, 66, 99], [0, 33, 50, 99])
     """
+    if most <= 0:
+        return []
     if count <= most:
         return list(range(count))
     places = np.linspace(0, count - 1, most).round().astype(int)

@@ -17,6 +17,8 @@ THEME = gr.themes.Soft(
     block_label_background_fill_dark="*background_fill_primary",
     block_label_text_color="*neutral_600",
     block_label_text_color_dark="*neutral_300",
+    block_title_background_fill="none",
+    block_title_background_fill_dark="none",
     block_title_text_color="*neutral_700",
     block_title_text_color_dark="*neutral_200",
     block_info_text_color="*neutral_600",
@@ -84,9 +86,9 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .verdict.uncertain { border-color: #d97706; }
 .verdict.unfamiliar { border-color: #64748b; }
 
-#verdict, #volume-verdict { padding: 0; }
+#verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map .quiet { background: var(--block-background-fill); }
-#table td, #table th, #table input { font-family: var(--font) !important; }
+#table, #table * { font-family: var(--font) !important; }
 .share h3, #facts h3, #several-results h3 { margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color); }
 button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark button[role="tab"].selected { color: var(--primary-300) !important; }
