@@ -51,7 +51,8 @@ figcaption b { color: #1f2937; }
 table { width: 100%; border-collapse: collapse; font-size: 9.5pt; }
 th { text-align: left; font-weight: 500; padding: .9mm 2mm .9mm 0; width: 34%; overflow-wrap: anywhere; }
 td { padding: .9mm 0; }
-td.number { text-align: right; width: 22mm; padding-left: 2mm; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.number { text-align: right; width: 22mm; padding-left: 2mm; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
 .bar { height: 3mm; background: #e5e7eb; border-radius: 1.5mm; overflow: hidden; }
 .bar span { display: block; height: 100%; background: #0f766e; }
 tr.any { border-top: .5pt solid #9ca3af; }
