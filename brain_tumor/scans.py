@@ -4,6 +4,7 @@ Training, evaluation and the app all open pictures here, so a picture cannot loo
 """
 
 import io
+import sys
 import warnings
 from pathlib import Path
 
@@ -20,11 +21,17 @@ WINDOW_PERCENTILES = (0.5, 99.5)
 """Grey levels of deep pictures at these percentiles become 0 and 255."""
 
 
+TIFF_PHOTOMETRIC = 262
+_SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+_OTHER_BYTES = {f"{m};16{order}": f"{m};16{_SWAPPED[order]}" for m in ("RGB", "RGBA", "RGBX") for order in "BLN"}
+_OTHER_BYTES["LA;16B"] = "RGBA"  # grey with alpha is read as four bytes a pixel
+
+
 class ScanError(ValueError):
     """A picture that cannot be used. The message is a sentence for the person who gave it."""
 
 
-def open_scan(source: str | Path | bytes | Image.Image) -> Image.Image:
+def open_scan(source: str | Path | bytes | Image.Image, page: int = 0) -> Image.Image:
     """Open one slice as 8-bit RGB, upright.
 
     8-bit pictures come out exactly as `pipeline("image-classification")` would open them (EXIF orientation
@@ -32,7 +39,9 @@ def open_scan(source: str | Path | bytes | Image.Image) -> Image.Image:
     than 8 bits a channel, which that pipeline clips to white, are windowed by percentiles instead.
 
     Args:
-        source: a path, the bytes of a file, or a picture that Pillow has opened.
+        source: a path, the bytes of a file, or a picture that Pillow has opened (of a colour picture of 16 bits a
+            channel Pillow itself keeps only the high bytes; given as a file, all its bits are windowed).
+        page: of a file of several (TIFF), from 0.
 
     Returns:
         `PIL.Image.Image` of mode "RGB", values 0 to 255, at its own size.
@@ -41,12 +50,18 @@ def open_scan(source: str | Path | bytes | Image.Image) -> Image.Image:
         ScanError: the file is empty, too large, not a picture, not of one of `FORMATS`, incomplete, below
             `MIN_SIDE` or above `MAX_PIXELS`.
     """
-    image = source if isinstance(source, Image.Image) else _open_file(source)
+    image = source if isinstance(source, Image.Image) else open_file(source, page)
     _check_size(image)
     try:
+        low_bytes = None if isinstance(source, Image.Image) else _low_bytes(image, source, page)
+        inverted = _is_deep(image) and _white_is_zero(image)
         image.load()
         image = ImageOps.exif_transpose(image)
-        return window(np.asarray(image)) if _is_deep(image) else image.convert("RGB")
+        if low_bytes is not None:
+            return window(np.asarray(image)[..., :3] * np.uint16(256) + np.asarray(ImageOps.exif_transpose(low_bytes)))
+        if not _is_deep(image):
+            return image.convert("RGB")
+        return window(-np.asarray(image, np.float64) if inverted else np.asarray(image))
     except ScanError:
         raise
     except MemoryError as error:
@@ -62,7 +77,8 @@ def window(values: np.ndarray) -> Image.Image:
     """Grey levels of any depth -> 8-bit RGB, linear between the 0.5th and the 99.5th percentile.
 
     Args:
-        values: (height, width), any real dtype; values that are not finite become black.
+        values: (height, width), or (height, width, 3) of which all channels get one window and colour stays colour;
+            any real dtype; values that are not finite become black.
 
     Returns:
         `PIL.Image.Image` of mode "RGB", values 0 to 255; one flat grey becomes black.
@@ -78,7 +94,18 @@ def window(values: np.ndarray) -> Image.Image:
     return Image.fromarray((scaled.clip(0, 1) * 255).round().astype(np.uint8)).convert("RGB")
 
 
-def _open_file(source: str | Path | bytes) -> Image.Image:
+def bits(image: Image.Image) -> int:
+    """Bits a channel in the file of a picture that is opened but not loaded yet: 1, 8, 12, 16 or 32."""
+    if image.mode == "1":
+        return 1
+    rawmode = _rawmode(image)
+    if image.mode in ("I", "F") and ";16" not in rawmode:
+        return 32
+    return 12 if ";12" in rawmode else 16 if ";16" in rawmode or image.mode.startswith("I;16") else 8
+
+
+def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
+    """Open a picture's file with Pillow; only its header is read. Raises ScanError as `open_scan` does."""
     size = len(source) if isinstance(source, bytes) else _file_size(source)
     if size == 0:
         raise ScanError("This file is empty (0 bytes). Choose another file.")
@@ -91,7 +118,10 @@ def _open_file(source: str | Path | bytes) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns of large pictures and raises for huge ones; `_check_size` says both in our words.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            if page:
+                image.seek(page)
+            return image
     except Image.DecompressionBombError as error:
         raise ScanError(_too_many_pixels("with hundreds of megapixels")) from error
     except UnidentifiedImageError as error:
@@ -127,3 +157,35 @@ def _too_many_pixels(size: str) -> str:
 def _is_deep(image: Image.Image) -> bool:
     """True for Pillow's modes of more than 8 bits a channel: I, I;16, I;16B, F, ..."""
     return image.mode.startswith(("I", "F"))
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """True for a TIFF whose smallest number is white, which Pillow heeds for 8 bits only."""
+    return image.format == "TIFF" and image.tag_v2.get(TIFF_PHOTOMETRIC) == 0
+
+
+def _rawmode(image: Image.Image) -> str:
+    """How Pillow is to read a picture's bytes, such as "RGB;16B"; "" once it is loaded."""
+    arguments = image.tile[0].args if image.tile else ""
+    return str(arguments[0]) if isinstance(arguments, tuple) and arguments else str(arguments or "")
+
+
+def _low_bytes(image: Image.Image, source: str | Path | bytes, page: int) -> Image.Image | None:
+    """What Pillow drops of a colour picture of 16 bits a channel; None for any other picture.
+
+    Pillow reads the high byte of each number ("RGB;16B": big-endian). Told that the bytes are the other way
+    round, it reads the low ones, so a second reading gives the rest.
+
+    Returns:
+        `PIL.Image.Image` of mode "RGB" as stored, not upright yet.
+    """
+    other = _OTHER_BYTES.get(_rawmode(image))
+    if other is None or len(image.tile) != 1:
+        return None
+    twin = open_file(source, page)
+    (tile,) = twin.tile
+    twin.tile = [tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other)]
+    twin.load()
+    if other == "RGBA":  # grey high, grey low, alpha high, alpha low
+        return Image.merge("RGB", [twin.getchannel("G")] * 3)
+    return twin.convert("RGB")

@@ -151,6 +151,61 @@ def bad_files() -> dict[str, bytes]:
     }
 
 
+def photograph() -> Image.Image:
+    """A colour photograph that is no scan: scikit-learn's picture of a flower."""
+    from sklearn.datasets import load_sample_image
+
+    return Image.fromarray(load_sample_image("flower.jpg"))
+
+
+@functools.cache
+def _template() -> np.ndarray:
+    """nilearn's average brain at 2 mm: (99, 117, 95) uint8, from left to right, back to front, bottom to top."""
+    from nilearn.datasets import load_mni152_template
+
+    values = np.asarray(load_mni152_template(resolution=2).dataobj, np.float32)
+    return (255 * values / values.max()).clip(0, 255).astype(np.uint8)
+
+
+def template_volume(path: Path) -> Path:
+    """Writes nilearn's average brain as NIfTI."""
+    import nibabel
+
+    affine = np.array([[2, 0, 0, -98], [0, 2, 0, -134], [0, 0, 2, -72], [0, 0, 0, 1]], float)
+    nibabel.save(nibabel.Nifti1Image(_template(), affine), path)
+    return path
+
+
+def dicom_series(folder: Path, slices: int = 12) -> list[Path]:
+    """Writes axial slices of nilearn's average brain as a DICOM series of a patient with a name and a birthday."""
+    import pydicom
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+
+    folder.mkdir(parents=True, exist_ok=True)
+    study, series, frame, paths = generate_uid(), generate_uid(), generate_uid(), []
+    for number, height in enumerate(np.linspace(25, 75, slices).round().astype(int), 1):
+        # Rows run from front to back and columns from the patient's right to the left, as scanners write them.
+        pixels = np.ascontiguousarray(_template()[::-1, ::-1, height].T.astype(np.uint16) * 16)
+        data = pydicom.Dataset()
+        data.file_meta = FileMetaDataset()
+        data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = MRImageStorage
+        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid()
+        data.PatientName, data.PatientID, data.PatientBirthDate = "MUSTERMANN^ERIKA", "MUSTERMANN-4711", "19700101"
+        data.Modality, data.SeriesDescription, data.StudyInstanceUID = "MR", "t1", study
+        data.SeriesInstanceUID, data.FrameOfReferenceUID, data.InstanceNumber = series, frame, int(number)
+        data.ImageOrientationPatient, data.PixelSpacing = [1, 0, 0, 0, 1, 0], [2, 2]
+        data.ImagePositionPatient, data.SliceThickness = [-98, -98, float(2 * height)], 2
+        data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME2", 0
+        data.BitsAllocated, data.BitsStored, data.HighBit = 16, 12, 11
+        data.Rows, data.Columns = pixels.shape
+        data.PixelData = pixels.tobytes()
+        paths.append(folder / f"IM{number:04d}.dcm")
+        data.save_as(paths[-1], enforce_file_format=True)
+    return paths
+
+
 @functools.cache
 def good_pictures() -> dict[str, tuple[Image.Image, str, dict]]:
     """Kind of 8-bit picture -> the picture, its file's suffix, and how it is saved."""

@@ -5,12 +5,13 @@ import struct
 import warnings
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from brain_tumor import scans
-from brain_tumor.scans import MIN_SIDE, ScanError, open_scan, window
+from brain_tumor.scans import MIN_SIDE, ScanError, bits, open_file, open_scan, window
 from tests.slices import draw_slice
 
 ORIENTATION = 0x0112  # EXIF tag
@@ -77,6 +78,39 @@ PICTURES = {
 }
 PICTURES |= {f"JPEG of EXIF orientation {o}": encoded(colour_slice(), "JPEG", exif=turned(o)) for o in (1, *TURNS)}
 PICTURES |= {f"PNG of EXIF orientation {o}": encoded(grey_slice(), "PNG", exif=turned(o)) for o in (3, 6)}
+
+
+def rgb_tiff(values: np.ndarray, order: str) -> bytes:
+    """An uncompressed TIFF of 16 bits a channel, which Pillow cannot write."""
+    height, width = values.shape[:2]
+    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 8 + 2 + 12 * 9 + 4), (259, 3, 1, 1), (262, 3, 1, 2)]
+    entries += [(273, 4, 1, 200), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, values.size * 2)]
+    short = {(3, 1): "HHIHxx"}
+    fields = b"".join(struct.pack(order + short.get((kind, n), "HHII"), tag, kind, n, v) for tag, kind, n, v in entries)
+    head = struct.pack(order + "2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(entries)) + fields
+    head += struct.pack(order + "I3H", 0, 16, 16, 16)
+    return head.ljust(200, b"\0") + values.astype(order + "u2").tobytes()
+
+
+def interlaced_png(values: np.ndarray) -> bytes:
+    """An RGB PNG of 16 bits a channel, Adam7, no filters."""
+    height, width = values.shape[:2]
+    rows = []
+    for x, y, dx, dy in (
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    ):
+        rows += [b"\0" + row.astype(">u2").tobytes() for row in values[y::dy, x::dx]]
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 1)
+    chunks = (header, b"IDAT" + zlib.compress(b"".join(rows)), b"IEND")
+    written = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
+
 
 DEEP = np.add.outer(np.arange(80), np.arange(96)).astype(np.float64) * 17 + 300  # 300 to 3,258: 12 bits in 16
 DEEP_PICTURES = {
@@ -198,6 +232,58 @@ def test_huge_numbers_are_windowed_without_a_warning():
 @pytest.mark.parametrize("size", [(MIN_SIDE, MIN_SIDE), (MIN_SIDE, 400)])
 def test_the_smallest_slice_is_read(size):
     assert open_scan(encoded(Image.new("L", size, 9), "PNG")).size == size
+
+
+DEEP_COLOUR = np.stack([DEEP, DEEP[::-1], DEEP[:, ::-1]], -1).astype(np.uint16)
+DEEP_COLOUR_PICTURES = {
+    "RGB PNG": imagecodecs.png_encode(DEEP_COLOUR),
+    "RGBA PNG": imagecodecs.png_encode(np.dstack([DEEP_COLOUR, DEEP_COLOUR[..., 0]])),
+    "interlaced RGB PNG": interlaced_png(DEEP_COLOUR),
+    "little-endian RGB TIFF": rgb_tiff(DEEP_COLOUR, "<"),
+    "big-endian RGB TIFF": rgb_tiff(DEEP_COLOUR, ">"),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP_COLOUR_PICTURES)
+def test_a_16_bit_colour_picture_is_windowed_by_all_its_bits_and_stays_colour(kind):
+    data = DEEP_COLOUR_PICTURES[kind]
+    colour = np.asarray(open_scan(data))
+    low, high = np.percentile(DEEP_COLOUR, (0.5, 99.5))
+    expected = (DEEP_COLOUR - low) / (high - low) * 255
+    assert np.abs(colour - expected.clip(0, 255)).max() <= 0.51  # Pillow's high bytes alone have 13 levels here
+    assert np.mean(colour == 255) < 0.02 and len(np.unique(colour)) > 150
+    assert bits(open_file(data)) == 16
+
+
+def test_a_16_bit_grey_picture_with_alpha_is_windowed_by_all_its_bits():
+    data = imagecodecs.png_encode(np.dstack([DEEP, DEEP[::-1]]).astype(np.uint16))
+    assert (np.asarray(open_scan(data)) == np.asarray(window(DEEP))).all()
+
+
+def test_a_16_bit_colour_picture_is_turned_upright_with_all_its_bits():
+    exif = b"Exif\0\0" + turned(6).tobytes().removeprefix(b"Exif\0\0")
+    plain = imagecodecs.png_encode(DEEP_COLOUR)
+    chunk = b"eXIf" + exif.removeprefix(b"Exif\0\0")
+    end = plain.index(b"IDAT") - 4
+    chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    slice_ = open_scan(plain[:end] + chunk + plain[end:])
+    assert slice_.tobytes() == open_scan(plain).transpose(TURNS[6]).tobytes()
+
+
+def test_a_deep_tiff_whose_zero_is_white_is_shown_that_way_round():
+    data = bytearray(DEEP_PICTURES["16-bit TIFF"])
+    entry = data.index(struct.pack("<HHI", 262, 3, 1))
+    data[entry + 8] = 0
+    grey = np.asarray(open_scan(bytes(data)))[..., 0].astype(int)
+    other = np.asarray(open_scan(DEEP_PICTURES["16-bit TIFF"]))[..., 0].astype(int)
+    assert np.abs(grey - (255 - other)).max() <= 1
+
+
+def test_any_page_of_a_tiff_can_be_opened():
+    data = PICTURES["TIFF of several pages"]
+    assert set(open_scan(data, page=1).tobytes()) == {99}
+    with pytest.raises(ScanError):
+        open_scan(data, page=7)
 
 
 # --- pictures that are refused ----------------------------------------------------------------------------------
