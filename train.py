@@ -59,6 +59,7 @@ from brain_tumor.run import (
     epoch_history,
     is_complete,
     public_name,
+    results_of_run,
     versions,
 )
 
@@ -119,7 +120,8 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "Train nothing: take the mean of the weights of these folders, which train.py wrote from the same "
-            "start, and calibrate, evaluate and write it as if it had been trained."
+            "start (finished ones, or a checkpoint-N within), and calibrate, evaluate and write it as if it had been "
+            "trained."
         },
     )
     dropout: float = field(
@@ -133,7 +135,7 @@ class ModelArguments:
         if not 0 <= self.small_first < 1:
             raise UsageError(f"--small_first {self.small_first} is not in [0, 1). Try 0.6, or 0 for none.")
         for folder in self.soup or []:
-            if not (Path(folder) / "results.json").is_file():
+            if results_of_run(folder) is None:
                 raise UsageError(f"--soup {folder}: no folder written by train.py, it holds no results.json.")
         if self.freeze < 0:
             raise UsageError(f"--freeze {self.freeze} is below 0. Try 3, or 0 for none.")
@@ -434,7 +436,8 @@ def main() -> None:
         parts = split_scans(scans, data_args.split, data_args.split_seed, weak)
         if data_args.max_slices_per_class:
             parts = {name: first_of_each_class(part, data_args.max_slices_per_class) for name, part in parts.items()}
-        processor = load_processor(model_args.model_name_or_path, model_args.image_size)
+        beginning = model_args.soup[0] if model_args.soup else model_args.model_name_or_path
+        processor = load_processor(beginning, model_args.image_size)
         parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
     for name, part in parts.items():
         what = "tumours of unknown type" if name.startswith("tumor_") else counts_by_class(part)
@@ -444,7 +447,7 @@ def main() -> None:
         model = load_model(model_args.soup[0], model_args.image_size)
         states = [load_model(folder, model_args.image_size).state_dict() for folder in model_args.soup]
         model.load_state_dict(mix_weights(states, [1 / len(states)] * len(states)))
-        runs = [json.loads((Path(folder) / "results.json").read_text()) for folder in model_args.soup]
+        runs = [results_of_run(folder) for folder in model_args.soup]
         for folder in model_args.soup:
             warn_of_seen_slices(folder, data_args)
         output_dir.mkdir(parents=True, exist_ok=True)

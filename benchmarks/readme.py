@@ -18,12 +18,22 @@ BELIEVE_START, BELIEVE_END = "<!-- evaluation: written by python -m benchmarks.r
 SHIPPED, DEFAULT = "shipped", "default_recipe"
 
 
+def recipe(name: str) -> str:
+    """What a run's name says beside its network."""
+    words = {
+        "_curves_": ", grey curves",
+        "_chosen_": ", keeping some of the start",
+        "_soup": ", mean of one run of each",
+    }
+    return next((text for part, text in words.items() if part in name), "")
+
+
 def table() -> str:
     """One row for each dataset, split and network; several seeds are one row with their mean and range."""
     groups: dict[tuple, list[dict]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         results = json.loads(path.read_text())
-        network = results["model_name_or_path"] + ": mean of the three runs' weights" * ("soup" in results)
+        network = results["model_name_or_path"] + recipe(path.stem)
         key = (results["dataset"], results["split"], network, results.get("tumor_dataset") or "")
         groups.setdefault(key, []).append(results)
     rows = [
@@ -40,8 +50,6 @@ def table() -> str:
             f"mean of seeds {', '.join(str(run['seed']) for run in runs)}"
             if len(runs) > 1
             else f"seed {runs[0]['seed']}"
-            if "soup" not in runs[0]
-            else "bundled"
         )
         if len(runs) > 1:
             spread = "each: " + ", ".join(percent([test["accuracy"]]) for test in tests)
