@@ -54,6 +54,22 @@ def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:
     )
 
 
+def map_html(shape: tuple[int, int], colours: Sequence[str]) -> str:
+    """What a heat map says and what it does not, with a legend.
+
+    Args:
+        shape: height and width of the map in its own places.
+        colours: from "adds nothing" to "adds most", as "#rrggbb".
+    """
+    return (
+        '<div class="legend"><span>adds little</span>'
+        f'<span class="scale" style="background: linear-gradient(to right, {", ".join(colours)})"></span>'
+        "<span>adds most</span></div>"
+        f"<small>The map has {shape[0]} × {shape[1]} places: it tells where the score of a class comes from, not where "
+        "a tumor ends. What speaks against the class is not shown.</small>"
+    )
+
+
 def facts_html(facts: Mapping[str, str], notes: Sequence[str]) -> str:
     """What a file was, as a list of terms, and what a visitor should know about it."""
     terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())

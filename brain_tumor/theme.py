@@ -87,7 +87,10 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .verdict.unfamiliar { border-color: #64748b; }
 
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
-#map .quiet { background: var(--block-background-fill); }
+#map-words { background: var(--block-background-fill); }
+#map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
+.legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
+.legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
 .share h3, #facts h3, #several-results h3 { margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color); }
 button[role="tab"].selected { color: var(--primary-700) !important; }
@@ -105,6 +108,7 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .notes { margin: 8px 0 0; padding-left: 20px; }
 
 #confidence .label { font-family: var(--font); }
+#plot, #peak { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
 #picture img, #peak img { background: black; object-fit: contain; }
 
 /* Captions whole and beneath the scans: gr.Gallery lays them over the picture and cuts them off. */

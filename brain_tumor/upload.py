@@ -1,51 +1,182 @@
-"""The demo's upload: a picture component that hands over the file as it came, for `scans.open_scan` to open."""
+"""The demo's uploads: a file component that hands over files as they came, and the one folder that holds them."""
 
+import atexit
 import base64
 import binascii
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
 
 import gradio as gr
+import gradio.mcp
 from gradio import component_meta
+from gradio.blocks import Block
+from gradio.data_classes import FileData
 from gradio.utils import is_in_or_equal, is_static_file
 from gradio_client.utils import is_http_url_like
+
+KEPT_SECONDS = 30 * 60
+"""How long an upload and what was made of it are kept at most, apart from `SWEEP_SECONDS`."""
+SWEEP_SECONDS = 5 * 60
+"""How often what is older is deleted."""
 
 # Gradio writes a stub file (.pyi) beside each module that defines a component; not into this repository.
 component_meta.create_or_modify_pyi = lambda *arguments: None
 
+_move_to_cache = Block.async_move_resource_to_block_cache
 
-class ScanUpload(gr.Image):
-    """An image component that hands over the uploaded file untouched, for `open_scan` to open.
 
-    `gr.Image` opens it first, which turns 16-bit pictures white and answers a damaged file with a bare traceback.
+async def _fetch_nothing(block: Block, url_or_file_path):
+    if is_http_url_like(str(url_or_file_path)):
+        raise gr.Error("Addresses are not fetched: upload the file, or send it as a data: URI.", print_exception=False)
+    return await _move_to_cache(block, url_or_file_path)
+
+
+# Gradio downloads any address that a client names in place of a file, whatever the component, even a slider; this
+# server fetches nothing on behalf of others.
+Block.async_move_resource_to_block_cache = _fetch_nothing
+
+
+class ScanUpload(gr.File):
+    """A file component that hands over uploads untouched, for `readers` to open: their paths, in the order they came.
+
+    Besides files that were uploaded to this demo it takes `data:` URIs, from programs. It takes nothing else: neither
+    addresses nor paths of this machine, with or without gradio's mark of a file.
     """
 
-    is_template = True  # the browser's side is that of gr.Image
+    is_template = True  # the browser's side is that of gr.File
 
-    def preprocess(self, payload) -> str | bytes | None:
-        """The upload's path, or the bytes of a `data:` URI."""
-        if payload is None:
-            return None
-        if payload.url and payload.url.startswith("data:"):
-            try:
-                return base64.b64decode(payload.url.partition(",")[2])
-            except binascii.Error:
-                raise gr.Error("This data: URI is not base64.", print_exception=False) from None
+    # `preprocess` gets payloads as they were sent: clients of MCP send lists of plain strings, which gr.File's model of
+    # its data refuses. An __init__ of our own would hide gr.File's parameters from gradio, which reads its signature.
+    data_model = property(lambda self: None, lambda self, value: None)
+
+    def preprocess(self, payload) -> str | list[str] | None:
+        """One path, or a list of paths with `file_count="multiple"`; None where nothing was given.
+
+        Raises:
+            gr.Error: a file was not uploaded to this demo and is no `data:` URI.
+        """
+        several = self.file_count == "multiple"
+        if payload is None or payload == []:
+            return [] if several else None
+        if several:
+            return [self._path(one) for one in (payload if isinstance(payload, list) else [payload])]
+        return self._path(payload)
+
+    def _path(self, payload) -> str:
+        given = payload if isinstance(payload, dict) else {"url": payload if isinstance(payload, str) else None}
+        url, path = given.get("url"), given.get("path")
+        if isinstance(url, str) and url.startswith("data:"):
+            return self._written(url, given.get("orig_name"))
         # Gradio checks this only for requests with its file mark; without the mark any file here could be read.
-        if not payload.path or not (is_in_or_equal(payload.path, self.GRADIO_CACHE) or is_static_file(payload.path)):
-            raise gr.Error("No scan came with this request: upload the picture's file.", print_exception=False)
-        return payload.path
+        if not isinstance(path, str) or not (is_in_or_equal(path, self.GRADIO_CACHE) or is_static_file(path)):
+            raise gr.Error(
+                "No file of yours came with this request: upload the file, or send it as a data: URI. Addresses are "
+                "not fetched.",
+                print_exception=False,
+            )
+        return path
 
-    async def async_move_resource_to_block_cache(self, url_or_file_path):
-        # Gradio would download any address that a client names; this server fetches nothing on behalf of others.
-        if is_http_url_like(str(url_or_file_path)):
-            raise gr.Error("Addresses are not fetched: upload the picture's file.", print_exception=False)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
+    def _written(self, uri: str, name) -> str:
+        """A `data:` URI as a file, since every reader takes files."""
+        try:
+            content = base64.b64decode(uri.partition(",")[2], validate=True)
+        except (binascii.Error, ValueError):
+            raise gr.Error("This data: URI is not base64.", print_exception=False, duration=None) from None
+        return str(new_file(Path(name).name if isinstance(name, str) and Path(name).name else "scan", content))
 
     def api_info(self):
-        """What the API's documentation says of the parameter; gr.Image promises to fetch addresses."""
-        return super().api_info() | {"additional_description": "A local file, given with handle_file."}
+        """What the API's documentation says of the parameter."""
+        file = FileData.model_json_schema()
+        # Written out: in gradio's schemas of MCP tools a reference would point to nowhere.
+        file["properties"]["meta"] = file.pop("$defs")["FileDataMeta"]
+        file.pop("description", None)
+        schema = {"type": "array", "items": file} if self.file_count == "multiple" else file
+        return schema | {"additional_description": "Local files, given with handle_file, or data: URIs."}
 
     def example_payload(self):
-        return {"path": "scan.png", "url": "scan.png", "meta": {"_type": "gradio.FileData"}}
+        file = {"path": "scan.png", "url": "scan.png", "meta": {"_type": "gradio.FileData"}}
+        return [file] if self.file_count == "multiple" else file
 
     def example_value(self):
-        return "scan.png"
+        return ["scan.png"] if self.file_count == "multiple" else "scan.png"
+
+
+def own_folder() -> Path:
+    """Makes one folder for all that visitors upload and all that is made of it, and empties it at the end.
+
+    It goes below GRADIO_TEMP_DIR, or among the machine's temporary files. Gradio's uploads and pictures, `data:` URIs
+    and every temporary file of this process go there, so that none can be forgotten when it is deleted: at exit, which
+    SIGTERM brings about as well (a Space that goes to sleep sends it).
+    """
+    parent = os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()
+    Path(parent).mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="brain-tumor-demo-", dir=parent)
+    os.environ["GRADIO_TEMP_DIR"] = gradio.mcp.DEFAULT_TEMP_DIR = tempfile.tempdir = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def end_cleanly_on_sigterm() -> None:
+    """Makes SIGTERM end the process as Ctrl+C does, so that what happens at exit happens."""
+
+    def stop(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the deleting
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def new_file(name: str, content: bytes | str) -> Path:
+    """Writes a file of this name into a folder of its own that nobody can guess, below the one of `own_folder`."""
+    folder = Path(tempfile.gettempdir(), uuid.uuid4().hex)
+    folder.mkdir()
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def keep_sweeping(folder: Path, demo: gr.Blocks) -> None:
+    """Deletes files of `folder`, and the demo's memory of visitors, once they are older than `KEPT_SECONDS`."""
+
+    def forever() -> None:
+        while True:
+            time.sleep(SWEEP_SECONDS)
+            sweep(folder, demo, time.time() - KEPT_SECONDS)
+
+    threading.Thread(target=forever, daemon=True).start()
+
+
+def sweep(folder: Path, demo: gr.Blocks, before: float) -> None:
+    """Deletes what was last changed or used before this time (seconds since 1970): files, and sessions of visitors.
+
+    Gradio by itself keeps a session's last inputs and results in memory until 10,000 more visitors have come.
+    """
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
+        with contextlib.suppress(OSError):
+            if path.lstat().st_ctime < before:
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    for session, used in list(demo.state_holder.time_last_used.items()):
+        if used.timestamp() < before:
+            demo.state_holder.session_data.pop(session, None)
+            demo.state_holder.time_last_used.pop(session, None)
+
+
+class NoDeepLinks:
+    """Middleware that answers gradio's deep links with 404: they write what a visitor sees to the disk, for anybody."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/deep_link"):
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self.app(scope, receive, send)

@@ -1,23 +1,36 @@
 """The demo over HTTP, as a program sees it: `python app.py` in its own process, asked with `gradio_client`."""
 
 import base64
+import concurrent.futures
+import csv
+import datetime
+import io
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import time
+import types
 import urllib.parse
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from transformers import pipeline
+from transformers import MobileNetV2ImageProcessor, pipeline
 
-from brain_tumor import scans
-from brain_tumor.labels import DISPLAY_NAMES, display_name
+from brain_tumor import page, scans
+from brain_tumor.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
+from brain_tumor.labels import LABELS
+from brain_tumor.readers import read_picture
+from brain_tumor.upload import sweep
 from tests.serving import (
     EXAMPLES,
     ROOT,
@@ -26,9 +39,12 @@ from tests.serving import (
     deep_values,
     demo_environment,
     demo_hub,
+    dicom_series,
     free_port,
     good_pictures,
+    photograph,
     running_demo,
+    template_volume,
 )
 
 FILE_META = {"_type": "gradio.FileData"}
@@ -58,26 +74,83 @@ def client(demo, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def credulous_client(model_id, tmp_path_factory):
+    """Of a demo whose checkpoint cannot tell what is no brain MRI, and comes without results."""
+    folder = tmp_path_factory.mktemp("credulous")
+    left_out = shutil.ignore_patterns("familiarity.safetensors", "results.json", "*.png", "README.md", "examples")
+    shutil.copytree(model_id, folder / "model", ignore=left_out)
+    with running_demo(folder / "demo", MODEL_ID=str(folder / "model")) as demo:
+        yield Client(demo.url, verbose=False, download_files=str(folder / "downloads"))
+
+
+@pytest.fixture(scope="module")
 def plain_pipeline(model_id):
     return pipeline("image-classification", model=str(model_id), top_k=None)
 
 
-def confidences(answer) -> dict[str, float]:
-    return {entry["label"]: entry["confidence"] for entry in answer["confidences"]}
-
-
 def ask(client, path) -> dict[str, float]:
-    return confidences(client.predict(handle_file(path), api_name="/predict"))
+    return client.predict(handle_file(path), api_name="/predict")["confidences"]
+
+
+def ask_batch(client, paths, **options) -> list[dict]:
+    answer = client.predict([handle_file(path) for path in paths], api_name="/predict_batch", **options)
+    return answer["results"]
 
 
 def by_pipeline(plain_pipeline, path) -> dict[str, float]:
-    return {display_name(entry["label"]): entry["score"] for entry in plain_pipeline(str(path))}
+    return {entry["label"]: entry["score"] for entry in plain_pipeline(str(path))}
 
 
-def ask_with_payload(demo, payload) -> str:
+def ask_with_payload(demo, payload, endpoint: str = "predict") -> str:
     """The server's last event for a hand-made request; `gradio_client` would upload or fetch the file itself."""
-    call = httpx.post(demo.url + "/gradio_api/call/predict", json={"data": [payload]}, timeout=30)
-    return httpx.get(f"{demo.url}/gradio_api/call/predict/{call.json()['event_id']}", timeout=30).text
+    data = [payload] if endpoint == "predict" else [[payload], ""]
+    call = httpx.post(f"{demo.url}/gradio_api/call/{endpoint}", json={"data": data}, timeout=30)
+    return httpx.get(f"{demo.url}/gradio_api/call/{endpoint}/{call.json()['event_id']}", timeout=30).text
+
+
+def config_of(demo) -> dict:
+    with urllib.request.urlopen(demo.url + "/config") as answer:
+        return json.load(answer)
+
+
+def event_of(demo, elem_id: str, event: str) -> int:
+    """Number of the page's event, as its own script would ask for it."""
+    config = config_of(demo)
+    (component,) = (c["id"] for c in config["components"] if c["props"].get("elem_id") == elem_id)
+    return next(d["id"] for d in config["dependencies"] if [component, event] in [list(t) for t in d["targets"]])
+
+
+def ask_as_page(demo, elem_id: str, event: str, data: list, session: str) -> dict:
+    """What the page's script gets for one of the page's own events."""
+    body = {"fn_index": event_of(demo, elem_id, event), "data": data, "session_hash": session}
+    httpx.post(demo.url + "/gradio_api/queue/join", json=body, timeout=30).raise_for_status()
+    stream = httpx.get(demo.url + "/gradio_api/queue/data", params={"session_hash": session}, timeout=60).text
+    messages = [json.loads(line.removeprefix("data: ")) for line in stream.splitlines() if line.startswith("data: ")]
+    return next(message for message in messages if message["msg"] == "process_completed")
+
+
+def uploaded(demo, path: Path) -> dict:
+    """A file's payload after its upload, as the page's script sends it."""
+    answer = httpx.post(demo.url + "/gradio_api/upload", files={"files": (path.name, path.read_bytes())}, timeout=30)
+    return {"path": answer.json()[0], "orig_name": path.name, "meta": FILE_META}
+
+
+def served_files(answer: dict) -> list[dict]:
+    """Files in an answer to the page."""
+    found = []
+
+    def walk(value):
+        if isinstance(value, dict):
+            if value.get("meta") == FILE_META:
+                found.append(value)
+            for inner in value.values():
+                walk(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                walk(inner)
+
+    walk(answer)
+    return found
 
 
 def files_of_the_repository() -> set[Path]:
@@ -87,34 +160,44 @@ def files_of_the_repository() -> set[Path]:
 
 def sentence_of(path: Path) -> str:
     with pytest.raises(scans.ScanError) as error:
-        scans.open_scan(path)
+        read_picture(path)
     return str(error.value)
 
 
-def test_the_api_has_one_endpoint_and_it_is_typed(demo):
+def test_the_api_has_two_endpoints_and_they_are_typed(demo):
     with urllib.request.urlopen(demo.url + "/gradio_api/info?all_endpoints=true") as answer:
         info = json.load(answer)
-    assert list(info["named_endpoints"]) == ["/predict"]
+    assert list(info["named_endpoints"]) == ["/predict", "/predict_batch"]
     assert not info["unnamed_endpoints"]
-    endpoint = info["named_endpoints"]["/predict"]
+    endpoint, batch = info["named_endpoints"].values()
     assert "slice of a brain MRI" in endpoint["description"]
     (scan,) = endpoint["parameters"]
     assert scan["parameter_name"] == "scan"
-    assert scan["component"] == "Image"
+    assert scan["component"] == "File"
     assert scan["python_type"]["type"] == "filepath"
     assert "://" not in json.dumps(scan["example_input"]), "the documented example must be one that works"
     (result,) = endpoint["returns"]
-    assert result["component"] == "Label"
-    assert "confidence" in json.dumps(result["type"])
+    for name in ("verdict: str", "no_tumor: float", "familiar: bool | None"):
+        assert name in result["python_type"]["type"]
+
+    assert "DICOM series" in batch["description"]
+    files, plane = batch["parameters"]
+    assert (files["parameter_name"], files["python_type"]["type"]) == ("files", "list[filepath]")
+    assert "://" not in json.dumps(files["example_input"])
+    assert plane["parameter_name"] == "plane"
+    assert plane["parameter_has_default"]
+    assert "coronal" in plane["python_type"]["type"]
+    (results,) = batch["returns"]
+    assert "results: list[dict(name: str" in results["python_type"]["type"]
 
 
 @pytest.mark.parametrize("kind", good_pictures())
-def test_an_8_bit_picture_gets_the_confidences_of_the_plain_pipeline(kind, client, plain_pipeline, tmp_path):
+def test_an_8_bit_picture_gets_the_confidences_of_the_plain_pipeline(kind, credulous_client, plain_pipeline, tmp_path):
     picture, suffix, options = good_pictures()[kind]
     path = tmp_path / f"scan.{suffix}"
     picture.save(path, **options)
-    answer, expected = ask(client, path), by_pipeline(plain_pipeline, path)
-    assert set(answer) == set(DISPLAY_NAMES.values())
+    answer, expected = ask(credulous_client, path), by_pipeline(plain_pipeline, path)
+    assert set(answer) == set(LABELS)
     assert answer == pytest.approx(expected, abs=1e-4)
     assert sum(answer.values()) == pytest.approx(1, abs=1e-4)
 
@@ -135,7 +218,7 @@ def test_a_bad_file_is_answered_with_its_sentence_and_the_next_scan_is_classifie
     with pytest.raises(AppError) as error:
         ask(client, tmp_path / name)
     assert error.value.message == sentence_of(tmp_path / name)
-    assert set(ask(client, GOOD)) == set(DISPLAY_NAMES.values())
+    assert set(ask(client, GOOD)) == set(LABELS)
     assert "Traceback" not in demo.log
 
 
@@ -152,6 +235,192 @@ def test_a_sentence_stays_on_the_page_until_it_is_closed(demo):
     assert '"duration": null' in ask_with_payload(demo, {"url": "data:image/png;base64,", "meta": FILE_META})
 
 
+def test_the_answer_is_a_verdict_with_its_reason_and_its_figures(client):
+    answer = client.predict(handle_file(GOOD), api_name="/predict")
+    assert answer["verdict"] in (*LABELS, "uncertain")
+    assert answer["headline"] and answer["sentence"].endswith(".")
+    assert answer["label"] == max(answer["confidences"], key=answer["confidences"].get)
+    assert answer["any_tumor"] == pytest.approx(1 - answer["confidences"]["no_tumor"], abs=1e-5)
+    assert answer["familiar"] is True
+    assert "320" in answer["facts"]["Size"]
+    assert answer["model"]
+
+
+def test_a_photograph_gets_no_label_and_no_confidences(client, tmp_path):
+    photograph().save(tmp_path / "flower.jpg")
+    answer = client.predict(handle_file(tmp_path / "flower.jpg"), api_name="/predict")
+    assert answer["verdict"] == "unfamiliar"
+    assert answer["familiar"] is False
+    assert answer["label"] is answer["confidences"] is answer["any_tumor"] is None
+    assert "not look like a brain MRI" in answer["headline"]
+
+
+def test_a_checkpoint_without_a_familiarity_score_judges_everything(credulous_client, tmp_path):
+    photograph().save(tmp_path / "flower.jpg")
+    answer = credulous_client.predict(handle_file(tmp_path / "flower.jpg"), api_name="/predict")
+    assert answer["familiar"] is None
+    assert set(answer["confidences"]) == set(LABELS)
+
+
+def test_a_batch_is_judged_file_by_file_and_a_bad_file_is_a_result_with_its_reason(client, tmp_path):
+    names = [*bad_files(), "good.png"]
+    for name, content in bad_files().items():
+        (tmp_path / name).write_bytes(content)
+    shutil.copy(GOOD, tmp_path / "good.png")
+    results = {result["name"]: result for result in ask_batch(client, [tmp_path / name for name in names])}
+    assert set(results) == set(names)
+    for name in bad_files():
+        assert results[name]["error"].endswith(".")
+        assert results[name]["verdict"] is None
+        assert results[name]["slices"] == []
+    good = results["good.png"]
+    assert good["error"] is None
+    assert good["slices"][0]["confidences"] == pytest.approx(ask(client, GOOD), abs=1e-5)
+
+
+def test_dicom_files_of_one_series_are_one_volume_and_no_tag_of_the_patient_comes_out(client, demo, tmp_path):
+    (series,) = ask_batch(client, dicom_series(tmp_path, slices=10))
+    assert series["kind"] == "series"
+    assert len(series["slices"]) == 10
+    assert series["headline"] and series["sentence"]
+    assert series["facts"]["Modality"].startswith("MR")
+    one = client.predict(handle_file(sorted(tmp_path.glob("*.dcm"))[5]), api_name="/predict")
+    assert one["verdict"]
+    for text in (json.dumps(series), json.dumps(one), demo.log):
+        assert "MUSTERMANN" not in text.upper()
+        assert "19700101" not in text
+
+
+def test_a_nifti_volume_is_cut_in_the_plane_that_was_asked_for(client, tmp_path):
+    path = template_volume(tmp_path / "volume.nii.gz")
+    slices = {}
+    for plane in ("", "axial", "coronal", "sagittal"):
+        (result,) = ask_batch(client, [path], plane=plane)
+        assert result["kind"] == "volume"
+        assert result["peak"] is None or result["peak"] in [slice_["name"] for slice_ in result["slices"]]
+        slices[plane] = len(result["slices"])
+        if plane:
+            assert result["facts"]["Plane"].lower().startswith(plane)
+    assert len(set(slices.values())) > 1, "the planes of this volume have different numbers of slices"
+    with pytest.raises(AppError, match="axial, coronal or sagittal"):
+        ask_batch(client, [path], plane="oblique")
+
+
+def test_a_batch_does_not_block_a_scan_of_its_own(client, tmp_path):
+    volume = template_volume(tmp_path / "volume.nii.gz")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        batch = pool.submit(ask_batch, client, [volume] * 4)
+        time.sleep(1)
+        ask(client, GOOD)
+        assert not batch.done()
+        assert len(batch.result(300)) == 4
+
+
+def readme_block(language: str, containing: str) -> str:
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    (block,) = (text for name, text in blocks if name == language and containing in text)
+    return block
+
+
+def test_the_readmes_python_gets_answers(demo, tmp_path):
+    shutil.copy(GOOD, tmp_path / "slice.png")
+    shutil.copy(GOOD, tmp_path / "a.png")
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for path in dicom_series(tmp_path / "series", slices=5):
+            archive.write(path, path.name)
+    script = readme_block("python", "predict_batch").replace("http://127.0.0.1:7860", demo.url)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=demo_environment(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'no_tumor':" in done.stdout
+    assert "a.png" in done.stdout
+    assert "None" not in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_readmes_curl_gets_an_answer(demo, tmp_path):
+    shutil.copy(GOOD, tmp_path / "slice.png")
+    script = readme_block("", "curl -s -F").replace("http://127.0.0.1:7860", demo.url)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    answer = json.loads(done.stdout.split("data: ")[-1])[0]
+    assert set(answer["confidences"]) == set(LABELS)
+
+
+def test_a_file_name_is_escaped_wherever_the_page_shows_html():
+    evil = "<img src=x onerror=alert(1)>"
+    for html in (
+        page.verdict_html("glioma", evil, evil),
+        page.facts_html({evil: evil}, [evil]),
+    ):
+        assert "<img" not in html
+        assert "&lt;img" in html
+
+
+def test_the_sides_are_marked_with_the_patients_right_on_the_left():
+    plain = Image.new("RGB", (200, 200))
+    marked = page.with_sides(plain)
+    assert not np.asarray(plain).any(), "the slice itself is left alone"
+    light = np.asarray(marked.convert("L")) > 128
+    left, right = light[:, :100], light[:, 100:]
+    assert left.any() and right.any()
+    # The strokes of an R reach further up to the right than those of an L, whose upper right is empty.
+    rows, columns = np.nonzero(right)
+    upper_half = right[rows.min() : (rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2 + 1 :]
+    assert not upper_half.any()
+    rows, columns = np.nonzero(left)
+    upper_half = left[rows.min() : (rows.min() + rows.max()) // 2, (columns.min() + columns.max()) // 2 + 1 :]
+    assert upper_half.any()
+
+
+def test_a_checkpoint_without_heat_map_familiarity_and_thresholds_has_no_panels_for_them(tmp_path):
+    labels = dict(enumerate(LABELS))
+    network = BaselineCnnForImageClassification(BaselineCnnConfig(id2label=labels, hidden_sizes=(4, 4), dense_size=8))
+    network.save_pretrained(tmp_path / "baseline")
+    MobileNetV2ImageProcessor().save_pretrained(tmp_path / "baseline")
+    with running_demo(tmp_path / "demo", MODEL_ID=str(tmp_path / "baseline")) as demo:
+        answer = ask_as_page(demo, "scan", "upload", [uploaded(demo, GOOD), 0.5], "visitor")
+        assert answer["success"], answer
+        config = config_of(demo)
+        outputs = next(d["outputs"] for d in config["dependencies"] if d["id"] == event_of(demo, "scan", "upload"))
+        names = {c["id"]: c["props"].get("elem_id") for c in config["components"]}
+        shown = {names[number]: value for number, value in zip(outputs, answer["output"]["data"], strict=True)}
+        assert shown["map"]["visible"] is False
+        assert len(shown["confidence"]["value"]["confidences"]) == 4
+        assert "The verdict is a tumor from" not in shown["share"]["value"]
+        assert "heat map" not in shown["picture"]["alt_text"]
+
+
+def test_the_page_about_a_checkpoint_without_results_says_so(credulous_client):
+    assert "without a `results.json`" in json.dumps(credulous_client.config["components"])
+
+
+def test_the_page_about_the_checkpoint_shows_its_own_figures(demo, model_id):
+    results = json.loads((model_id / "results.json").read_text())
+    page_text = json.dumps(config_of(demo)["components"], ensure_ascii=False)
+    low, high = results["test"]["intervals"]["accuracy"]
+    figure = f"| Accuracy | {100 * results['test']['accuracy']:.1f} % | {100 * low:.1f} to {100 * high:.1f} |"
+    assert figure in page_text
+    assert "What it cannot do" in page_text
+    assert "have a copy in training" in page_text or "a copy in training" in page_text
+
+
+def test_the_table_for_download_cannot_run_formulas(demo, tmp_path):
+    path = tmp_path / "=1+1.png"
+    shutil.copy(GOOD, path)
+    payload = uploaded(demo, path)
+    answer = ask_as_page(demo, "look", "click", [[payload], "Best resolution"], "table")
+    (table,) = (file for file in served_files(answer) if file["path"].endswith(".csv"))
+    rows = list(csv.reader(io.StringIO(Path(table["path"]).read_text())))
+    assert len(rows) >= 2
+    assert not any(cell.startswith(("=", "+", "@")) for row in rows for cell in row)
+
+
 def test_without_a_scan_the_answer_is_a_sentence(client):
     with pytest.raises(AppError, match="Choose or paste a scan first"):
         client.predict(None, api_name="/predict")
@@ -159,26 +428,51 @@ def test_without_a_scan_the_answer_is_a_sentence(client):
 
 def test_a_data_uri_is_classified_like_the_file(client, demo):
     uri = "data:image/png;base64," + base64.b64encode(GOOD.read_bytes()).decode()
-    event, data = ask_with_payload(demo, {"url": uri, "meta": FILE_META}).strip().split("\n", 1)
-    assert event == "event: complete"
-    (answer,) = json.loads(data.removeprefix("data: "))
-    assert confidences(answer) == pytest.approx(ask(client, GOOD), abs=1e-6)
+    expected = ask(client, GOOD)
+    for endpoint in ("predict", "predict_batch"):
+        event, data = ask_with_payload(demo, {"url": uri, "meta": FILE_META}, endpoint).strip().split("\n", 1)
+        assert event == "event: complete"
+        (answer,) = json.loads(data.removeprefix("data: "))
+        if endpoint == "predict_batch":
+            ((answer,),) = (result["slices"] for result in answer["results"])
+        assert answer["confidences"] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("endpoint", ["predict", "predict_batch"])
 @pytest.mark.parametrize("key", ["path", "url"])
-def test_an_address_is_never_fetched(key, demo, hub):
-    answer = ask_with_payload(demo, {key: hub.url + "/somebody/elses/scan.jpg", "meta": FILE_META})
+def test_an_address_is_never_fetched(key, endpoint, demo, hub):
+    answer = ask_with_payload(demo, {key: hub.url + "/somebody/elses/scan.jpg", "meta": FILE_META}, endpoint)
     assert answer.startswith("event: error")
-    assert "upload the picture's file" in answer
+    assert "not fetched" in answer
     assert not any("somebody" in request.path for request in hub.requests)
 
 
+@pytest.mark.parametrize(
+    "elem_id, event, count", [("opacity", "input", 3), ("plane", None, 2), ("which-volume", "input", 2)]
+)
+def test_an_address_in_the_place_of_any_other_value_is_not_fetched_either(elem_id, event, count, demo, hub):
+    address = {"path": hub.url + "/somebody/elses/scan.jpg", "meta": FILE_META}
+    target = (elem_id, event) if event else ("look", "click")
+    answer = ask_as_page(demo, *target, [address] * count, f"address-{elem_id}")
+    assert not answer["success"]
+    assert "not fetched" in answer["output"]["error"]
+    assert not any("somebody" in request.path for request in hub.requests)
+
+
+@pytest.mark.parametrize("endpoint", ["predict", "predict_batch"])
 @pytest.mark.parametrize("mark", [{"meta": FILE_META}, {"meta": {"_type": "other"}}, {}])
-def test_a_file_of_the_server_that_was_not_uploaded_is_refused(mark, demo, tmp_path):
+def test_a_file_of_the_server_that_was_not_uploaded_is_refused(mark, endpoint, demo, tmp_path):
     Image.open(GOOD).save(tmp_path / "private.png")
-    answer = ask_with_payload(demo, {"path": str(tmp_path / "private.png")} | mark)
+    answer = ask_with_payload(demo, {"path": str(tmp_path / "private.png")} | mark, endpoint)
     assert answer.startswith("event: error")
-    assert "not uploaded by a user" in answer or "upload the picture's file" in answer
+    assert "not uploaded by a user" in answer or "upload the file" in answer
+
+
+def test_a_path_sent_as_a_plain_string_is_refused(demo, tmp_path):
+    Image.open(GOOD).save(tmp_path / "private.png")
+    answer = ask_with_payload(demo, str(tmp_path / "private.png"), "predict_batch")
+    assert answer.startswith("event: error")
+    assert "upload the file" in answer
 
 
 def test_uploads_stay_in_gradios_cache_and_the_repository_is_left_alone(client, demo, tmp_path):
@@ -192,18 +486,18 @@ def test_uploads_stay_in_gradios_cache_and_the_repository_is_left_alone(client, 
 
 
 def test_analytics_flagging_and_histories_are_off(demo):
-    with urllib.request.urlopen(demo.url + "/config") as answer:
-        config = json.load(answer)
+    config = config_of(demo)
     assert config["analytics_enabled"] is False
     assert config["max_file_size"] == scans.MAX_FILE_BYTES
     assert config["footer_links"] == ["api"]
     assert not any("flag" in str(dependency).lower() for dependency in config["dependencies"])
+    for address in ("/monitoring", "/monitoring/summary"):
+        assert httpx.get(demo.url + address, timeout=30).status_code >= 400
 
 
 def test_the_examples_are_served_byte_for_byte(demo):
-    with urllib.request.urlopen(demo.url + "/config") as answer:
-        config = json.load(answer)
-    (gallery,) = (component for component in config["components"] if component["type"] == "gallery")
+    config = config_of(demo)
+    (gallery,) = (c for c in config["components"] if c["props"].get("elem_id") == "examples")
     listing = json.loads((EXAMPLES / "examples.json").read_text())
     shown = gallery["props"]["value"]
     assert shown
@@ -232,6 +526,76 @@ def test_on_a_space_it_listens_to_everyone_and_when_it_stops_the_uploads_are_gon
         demo.process.send_signal(signal.SIGINT)
         demo.process.wait(20)
         assert not list(demo.cache.rglob("*.png"))
+
+
+def test_nothing_is_left_on_the_disk_after_sigterm_and_no_file_name_in_the_log(model_id, tmp_path):
+    scan = tmp_path / "MUSTERMANN_ERIKA.png"
+    Image.open(GOOD).rotate(3).save(scan)
+    shutil.copy(scan, tmp_path / "MUSTERMANN_MAX.png")
+    (tmp_path / "MUSTERMANN_BAD.jpg").write_bytes(b"no picture")
+    dicom = dicom_series(tmp_path / "series", slices=8)
+    with running_demo(tmp_path / "demo", MODEL_ID=str(model_id)) as demo:
+        client = Client(demo.url, verbose=False, download_files=str(tmp_path / "downloads"))
+        ask(client, scan)
+        ask_batch(client, [scan, tmp_path / "MUSTERMANN_MAX.png", tmp_path / "MUSTERMANN_BAD.jpg", *dicom])
+        uri = "data:image/png;base64," + base64.b64encode(scan.read_bytes()).decode()
+        ask_with_payload(demo, {"url": uri, "meta": FILE_META})
+        one = ask_as_page(demo, "scan", "upload", [uploaded(demo, scan), 0.5], "visitor")
+        many = ask_as_page(demo, "look", "click", [[uploaded(demo, scan)], "Best resolution"], "visitor")
+        for answer in (one, many):
+            assert answer["success"], answer
+            files = served_files(answer)
+            assert files
+            assert all(
+                Path(file["path"]).is_relative_to(demo.cache) for file in files if "/examples/" not in file["path"]
+            )
+        (report,) = (file for file in served_files(one) if file["path"].endswith(".html"))
+        assert "MUSTERMANN" not in Path(report["path"]).read_text()
+        (table,) = (file for file in served_files(many) if file["path"].endswith(".csv"))
+        assert "MUSTERMANN" in Path(table["path"]).read_text(), "a visitor's own table names the visitor's files"
+
+        ours = {demo.folder / "log.txt"}
+        assert {path for path in demo.folder.rglob("*") if path.is_file()} - ours
+        demo.process.send_signal(signal.SIGTERM)
+        assert demo.process.wait(20) == 0
+        left = {
+            path for path in demo.folder.rglob("*") if path.is_file() and not path.is_relative_to(demo.folder / "hub")
+        }
+        assert left == ours
+        assert not list(demo.cache.glob("brain-tumor-demo-*")), "not even an empty folder"
+        assert "MUSTERMANN" not in demo.log
+        assert "Traceback" not in demo.log
+
+
+def test_what_is_old_is_swept_and_what_is_new_stays(tmp_path):
+    old, new = tmp_path / "old" / "scan.png", tmp_path / "new.png"
+    old.parent.mkdir()
+    old.write_bytes(b"scan")
+    time.sleep(0.05)
+    between = time.time()
+    time.sleep(0.05)
+    new.write_bytes(b"scan")
+    last_used = {name: datetime.datetime.fromtimestamp(between + lag) for name, lag in (("gone", -1), ("here", 1))}
+    holder = types.SimpleNamespace(session_data=dict.fromkeys(last_used, "results"), time_last_used=last_used)
+    sweep(tmp_path, types.SimpleNamespace(state_holder=holder), between)
+    assert not old.exists()
+    assert new.exists()
+    assert list(holder.session_data) == list(holder.time_last_used) == ["here"]
+
+
+def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):
+    assert ask_as_page(demo, "scan", "upload", [uploaded(demo, GOOD), 0.5], "first")["success"]
+    redraw = ("opacity", "input", [None, "glioma", 0.3])
+    assert ask_as_page(demo, *redraw, "first")["success"]
+    for stranger in ("second", "null"):
+        answer = ask_as_page(demo, *redraw, stranger)
+        assert not answer["success"]
+        assert "Upload it again" in answer["output"]["error"], stranger
+    # Gradio's deep links would write a visitor's page to the disk, for whoever has the link.
+    for session in ("first", "second"):
+        answer = httpx.get(demo.url + "/gradio_api/deep_link", params={"session_hash": session}, timeout=30)
+        assert answer.status_code == 404
+    assert not list(demo.cache.rglob("state.json"))
 
 
 def test_a_checkpoint_that_does_not_exist_ends_the_start_with_one_sentence(tmp_path):

@@ -1,21 +1,40 @@
 """The demo as a visitor sees it: clicks, uploads and pastes in a real browser."""
 
 import base64
+import csv
+import io
+import json
+import re
 import shutil
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from brain_tumor.examples import PUBLIC_SCANS
-from brain_tumor.labels import DISPLAY_NAMES
-from tests.serving import CHROMIUM_FLAGS, EXAMPLES, bad_files, checkpoint, deep_values, demo_hub, running_demo
+from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from tests.serving import (
+    CHROMIUM_FLAGS,
+    EXAMPLES,
+    ROOT,
+    bad_files,
+    checkpoint,
+    deep_values,
+    demo_hub,
+    dicom_series,
+    photograph,
+    running_demo,
+    template_volume,
+)
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 if shutil.which("chromium") is None:
     pytest.skip("needs Debian's browser: apt-get install chromium", allow_module_level=True)
 
 expect = sync_api.expect
+TABS = ("One scan", "Several scans", "About")
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +60,13 @@ def browser():
 
 
 @pytest.fixture
-def page(demo, browser):
-    """The demo's page, loaded; at the end it must have asked nobody else for anything and logged no error."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+def page(demo, browser, request):
+    """The demo's page, loaded; at the end it must have asked nobody else for anything and logged no error.
+
+    Options of the browser's context, such as its colour scheme, come as the fixture's parameter.
+    """
+    options = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
+    context = browser.new_context(**options)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
     elsewhere, errors = [], []
@@ -70,43 +93,99 @@ def expect_all_four_confidences(page) -> None:
 
 
 def upload(page, path: Path) -> None:
-    page.locator("input[type=file]").set_input_files(str(path))
+    page.locator("#scan input[type=file]").set_input_files(str(path))
 
 
-def shown_picture(page) -> list[int]:
-    """Width and height of the picture in the upload panel, as the browser decoded it; zeros if it could not."""
-    return page.locator("#scan img").evaluate(
+def look_at(page, paths, seconds: int = 60) -> None:
+    """Opens the tab for several scans and has these files judged."""
+    page.get_by_role("tab", name="Several scans").click()
+    page.locator("#files input[type=file]").set_input_files([str(path) for path in paths])
+    expect(page.locator("#files tr.file")).to_have_count(len(paths), timeout=30_000)
+    page.get_by_role("button", name="Look at these files").click()
+    expect(page.locator("#summary")).to_contain_text("uploads were read", timeout=1000 * seconds)
+
+
+def shown_picture(page, where: str = "#picture") -> list[int]:
+    """Width and height of the picture in a panel, as the browser decoded it; zeros if it could not."""
+    return page.locator(f"{where} img").evaluate(
         "i => i.decode().catch(() => {}).then(() => [i.naturalWidth, i.naturalHeight])"
     )
 
 
-def test_a_visitor_who_clicks_an_example_sees_four_confidences_and_the_note(page):
-    expect(page.get_by_text("Not a medical device.")).to_be_visible()
+def pixels(page, where: str = "#picture") -> np.ndarray:
+    """The picture in a panel, (height, width, 3) uint8."""
+    return np.asarray(
+        Image.open(io.BytesIO(page.request.get(page.locator(f"{where} img").get_attribute("src")).body()))
+    )
+
+
+def put_on_clipboard(page, path: Path) -> None:
+    page.evaluate(
+        """async png => {
+            const bytes = Uint8Array.from(atob(png), letter => letter.charCodeAt(0))
+            await navigator.clipboard.write([new ClipboardItem({'image/png': new Blob([bytes], {type: 'image/png'})})])
+        }""",
+        base64.b64encode(path.read_bytes()).decode(),
+    )
+
+
+def downloaded(page, name: str) -> str:
+    with page.expect_download() as download:
+        page.get_by_role("link", name=name).or_(page.get_by_role("button", name=name)).first.click()
+    return Path(download.value.path()).read_text()
+
+
+# --- one scan ---------------------------------------------------------------------------------------------------
+
+
+def test_a_visitor_who_clicks_an_example_sees_a_verdict_four_confidences_and_the_note(page):
+    expect(page.get_by_text("Not a medical device.").first).to_be_visible()
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
     assert min(shown_picture(page)) > 0
-    expect(page.get_by_text("Not a medical device.")).to_be_visible()
+    verdict = page.locator("#verdict")
+    expect(verdict.get_by_role("heading")).to_have_text(
+        re.compile("^(Looks like: (glioma|meningioma|pituitary tumor)|No tumor seen|Uncertain: needs a specialist)$")
+    )
+    expect(verdict.locator("p")).to_have_text(re.compile(r"\w.*\.$"))
+    share = page.get_by_role("img", name=re.compile(r"Any tumor [\d.]+ %, no tumor [\d.]+ %"))
+    expect(share).to_be_visible()
+    facts = page.locator("#facts")
+    expect(facts).to_contain_text("320")
+    expect(facts).to_contain_text("PNG")
+    expect(page.get_by_text("Not a medical device.").first).to_be_visible()
 
 
 def test_a_bad_file_shows_its_sentence_and_the_next_scan_is_classified(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 1").click()
     expect_all_four_confidences(page)
-    page.get_by_label("Remove Image").click()
+    page.locator("#scan").get_by_label("Clear").click()
     (tmp_path / "letter.jpg").write_bytes(bad_files()["text.jpg"])
     upload(page, tmp_path / "letter.jpg")
-    sentence = page.get_by_text("This file is not a picture that can be read here")
-    expect(sentence.first).to_be_visible()
+    expect(page.locator(".toast-body").first).to_contain_text("not a scan", timeout=15_000)
     expect(confidences(page)).to_have_count(0)
-    expect(page.locator("#scan img")).to_have_count(0)  # the panel is ready for another file
-    upload(page, EXAMPLES / "glioma.png")
+    expect(page.locator("#picture img")).to_have_count(0)
+    upload(page, EXAMPLES / "glioma.png")  # the panel is ready for another file
     expect_all_four_confidences(page)
+
+
+def test_a_bad_file_leaves_nothing_of_the_scan_before_it(page, tmp_path):
+    page.get_by_role("button", name="Thumbnail 1").click()
+    expect_all_four_confidences(page)
+    (tmp_path / "empty.png").write_bytes(b"")
+    page.locator("#scan").get_by_label("Clear").click()
+    upload(page, tmp_path / "empty.png")
+    expect(page.locator(".toast-body").first).to_contain_text("empty", timeout=15_000)
+    expect(page.locator("#verdict")).to_contain_text("No scan yet")
+    expect(page.locator("#report")).not_to_be_visible()
 
 
 def test_removing_the_scan_removes_the_result_and_the_same_example_can_be_clicked_again(page):
     page.get_by_role("button", name="Thumbnail 3").click()
     expect_all_four_confidences(page)
-    page.get_by_label("Remove Image").click()
+    page.locator("#scan").get_by_label("Clear").click()
     expect(confidences(page)).to_have_count(0)
+    expect(page.locator("#verdict")).to_contain_text("No scan yet")
     page.get_by_role("button", name="Thumbnail 3").click()
     expect_all_four_confidences(page)
 
@@ -117,19 +196,125 @@ def test_a_16_bit_picture_is_shown_as_the_model_sees_it(suffix, page, tmp_path):
     upload(page, tmp_path / f"deep.{suffix}")
     expect_all_four_confidences(page)
     assert shown_picture(page) == [320, 320]
-    assert "deep" not in page.locator("#scan img").get_attribute("src"), "the page shows the windowed picture"
+    assert "deep" not in page.locator("#picture img").get_attribute("src"), "the page shows the windowed picture"
+    page.locator("#opacity input[type=range]").fill("0")
+    page.wait_for_timeout(1500)
+    white = (pixels(page) == 255).all(axis=-1).mean()
+    assert white < 0.1, "16-bit scans must not be clipped to white"
+    expect(page.locator("#facts")).to_contain_text("16")
 
 
-def test_a_picture_from_the_clipboard_is_classified(page):
-    page.evaluate(
-        """async png => {
-            const bytes = Uint8Array.from(atob(png), letter => letter.charCodeAt(0))
-            await navigator.clipboard.write([new ClipboardItem({'image/png': new Blob([bytes], {type: 'image/png'})})])
-        }""",
-        base64.b64encode((EXAMPLES / "meningioma.png").read_bytes()).decode(),
-    )
-    page.get_by_label("Paste from clipboard").click()
+@pytest.mark.parametrize("by", ["button", "keys"])
+def test_a_picture_from_the_clipboard_is_classified(by, page):
+    put_on_clipboard(page, EXAMPLES / "meningioma.png")
+    if by == "button":
+        page.get_by_role("button", name="Paste from clipboard").click()
+    else:
+        page.keyboard.press("Control+V")
     expect_all_four_confidences(page)
+
+
+def test_a_file_that_is_dropped_is_classified(page):
+    content = base64.b64encode((EXAMPLES / "pituitary.png").read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        """png => {
+            const bytes = Uint8Array.from(atob(png), letter => letter.charCodeAt(0))
+            const transfer = new DataTransfer()
+            transfer.items.add(new File([bytes], 'dropped.png', {type: 'image/png'}))
+            return transfer
+        }""",
+        content,
+    )
+    page.locator("#scan").get_by_label("Click to upload or drop files").dispatch_event(
+        "drop", {"dataTransfer": transfer}
+    )
+    expect_all_four_confidences(page)
+
+
+def test_a_photograph_is_recognised_as_no_scan_and_gets_no_label(page, tmp_path):
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect_all_four_confidences(page)
+    page.locator("#scan").get_by_label("Clear").click()
+    photograph().save(tmp_path / "flower.jpg")
+    upload(page, tmp_path / "flower.jpg")
+    expect(page.locator("#verdict")).to_contain_text("This does not look like a brain MRI slice", timeout=15_000)
+    expect(confidences(page)).to_have_count(0)
+    expect(page.locator("#map")).not_to_be_visible()
+    expect(page.locator("#share")).not_to_be_visible()
+    colours = pixels(page)
+    assert (colours.max(axis=-1) - colours.min(axis=-1)).mean() > 20, "the picture stays what it is"
+    upload_again = page.locator("#scan").get_by_label("Clear")
+    upload_again.click()
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect_all_four_confidences(page)
+    expect(page.locator("#map")).to_be_visible()
+
+
+def test_the_heat_map_changes_with_class_and_opacity_and_goes_away_at_zero(page):
+    upload(page, EXAMPLES / "glioma.png")
+    expect_all_four_confidences(page)
+    expect(page.locator("#map")).to_contain_text("not where a tumor ends")
+    shown = [pixels(page)]
+    picture = page.locator("#picture img")
+
+    def changed(action) -> None:
+        before = picture.get_attribute("src")
+        action()
+        expect(picture).not_to_have_attribute("src", before, timeout=10_000)
+        shown.append(pixels(page))
+
+    chosen = page.locator("#shown-class input:checked").get_attribute("value")
+    other = next(name for name in DISPLAY_NAMES if name != chosen)
+    changed(lambda: page.locator(f"#shown-class input[value={other}]").check())
+    expect(picture).to_have_attribute("alt", re.compile(f"heat map for {DISPLAY_NAMES[other]}"))
+    changed(lambda: page.locator("#opacity input[type=range]").fill("1"))
+    changed(lambda: page.locator("#opacity input[type=range]").fill("0"))
+    first, another_class, opaque, none = shown
+    assert (first != another_class).any()
+    assert (another_class != opaque).any()
+    np.testing.assert_array_equal(none, np.asarray(Image.open(EXAMPLES / "glioma.png").convert("RGB")))
+
+
+def test_a_dicom_file_is_shown_with_what_matters_and_without_its_patient(page, tmp_path):
+    paths = dicom_series(tmp_path, slices=4)
+    upload(page, paths[2])
+    expect(page.locator("#facts")).to_contain_text("MR", timeout=15_000)
+    assert min(shown_picture(page)) > 0
+    text = page.locator("body").inner_text()
+    assert "MUSTERMANN" not in text.upper()
+    assert "19700101" not in text
+
+
+def test_of_a_volume_one_slice_is_judged_and_a_note_says_which(page, tmp_path):
+    upload(page, template_volume(tmp_path / "volume.nii.gz"))
+    expect(page.locator("#facts")).to_contain_text("NIfTI", timeout=30_000)
+    expect(page.locator("#facts .notes")).to_contain_text("slice")
+    assert min(shown_picture(page)) > 0
+
+
+def test_the_report_is_one_page_that_needs_nothing_else_and_names_no_file(page, browser, tmp_path):
+    shutil.copy(EXAMPLES / "glioma.png", tmp_path / "MUSTERMANN.png")
+    upload(page, tmp_path / "MUSTERMANN.png")
+    expect_all_four_confidences(page)
+    headline = page.locator("#verdict h2").inner_text()
+    html = downloaded(page, "Download the report")
+    assert "MUSTERMANN" not in html
+    (tmp_path / "report.html").write_text(html)
+    context = browser.new_context(offline=True)
+    report = context.new_page()
+    asked = []
+    report.on("request", lambda r: asked.append(r.url) if not r.url.startswith(("file:", "data:")) else None)
+    report.goto((tmp_path / "report.html").as_uri())
+    text = report.locator("body").inner_text()
+    assert headline in text
+    assert "not a medical device" in text.lower()
+    for name in DISPLAY_NAMES.values():
+        assert name in text
+    sizes = report.locator("img").evaluate_all("images => images.map(i => [i.naturalWidth, i.alt])")
+    assert sizes
+    assert all(width > 0 and alt for width, alt in sizes)
+    assert not asked
+    context.close()
 
 
 def test_scans_of_the_public_dataset_are_fetched_only_when_asked_for(page, hub):
@@ -149,8 +334,360 @@ def test_scans_of_the_public_dataset_are_fetched_only_when_asked_for(page, hub):
     assert min(shown_picture(page)) > 0
 
 
-def test_on_a_phone_nothing_is_wider_than_the_screen(page):
-    page.set_viewport_size({"width": 375, "height": 800})
+# --- several scans ----------------------------------------------------------------------------------------------
+
+
+def test_several_files_get_a_gallery_a_table_and_a_download_and_a_bad_file_its_reason(page, tmp_path):
+    (tmp_path / "letter.jpg").write_bytes(bad_files()["text.jpg"])
+    photograph().save(tmp_path / "flower.jpg")
+    Image.fromarray(deep_values()).save(tmp_path / "deep.png")
+    scans = [EXAMPLES / "no_tumor.png", EXAMPLES / "pituitary.png", tmp_path / "deep.png", tmp_path / "flower.jpg"]
+    look_at(page, [tmp_path / "letter.jpg", *scans])
+    expect(page.locator("#summary")).to_contain_text("4 of 5 uploads were read")
+    expect(page.locator("#gallery .thumbnail-item")).to_have_count(4)
+    captions = page.locator("#gallery .caption-label").all_inner_texts()
+    assert any("flower.jpg" in caption and "not look like a brain MRI" in caption for caption in captions)
+    assert all(any(path.name in caption for caption in captions) for path in scans)
+    expect(page.locator("#volume")).not_to_be_visible()
+    table = page.locator("#table")
+    expect(table).to_contain_text("letter.jpg")
+    expect(table).to_contain_text("not a scan")
+
+    rows = list(csv.reader(io.StringIO(downloaded(page, "Download the table"))))
+    text = "\n".join(",".join(row) for row in rows)
+    assert len(rows) == 1 + 5
+    assert all(path.name in text for path in (tmp_path / "letter.jpg", *scans))
+    assert "not a scan" in text
+
+
+def test_the_table_sorts_by_its_columns(page):
+    look_at(page, [EXAMPLES / f"{name}.png" for name in ("pituitary", "glioma", "no_tumor", "meningioma")])
+
+    def first_column() -> list[str]:
+        cells = page.locator("#table [role=gridcell][aria-colindex='1']")
+        expect(cells).to_have_count(4)
+        return [text.strip() for text in cells.all_inner_texts()]
+
+    def sort(how: str) -> None:
+        heading = page.locator("#table [role=columnheader]").first
+        heading.hover()
+        heading.get_by_label("Open cell menu").click()
+        page.get_by_role("menuitem", name=how).click()
+        page.wait_for_timeout(500)
+
+    sort("Sort ascending")
+    assert first_column() == ["glioma.png", "meningioma.png", "no_tumor.png", "pituitary.png"]
+    sort("Sort descending")
+    assert first_column() == ["pituitary.png", "no_tumor.png", "meningioma.png", "glioma.png"]
+    # By keyboard: the arrows reach the heading, Enter opens its menu.
+    page.locator("#table [role=gridcell]").first.click()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#table [role=columnheader]").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem", name="Sort ascending")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(500)
+    assert first_column() == ["glioma.png", "meningioma.png", "no_tumor.png", "pituitary.png"]
+
+
+def test_a_dicom_series_in_a_zip_is_one_volume_with_its_plot_its_peak_and_the_rule(page, tmp_path):
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for path in dicom_series(tmp_path / "series", slices=12):
+            archive.write(path, path.name)
+    look_at(page, [tmp_path / "series.zip"])
+    expect(page.locator("#volume-verdict").get_by_role("heading")).not_to_be_empty()
+    assert min(shown_picture(page, "#plot")) > 0
+    expect(page.locator("#rule")).to_contain_text("R and L are the patient's right and left")
+    expect(page.locator("#rule")).to_contain_text("slice")
+    expect(page.locator("#gallery .thumbnail-item")).to_have_count(12)
+    assert "MUSTERMANN" not in page.locator("body").inner_text().upper()
+    assert "MUSTERMANN" not in downloaded(page, "Download the table").upper()
+
+
+def test_a_nifti_volume_is_shown_in_the_plane_that_the_visitor_chooses(page, tmp_path):
+    path = template_volume(tmp_path / "volume.nii.gz")
+    look_at(page, [path, EXAMPLES / "glioma.png"], seconds=120)
+    expect(page.locator("#volume")).to_contain_text(re.compile("axial|coronal|sagittal", re.IGNORECASE))
+    page.locator("#plane").get_by_label("Coronal").check()
+    page.get_by_role("button", name="Look at these files").click()
+    expect(page.locator("#volume .facts")).to_contain_text(re.compile("coronal", re.IGNORECASE), timeout=120_000)
+    if page.locator("#peak img").count():
+        height, width, _ = pixels(page, "#peak").shape
+        assert min(height, width) > 50
+    assert page.locator("#gallery .thumbnail-item").count() <= 25
+
+
+def test_the_progress_of_a_batch_is_shown(page, tmp_path):
+    page.get_by_role("tab", name="Several scans").click()
+    paths = [template_volume(tmp_path / f"volume_{number}.nii.gz") for number in range(3)]
+    page.locator("#files input[type=file]").set_input_files([str(path) for path in paths])
+    expect(page.locator("#files tr.file")).to_have_count(3, timeout=30_000)
+    page.get_by_role("button", name="Look at these files").click()
+    expect(page.locator("#summary")).to_contain_text(re.compile(r"Upload \d, slice \d+ of \d+"), timeout=60_000)
+    expect(page.locator("#summary")).to_contain_text("3 of 3 uploads were read", timeout=180_000)
+    which = page.locator("#which-volume input")
+    expect(which).to_be_visible()
+    which.click()
+    page.get_by_role("option").nth(1).click()
+    expect(which).to_have_value(re.compile("^2. "))
+
+
+def test_a_file_name_with_html_in_it_stays_text(page, tmp_path):
+    name = "<img src=x onerror=document.title=1><b>bold.png"
+    shutil.copy(EXAMPLES / "glioma.png", tmp_path / name)
+    (tmp_path / ("bad" + name)).write_bytes(b"no picture")
+    title = page.title()
+    with zipfile.ZipFile(tmp_path / "names.zip", "w") as archive:
+        for path in (tmp_path / name, tmp_path / ("bad" + name)):
+            archive.write(path, path.name)
+    look_at(page, [tmp_path / name, tmp_path / ("bad" + name), tmp_path / "names.zip"])
+    page.wait_for_timeout(500)
+    assert page.title() == title
+    assert page.locator("img[src=x]").count() == 0
+
+
+# --- about ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_about_the_model_shows_figures_with_intervals_plots_and_limits(page, demo):
+    page.get_by_role("tab", name="About").click()
+    about = page.locator("#about")
+    expect(about.get_by_role("heading", name="How well it does")).to_be_visible()
+    expect(about.get_by_role("heading", name="What it cannot do")).to_be_visible()
+    expect(about.get_by_role("cell", name="Accuracy", exact=True).first).to_be_visible()
+    expect(about).to_contain_text("95 % interval")
+    plots = about.locator("img")
+    expect(plots).to_have_count(3)
+    for plot in plots.all():
+        plot.scroll_into_view_if_needed()
+        assert plot.evaluate("i => i.decode().then(() => i.naturalWidth)") > 300
+        assert plot.get_attribute("alt")
+
+
+def test_the_readmes_javascript_gets_an_answer(page, demo):
+    (script,) = re.findall(r"```js\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    script = script.replace("http://127.0.0.1:7860", demo.url)
+    png = base64.b64encode((EXAMPLES / "glioma.png").read_bytes()).decode()
+    answer = page.evaluate(
+        f"""async png => {{
+            {script}
+            return predict(new Blob([Uint8Array.from(atob(png), letter => letter.charCodeAt(0))]))
+        }}""",
+        png,
+    )
+    assert set(answer["confidences"]) == set(LABELS)
+    assert answer["sentence"].endswith(".")
+
+
+# --- looks, keyboard and manners --------------------------------------------------------------------------------
+
+
+def test_the_warning_stays_in_sight_on_every_tab_and_however_far_the_page_is_scrolled(page):
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    for tab in TABS:
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(300)
+        page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        page.wait_for_timeout(300)
+        assert page.locator("#warning").evaluate(
+            """element => {
+                const box = element.getBoundingClientRect()
+                const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2)
+                return box.top >= 0 && box.bottom <= innerHeight && element.contains(top)
+            }"""
+        ), tab
+        page.evaluate("window.scrollTo(0, 0)")
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 375, "height": 800}}], indirect=True)
+def test_on_a_phone_nothing_is_wider_than_the_screen(page, tmp_path):
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect_all_four_confidences(page)
+    widths = {"One scan": page.evaluate("document.documentElement.scrollWidth")}
+    look_at(page, [EXAMPLES / "glioma.png", template_volume(tmp_path / "volume.nii.gz")], seconds=120)
+    widths["Several scans"] = page.evaluate("document.documentElement.scrollWidth")
+    page.get_by_role("tab", name="About").click()
+    page.wait_for_timeout(500)
+    widths["About"] = page.evaluate("document.documentElement.scrollWidth")
+    assert max(widths.values()) <= 375, widths
+    hidden = page.locator("#about").evaluate(
+        """about => [...about.querySelectorAll('p, li, h2, img')].filter(e => {
+            const box = e.getBoundingClientRect()
+            return box.width && (box.left < 0 || box.right > 376)
+        }).length"""
+    )
+    assert hidden == 0, "nothing is cut off at the edge"
+
+
+CONTRAST = """
+() => {
+    // WCAG 2.2, 1.4.3: contrast of each visible text with the colours beneath it, composed from the page down.
+    const parse = text => {
+        const c = document.createElement('canvas'), g = c.getContext('2d', {willReadFrequently: true})
+        c.width = c.height = 1
+        g.fillStyle = text
+        g.fillRect(0, 0, 1, 1)
+        const [r, gr, b, a] = g.getImageData(0, 0, 1, 1).data
+        return [r, gr, b, a / 255]
+    }
+    const over = (top, below) => [0, 1, 2].map(i => top[3] * top[i] + (1 - top[3]) * below[i])
+    const luminance = colour => {
+        const [r, g, b] = colour.map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+    const ground = element => {
+        const layers = []
+        for (let e = element; e; e = e.parentElement) {
+            const colour = parse(getComputedStyle(e).backgroundColor)
+            layers.push(colour)
+            if (colour[3] === 1) break
+        }
+        return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255])
+    }
+    const found = []
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+    while (walker.nextNode()) {
+        const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement
+        if (!text || !element.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue
+        const box = element.getBoundingClientRect(), style = getComputedStyle(element)
+        if (!box.width || !box.height || element.closest('[disabled], script, style, svg, [aria-hidden=true]')) continue
+        let opacity = 1
+        for (let e = element; e; e = e.parentElement) opacity *= getComputedStyle(e).opacity
+        const below = ground(element), colour = parse(style.color)
+        const [a, b] = [over([...colour.slice(0, 3), colour[3] * opacity], below), below].map(luminance)
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
+        const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700)
+        const where = element.className, id = element.closest('[id]')?.id
+        found.push({text: text.slice(0, 40), ratio, needed: large ? 3 : 4.5, where, id})
+    }
+    return found
+}
+"""
+
+
+@pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
+def test_every_text_stands_out_from_its_ground(page, tmp_path, request):
+    scheme = request.node.callspec.params["page"]["color_scheme"]
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    lightness = sum(map(int, re.findall(r"\d+", background)[:3])) / 3
+    assert lightness > 200 if scheme == "light" else lightness < 60
+    measured = []
+
+    def measure() -> None:
+        page.mouse.move(0, 0)
+        page.wait_for_timeout(700)  # colours have finished their transitions
+        measured.extend(page.evaluate(CONTRAST))
+
+    measure()
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect_all_four_confidences(page)
+    measure()
+    page.locator("#scan").get_by_label("Clear").click()
+    photograph().save(tmp_path / "flower.jpg")
+    upload(page, tmp_path / "flower.jpg")
+    expect(page.locator("#verdict")).to_contain_text("This does not look like", timeout=15_000)
+    measure()
+    (tmp_path / "letter.jpg").write_bytes(bad_files()["text.jpg"])
+    look_at(
+        page, [EXAMPLES / "glioma.png", tmp_path / "letter.jpg", template_volume(tmp_path / "v.nii.gz")], seconds=120
+    )
+    measure()
+    page.get_by_role("tab", name="About").click()
+    measure()
+    assert len(measured) > 200
+    weak = {f"{m['id']} {m['where']}: {m['text']}: {m['ratio']:.2f}" for m in measured if m["ratio"] < m["needed"]}
+    assert not weak, "\n".join(sorted(weak))
+
+
+def test_pictures_have_words_and_controls_have_names(page, tmp_path):
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect_all_four_confidences(page)
+    nameless = """() => {
+        const seen = e => e.checkVisibility({visibilityProperty: true}) && !e.closest('[aria-hidden=true]')
+        const name = e => e.getAttribute('aria-label') || e.innerText?.trim() || e.title || e.placeholder ||
+            e.labels?.[0]?.innerText || e.querySelector('img[alt]:not([alt=""])')?.alt ||
+            document.getElementById(e.getAttribute('aria-labelledby'))?.innerText
+        return [
+            ...[...document.querySelectorAll('img')].filter(e => seen(e) && !e.alt),
+            ...[...document.querySelectorAll('button, a[href], input, select, [role=slider]')]
+                .filter(e => seen(e) && e.type !== 'file' && (!name(e) || /^[a-z]+\\.[a-z]+$/.test(name(e)))),
+        ].map(e => e.outerHTML.slice(0, 200))
+    }"""
+    assert page.evaluate(nameless) == []
+    look_at(page, [EXAMPLES / "glioma.png", template_volume(tmp_path / "volume.nii.gz")], seconds=120)
+    assert page.evaluate(nameless) == []
+    page.get_by_role("tab", name="About").click()
+    assert page.evaluate(nameless) == []
+    assert page.evaluate("document.documentElement.lang")
+    assert page.get_by_role("heading", level=1).count() == 1
+
+
+def test_the_keyboard_is_enough(page):
+    def focus_on(wanted, most: int = 60, key: str = "Tab") -> None:
+        for _ in range(most):
+            page.keyboard.press(key)
+            if wanted.evaluate("e => e === document.activeElement"):
+                outline = page.evaluate(
+                    """() => {
+                        const style = getComputedStyle(document.activeElement)
+                        return style.outlineStyle !== 'none' || style.boxShadow !== 'none'
+                    }"""
+                )
+                assert outline, "where the focus is can be seen"
+                return
+        raise AssertionError("the Tab key does not get there")
+
+    drop = page.locator("#scan").get_by_label("Click to upload or drop files")
+    focus_on(drop)
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(EXAMPLES / "glioma.png")
+    expect_all_four_confidences(page)
+
+    page.reload()
+    expect(page.get_by_role("button", name="Thumbnail 1")).to_be_visible(timeout=20_000)
+    focus_on(page.get_by_role("button", name="Thumbnail 2"))
+    page.keyboard.press("Enter")
+    expect_all_four_confidences(page)
+    slider = page.locator("#opacity input[type=range]")
+    before, picture = slider.input_value(), page.locator("#picture img").get_attribute("src")
+    focus_on(slider)
+    page.keyboard.press("ArrowRight")
+    assert slider.input_value() != before
+    expect(page.locator("#picture img")).not_to_have_attribute("src", picture)
+    focus_on(page.get_by_role("button", name="Download the report"))
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    focus_on(page.get_by_role("tab", name="Several scans"), key="Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Look at these files")).to_be_visible()
+
+
+def test_the_browser_keeps_nothing(page):
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect_all_four_confidences(page)
+    kept = page.evaluate(
+        """async () => JSON.stringify([
+            {...localStorage}, {...sessionStorage}, document.cookie, (await indexedDB.databases()).map(d => d.name),
+        ])"""
+    )
+    assert json.loads(kept) == [{}, {}, "", []]
+    page.reload()
+    expect(page.get_by_role("button", name="Thumbnail 1")).to_be_visible(timeout=20_000)
+    expect(page.locator("#verdict")).to_contain_text("No scan yet")
+
+
+def test_the_upload_form_states_its_limits_and_that_burnt_in_text_stays(page):
+    from brain_tumor.readers import MAX_FILES, MAX_SLICES
+    from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS
+
+    for tab, limits in (
+        ("One scan", (f"{MAX_FILE_BYTES // 1024**2} MB", f"{MAX_PIXELS // 10**6} megapixels")),
+        ("Several scans", (f"{MAX_FILES} files", f"{MAX_SLICES} slices", f"{MAX_FILE_BYTES // 1024**2} MB")),
+    ):
+        page.get_by_role("tab", name=tab).click()
+        panel = page.get_by_role("tabpanel").filter(visible=True)
+        expect(panel).to_contain_text("burnt into the picture cannot be removed")
+        for limit in limits:
+            expect(panel).to_contain_text(limit)

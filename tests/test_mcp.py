@@ -1,0 +1,136 @@
+"""The demo as tools for MCP clients: `MCP=1 python app.py`, asked with the reference client over HTTP."""
+
+import asyncio
+import base64
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from brain_tumor.labels import LABELS
+from tests.serving import EXAMPLES, ROOT, bad_files, checkpoint, demo_environment, demo_hub, photograph, running_demo
+
+needs_mcp = pytest.mark.skipif(
+    importlib.util.find_spec("mcp") is None,
+    reason="needs the MCP extra, best in an environment of its own: pip install -r requirements-mcp.txt",
+)
+
+
+@pytest.fixture(scope="module")
+def hub():
+    with demo_hub() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    model_id = checkpoint(tmp_path_factory.mktemp("checkpoint"))
+    with running_demo(tmp_path_factory.mktemp("demo"), MODEL_ID=str(model_id), MCP="1") as demo:
+        yield demo
+
+
+def with_session(demo, use):
+    """What `use(session)` returns, with a session of the reference client."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def run():
+        async with streamablehttp_client(demo.url + "/gradio_api/mcp/") as (read, write, _):
+            async with ClientSession(read, write) as session:
+                await session.initialize()
+                return await use(session)
+
+    return asyncio.run(asyncio.wait_for(run(), 120))
+
+
+def call(demo, tool: str, **arguments):
+    """The tool's answer, or the text of its error."""
+    result = with_session(demo, lambda session: session.call_tool(tool, arguments))
+    (content,) = result.content
+    return content.text if result.isError else json.loads(content.text)
+
+
+def data_uri(content: bytes, mime: str = "image/png") -> str:
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"
+
+
+@needs_mcp
+def test_the_two_endpoints_are_the_tools_and_they_say_what_they_take(demo):
+    tools = {tool.name: tool for tool in with_session(demo, lambda session: session.list_tools()).tools}
+    assert set(tools) == {"predict", "predict_batch"}
+    assert "data: URI" in tools["predict"].inputSchema["properties"]["scan"]["description"]
+    assert tools["predict"].inputSchema["required"] == ["scan"]
+    assert "data: URIs" in tools["predict_batch"].inputSchema["properties"]["files"]["description"]
+    assert tools["predict_batch"].inputSchema["required"] == ["files"]
+    assert "No diagnosis" in tools["predict"].description
+
+
+@needs_mcp
+def test_a_picture_comes_as_a_data_uri_and_gets_its_verdict(demo):
+    answer = call(demo, "predict", scan=data_uri((EXAMPLES / "meningioma.png").read_bytes()))
+    assert answer["verdict"] in (*LABELS, "uncertain")
+    assert set(answer["confidences"]) == set(LABELS)
+    assert sum(answer["confidences"].values()) == pytest.approx(1, abs=1e-4)
+
+
+@needs_mcp
+def test_several_pictures_come_as_data_uris_and_a_bad_one_is_a_result_with_its_reason(demo, tmp_path):
+    photograph().save(tmp_path / "flower.jpg")
+    files = [
+        data_uri((EXAMPLES / "glioma.png").read_bytes()),
+        data_uri(bad_files()["text.jpg"], "image/jpeg"),
+        data_uri((tmp_path / "flower.jpg").read_bytes(), "image/jpeg"),
+    ]
+    scan, bad, flower = call(demo, "predict_batch", files=files)["results"]
+    assert set(scan["slices"][0]["confidences"]) == set(LABELS)
+    assert bad["error"].endswith(".")
+    assert flower["verdict"] == "unfamiliar"
+
+
+@needs_mcp
+def test_an_address_is_refused_and_not_fetched(demo, hub):
+    address = hub.url + "/somebody/elses/scan.png"
+    for tool, arguments in (("predict", {"scan": address}), ("predict_batch", {"files": [address]})):
+        error = call(demo, tool, **arguments)
+        assert isinstance(error, str), "this must be an error"
+        assert "data: URI" in error
+    assert not any("somebody" in request.path for request in hub.requests)
+
+
+@needs_mcp
+def test_a_path_of_the_server_is_refused(demo):
+    for tool, arguments in (
+        ("predict", {"scan": str(EXAMPLES / "make_examples.py")}),
+        ("predict_batch", {"files": [str(EXAMPLES / "make_examples.py")]}),
+    ):
+        assert isinstance(call(demo, tool, **arguments), str)
+
+
+@needs_mcp
+def test_pictures_from_mcp_clients_are_in_the_folder_that_is_deleted(demo):
+    call(demo, "predict", scan=data_uri((EXAMPLES / "pituitary.png").read_bytes()))
+    outside = [
+        path
+        for path in demo.folder.rglob("*")
+        if path.is_file() and not path.is_relative_to(demo.cache) and path.name != "log.txt"
+    ]
+    assert not [path for path in outside if not path.is_relative_to(demo.folder / "hub")]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mcp") is not None, reason="the MCP extra is installed here")
+def test_without_the_extra_the_start_ends_with_one_sentence(tmp_path):
+    model_id = checkpoint(tmp_path / "checkpoint")
+    done = subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=demo_environment(tmp_path, MODEL_ID=str(model_id), MCP="1", PATH=os.environ["PATH"]),
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 1
+    assert "pip install -r requirements-mcp.txt" in done.stderr
+    assert "Traceback" not in done.stderr
