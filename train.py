@@ -3,6 +3,7 @@
     python train.py                                             # the Hub's dataset and MobileNetV2, copy-free split
     python train.py --dataset_name path/to/folder               # train/glioma/*.jpg, Testing/2-glioma/*.jpg, ...
     python train.py --tumor_dataset path/to/tumors              # and tumours of unknown type, in other kinds of scan
+    python train.py --soup runs/a runs/b runs/c                  # no training: the mean of finished checkpoints
     python train.py --model_name_or_path baseline-cnn           # the small network trained from scratch, a yardstick
     python train.py --resume_from_checkpoint --output_dir DIR   # go on after being stopped
     python train.py --push_to_hub --hub_model_id you/name       # and publish: one commit, at the end
@@ -49,7 +50,7 @@ from brain_tumor.hub import PushError, check_token, push_checkpoint
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
 from brain_tumor.leakage import split_scans
 from brain_tumor.metrics import ScanMetrics
-from brain_tumor.model import ModelError, load_model, load_processor, save_checkpoint
+from brain_tumor.model import ModelError, freeze_first, load_model, load_processor, mix_weights, save_checkpoint
 from brain_tumor.run import (
     best_epoch,
     command_line,
@@ -58,12 +59,15 @@ from brain_tumor.run import (
     epoch_history,
     is_complete,
     public_name,
+    results_of_run,
     versions,
 )
 
 logger = logging.getLogger("train")
 
 EXAMPLES_PER_CLASS = 2
+START_SHARES = (0.0, 0.15, 0.3, 0.45, 0.6)
+"""Shares of the starting weights that `--keep_start` tries."""
 
 
 def bfloat16_is_fast() -> bool:
@@ -101,6 +105,25 @@ class ModelArguments:
             "time a pass, and the last passes get used to the full size."
         },
     )
+    freeze: int = field(
+        default=0,
+        metadata={"help": "Leave MobileNetV2's stem and so many of its first blocks as they are, e.g. 3: faster."},
+    )
+    keep_start: bool = field(
+        default=False,
+        metadata={
+            "help": "At the end take the mean of the weights that the training started from and of those that it "
+            "found, with the share that is best on validation."
+        },
+    )
+    soup: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Train nothing: take the mean of the weights of these folders, which train.py wrote from the same "
+            "start (finished ones, or a checkpoint-N within), and calibrate, evaluate and write it as if it had been "
+            "trained."
+        },
+    )
     dropout: float = field(
         default=0.2,
         metadata={"help": "Dropout before the classifier, where the model has it. MobileNetV2's own is 0.8."},
@@ -111,6 +134,11 @@ class ModelArguments:
             raise UsageError(f"--image_size {self.image_size} is outside 32 to 1024 px. Try 224.")
         if not 0 <= self.small_first < 1:
             raise UsageError(f"--small_first {self.small_first} is not in [0, 1). Try 0.6, or 0 for none.")
+        for folder in self.soup or []:
+            if results_of_run(folder) is None:
+                raise UsageError(f"--soup {folder}: no folder written by train.py, it holds no results.json.")
+        if self.freeze < 0:
+            raise UsageError(f"--freeze {self.freeze} is below 0. Try 3, or 0 for none.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout {self.dropout} is not in [0, 1). Try 0.2.")
 
@@ -159,7 +187,8 @@ class DataArguments:
         default=1.0, metadata={"help": "Strength of the augmentation: 0 is none, 1 is the recipe."}
     )
     lesions: float = field(
-        default=0.0, metadata={"help": "Share of the healthy training slices that get a simulated lesion."}
+        default=0.0,
+        metadata={"help": "Share of the healthy training slices that a pass also shows with a simulated lesion."},
     )
     crops: float = field(
         default=0.0, metadata={"help": "Share of the training slices that are cropped tightly or framed widely."}
@@ -407,16 +436,43 @@ def main() -> None:
         parts = split_scans(scans, data_args.split, data_args.split_seed, weak)
         if data_args.max_slices_per_class:
             parts = {name: first_of_each_class(part, data_args.max_slices_per_class) for name, part in parts.items()}
-        processor = load_processor(model_args.model_name_or_path, model_args.image_size)
+        beginning = model_args.soup[0] if model_args.soup else model_args.model_name_or_path
+        processor = load_processor(beginning, model_args.image_size)
         parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
     for name, part in parts.items():
         what = "tumours of unknown type" if name.startswith("tumor_") else counts_by_class(part)
         logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
 
+    if model_args.soup:
+        model = load_model(model_args.soup[0], model_args.image_size)
+        states = [load_model(folder, model_args.image_size).state_dict() for folder in model_args.soup]
+        model.load_state_dict(mix_weights(states, [1 / len(states)] * len(states)))
+        runs = [results_of_run(folder) for folder in model_args.soup]
+        for folder in model_args.soup:
+            warn_of_seen_slices(folder, data_args)
+        output_dir.mkdir(parents=True, exist_ok=True)
+        made = {
+            "model_name_or_path": runs[0]["model_name_or_path"],
+            "history": runs[0]["history"],
+            "training_seconds": sum(run["training_seconds"] for run in runs),
+            "epochs_trained": runs[0]["epochs_trained"],
+            "best_epoch": runs[0]["best_epoch"],
+            "world_size": runs[0]["world_size"],
+            "precision": runs[0]["precision"],
+            "soup": [{name: run[name] for name in ("seed", "command", "training_seconds")} for run in runs],
+            "earlier_trainings": earlier_trainings(model_args.soup[0])[:-1],
+        }
+        finish(model, processor, parts, made, model_args, data_args, args)
+        if push_at_end:
+            push(output_dir, args)
+        return
     warn_of_seen_slices(model_args.model_name_or_path, data_args)
 
     # --- training ---------------------------------------------------------------------------------------------
     model = load_model(model_args.model_name_or_path, model_args.image_size, model_args.dropout)
+    if model_args.freeze:
+        freeze_first(model, model_args.freeze)
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()} if model_args.keep_start else None
     model.to(memory_format=torch.channels_last)
     train_transform = TrainTransform(
         processor,
@@ -447,7 +503,18 @@ def main() -> None:
     if trainer.is_world_process_zero():
         # Without the wrapper that accelerate puts around it, the network computes in float32, as everywhere else.
         model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).float()
-        finish(model, processor, parts, trainer, model_args, data_args, args, seconds)
+        made = {
+            "history": epoch_history(trainer.state.log_history),
+            "training_seconds": round(seconds, 1),
+            "epochs_trained": trainer.state.epoch,
+            "best_epoch": best_epoch(trainer),
+            "world_size": args.world_size,
+            "precision": "bfloat16 autocast" if args.bf16 else "float32",
+            "earlier_trainings": earlier_trainings(model_args.model_name_or_path),
+        }
+        if start is not None:
+            made["share_of_start"] = keep_some_of_start(model, start, processor, parts)
+        finish(model, processor, parts, made, model_args, data_args, args)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero() and push_at_end:
         push(output_dir, args)
@@ -455,8 +522,38 @@ def main() -> None:
         torch.distributed.destroy_process_group()
 
 
-def finish(model, processor, parts, trainer, model_args, data_args, args, seconds) -> None:
-    """Calibrate and choose thresholds on validation, evaluate, write everything that `output_dir` holds."""
+def keep_some_of_start(model, start: dict[str, torch.Tensor], processor, parts) -> list[dict]:
+    """Set the network to the mean of its weights and those it started from whose validation NLL is lowest.
+
+    The NLL is that with the temperature fitted, of the validation slices, weakly labelled ones included.
+
+    Returns:
+        share, calibrated_nll and accuracy of every share of the start that was tried, and chosen.
+    """
+    found = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    names = [name for name in ("validation", "tumor_validation") if name in parts]
+    labels = np.concatenate([np.array(parts[name]["label"]) for name in names])
+    rows = []
+    for share in START_SHARES:
+        model.load_state_dict(mix_weights([start, found], [share, 1 - share]))
+        logits = [
+            evaluation.predict_logits(model, parts[name], processor, f"Share of the start {share}") for name in names
+        ]
+        logits = np.concatenate(logits)
+        nll = calibration.nll(logits / calibration.fit_temperature(logits, labels), labels)
+        known = labels != TUMOR
+        accuracy = float((logits[known].argmax(axis=1) == labels[known]).mean())
+        rows.append({"share": share, "calibrated_nll": nll, "accuracy": accuracy})
+    best = min(rows, key=lambda row: row["calibrated_nll"])
+    model.load_state_dict(mix_weights([start, found], [best["share"], 1 - best["share"]]))
+    return [row | {"chosen": row is best} for row in rows]
+
+
+def finish(model, processor, parts, made: dict, model_args, data_args, args) -> None:
+    """Calibrate and choose thresholds on validation, evaluate, write everything that `output_dir` holds.
+
+    `made` tells how the network came to be: history, epochs, seconds and the like, for results.json.
+    """
     output_dir = Path(args.output_dir)
     endings = ("validation",) if data_args.validation_only else ("validation", "test")
     raw = {
@@ -476,8 +573,7 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
     model.config.decision_thresholds = decision.to_config(thresholds)
     save_checkpoint(model, processor, output_dir)
 
-    history = epoch_history(trainer.state.log_history)
-    earlier = earlier_trainings(model_args.model_name_or_path)
+    earlier = made["earlier_trainings"]
     results = {
         "dataset": public_name(data_args.dataset_name),
         "tumor_dataset": public_name(data_args.tumor_dataset) if data_args.tumor_dataset else None,
@@ -488,18 +584,12 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
         "model_name_or_path": earlier[0]["model_name_or_path"]
         if earlier
         else public_name(model_args.model_name_or_path),
-        "earlier_trainings": earlier,
         "image_size": model_args.image_size,
         "parameters": sum(p.numel() for p in model.parameters()),
         "seed": args.seed,
-        "world_size": args.world_size,
-        "precision": "bfloat16 autocast" if args.bf16 else "float32",
         "command": command_line(),
         "versions": versions(),
-        "training_seconds": round(seconds, 1),
-        "epochs_trained": trainer.state.epoch,
-        "best_epoch": best_epoch(trainer),
-        "history": history,
+        **made,
         "calibration": {
             "temperature": temperature,
             "folded_into_classifier": folded,
@@ -510,7 +600,7 @@ def finish(model, processor, parts, trainer, model_args, data_args, args, second
         **evaluation.evaluate_parts(raw, parts, temperature, thresholds),
     }
     (output_dir / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    plots.plot_curves(history, output_dir / "curves.png")
+    plots.plot_curves(made["history"], output_dir / "curves.png")
     if data_args.validation_only:
         return
     (output_dir / "familiarity.safetensors").unlink(missing_ok=True)  # of an earlier training in the same folder

@@ -18,12 +18,23 @@ BELIEVE_START, BELIEVE_END = "<!-- evaluation: written by python -m benchmarks.r
 SHIPPED, DEFAULT = "shipped", "default_recipe"
 
 
+def recipe(name: str) -> str:
+    """What a run's name says beside its network."""
+    words = {
+        "_curves_": ", grey curves",
+        "_chosen_": ", keeping some of the start",
+        "_soup": ", mean of one run of each",
+    }
+    return next((text for part, text in words.items() if part in name), "")
+
+
 def table() -> str:
     """One row for each dataset, split and network; several seeds are one row with their mean and range."""
     groups: dict[tuple, list[dict]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         results = json.loads(path.read_text())
-        key = (results["dataset"], results["split"], results["model_name_or_path"], results.get("tumor_dataset") or "")
+        network = results["model_name_or_path"] + recipe(path.stem)
+        key = (results["dataset"], results["split"], network, results.get("tumor_dataset") or "")
         groups.setdefault(key, []).append(results)
     rows = [
         "| dataset, split, test slices | network | accuracy (95 % interval) | macro recall | "

@@ -1,16 +1,19 @@
 """What a checkpoint says about pictures, and shares with intervals: the ground of all benchmarks that train nothing."""
 
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
+import onnxruntime
 from datasets import Dataset, DatasetDict
 from PIL import Image
+from scipy.special import softmax
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 import brain_tumor.baseline_cnn  # noqa: F401  registers the baseline network, so its checkpoints load here too
 from brain_tumor.dataset import load_scans, open_picture
+from brain_tumor.export import export_onnx
 from brain_tumor.labels import LABELS, canonical_label
 from brain_tumor.leakage import split_scans
 from brain_tumor.metrics import group_draws, share_intervals, sums_by_group
@@ -42,7 +45,7 @@ class Checkpoint:
         self.processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
         self.model = AutoModelForImageClassification.from_pretrained(folder).eval()
         drop_needless_padding(self.model)
-        self.model.to(memory_format=torch.channels_last)
+        self._session = None
         names = [canonical_label(self.model.config.id2label[i]) for i in range(self.model.config.num_labels)]
         if sorted(map(str, names)) != sorted(LABELS):
             raise SystemExit(f"{folder} has the classes {list(self.model.config.id2label.values())}, not {LABELS}.")
@@ -50,7 +53,6 @@ class Checkpoint:
         # A checkpoint whose last layer is not linear keeps its temperature in the config; others have it folded in.
         self._temperature = float(getattr(self.model.config, "confidence_temperature", 1.0))
 
-    @torch.inference_mode()
     def probabilities(self, pictures: Iterable[Image.Image]) -> np.ndarray:
         """8-bit pictures of any size, or a generator of them -> (n, 4) float64 in the order of `LABELS`."""
         rows, batch = [np.empty((0, len(LABELS)))], []
@@ -64,9 +66,14 @@ class Checkpoint:
         return np.concatenate(rows)
 
     def _forward(self, pictures: list[Image.Image]) -> np.ndarray:
-        pixels = self.processor(images=pictures, return_tensors="pt")["pixel_values"]
-        logits = self.model(pixel_values=pixels.contiguous(memory_format=torch.channels_last)).logits.double()
-        return (logits / self._temperature).softmax(-1).numpy()[:, self._order]
+        """By ONNX Runtime, five times faster than torch and the same to 1e-3 in the logits (`tests/test_export.py`)."""
+        pixels = self.processor(images=pictures, return_tensors="np")["pixel_values"]
+        if self._session is None:
+            with tempfile.TemporaryDirectory() as scratch:
+                path = export_onnx(self.model, Path(scratch, "model.onnx"), pixels.shape[-1])
+                self._session = onnxruntime.InferenceSession(path.read_bytes())
+        logits = self._session.run(["logits"], {"pixel_values": pixels})[0].astype(np.float64)
+        return softmax(logits / self._temperature, axis=1)[:, self._order]
 
 
 def share(hits: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:

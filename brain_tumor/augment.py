@@ -54,7 +54,8 @@ class TrainTransform(EvalTransform):
     Args:
         processor: of the checkpoint.
         strength: 0 leaves slices as they are, 1 is the default recipe; ranges grow in proportion.
-        lesions: share of the healthy slices that get a simulated lesion and the label `labels.TUMOR`.
+        lesions: share of the healthy slices of which a copy with a simulated lesion, labelled `labels.TUMOR`, is added
+            to the batch: beside the slice itself nothing but the lesion tells them apart.
         crops: share of the slices whose margin is changed, from a tight crop of the head to a wide black frame.
         curves: share of the slices whose greys go through a random curve, a third of these turned around.
 
@@ -74,8 +75,8 @@ class TrainTransform(EvalTransform):
         chosen = (labels == NO_TUMOR) & (torch.rand(len(labels)) < self.lesions)
         if chosen.any():
             pixels = pixels.float()
-            pixels[chosen] = add_lesions(pixels[chosen])
-            labels = torch.where(chosen, TUMOR, labels)
+            pixels = torch.cat([pixels, add_lesions(pixels[chosen])])
+            labels = torch.cat([labels, torch.full((int(chosen.sum()),), TUMOR)])
         if self.side is not None:
             sides = (self.side, self.side)
             pixels = functional.interpolate(pixels.float(), sides, mode="bilinear", antialias=True)

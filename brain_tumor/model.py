@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -99,6 +100,25 @@ def fix_batch_norm(model: nn.Module, momentum: float = BATCH_NORM_MOMENTUM) -> i
     return len(norms)
 
 
+def freeze_first(model: nn.Module, blocks: int) -> None:
+    """Leave MobileNetV2's stem and first `blocks` of 16 blocks as they are: weights and batch norm statistics.
+
+    They see edges and textures at the highest resolutions, in any picture, and take most of a step's time.
+
+    Raises:
+        ModelError: the network has no such blocks.
+    """
+    network = getattr(model, "mobilenet_v2", None)
+    if network is None or not 0 < blocks <= len(network.layer):
+        most = "it is no MobileNetV2" if network is None else f"it has {len(network.layer)}"
+        raise ModelError(f"The first {blocks} blocks cannot be frozen: {most}. Leave --freeze out, or try 3.")
+    for part in (network.conv_stem, *network.layer[:blocks]):
+        part.requires_grad_(False)
+        part.eval()
+        # Training puts the whole network into training mode at every step.
+        part.train = lambda mode=True, part=part: part
+
+
 def drop_needless_padding(model: nn.Module) -> None:
     """Let MobileNetV2's convolutions of stride 1 pad by themselves; the outputs stay the same to the bit.
 
@@ -165,3 +185,25 @@ def save_checkpoint(model: PreTrainedModel, processor, folder: str | Path) -> No
     """Write what `pipeline("image-classification", model=folder)` loads, in float32."""
     model.to(memory_format=torch.contiguous_format).save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+def mix_weights(states: Sequence[dict[str, torch.Tensor]], shares: Sequence[float]) -> dict[str, torch.Tensor]:
+    """The weighted mean of networks that were fine-tuned from the same start.
+
+    Such networks lie in one basin, and the mean of their weights is often better, and holds better on other data, than
+    any of them (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" and "Model soups").
+
+    Args:
+        states: state dicts with the same names and shapes.
+        shares: of each, sum 1.
+
+    Returns:
+        name -> tensor of the first one's dtype; what is no float (counters) is the first one's.
+    """
+    first = states[0]
+    return {
+        name: sum(share * state[name].double() for share, state in zip(shares, states, strict=True)).to(tensor.dtype)
+        if tensor.is_floating_point()
+        else tensor.clone()
+        for name, tensor in first.items()
+    }

@@ -1,5 +1,6 @@
 """What a training run leaves behind: checkpoints to resume from, its history, its command and versions."""
 
+import contextlib
 import json
 import os
 import platform
@@ -65,6 +66,14 @@ def earlier_trainings(name_or_path: str) -> list[dict]:
         return [*results.get("earlier_trainings", []), {name: results[name] for name in names}]
     except (OSError, ValueError, KeyError):
         return []
+
+
+def results_of_run(folder: str | Path) -> dict | None:
+    """The results.json of a folder that `train.py` wrote, or of the run that one of its checkpoint-N belongs to."""
+    for place in (Path(folder), Path(folder).parent):
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((place / "results.json").read_text())
+    return None
 
 
 def public_name(name_or_path: str) -> str:
