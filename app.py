@@ -18,7 +18,6 @@ from pathlib import Path
 
 import gradio as gr
 import PIL.Image
-from brain_tumor.report import html_report
 from gradio.utils import is_static_file
 from starlette.middleware import Middleware
 
@@ -29,6 +28,7 @@ from brain_tumor.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError
 from brain_tumor.heatmap import gradient, overlay
 from brain_tumor.labels import display_name
 from brain_tumor.readers import MAX_FILES, MAX_SLICES, MAX_TOTAL_BYTES, Rejected, Upload, read_picture, read_uploads
+from brain_tumor.report import html_report
 from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS, ScanError
 from brain_tumor.theme import CSS, HEAD, PASTE_JS, THEME
 from brain_tumor.upload import (
@@ -51,7 +51,7 @@ SHOWN_SLICES = 24
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
 OPACITY = 0.45
-WIDTHS = {"File": 170, "Slice": 90, "Verdict": 120, "Most probable class": 120, "Reason": 360}
+WIDTHS = {"File": 150, "Slice": 80, "Verdict": 120, "Most probable class": 120, "Reason": 360}
 """Pixels of the table's columns that need another width than their fellows."""
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
 MEGABYTE = 1024**2
@@ -580,7 +580,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
                 elem_id="table",
                 interactive=False,
                 wrap=True,
-                column_widths=[WIDTHS.get(name, 96) for name in table.COLUMNS],
+                column_widths=[WIDTHS.get(name, 90) for name in table.COLUMNS],
                 datatype=["number" if name.startswith("P(") else "str" for name in table.COLUMNS],
                 buttons=["fullscreen"],
                 show_search="search",
@@ -664,7 +664,7 @@ if __name__ == "__main__":
     mcp = os.environ.get("MCP") == "1"
     if mcp and importlib.util.find_spec("mcp") is None:
         sys.exit("MCP=1 needs more packages: pip install -r requirements-mcp.txt")
-    end_cleanly_on_sigterm()
+    end_cleanly_on_sigterm(FILES)
     keep_sweeping(FILES, demo)
     try:
         demo.launch(

@@ -9,7 +9,7 @@ COLOURS = "plasma"
 """Even steps of brightness from blue over magenta to yellow: told apart by colour-blind readers too, and none of them
 is a grey of the scan (matplotlib's map of S. van der Walt and N. Smith, 2015)."""
 FLOOR = 15.0
-"""Contribution to the logit that gets the brightest colour where the map has none that is higher. On test slices nine
+"""Contribution to the logit that gets the brightest colour where the map has none that is higher. On public slices nine
 of ten maps of the right class peak at 14 to 48, and of the other classes below 5: these must look like nothing."""
 SOLID = 0.5
 """From this share of the scale on the map is as opaque as was asked for; below it fades out with the square of its

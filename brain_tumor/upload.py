@@ -123,11 +123,15 @@ def own_folder() -> Path:
     return Path(folder)
 
 
-def end_cleanly_on_sigterm() -> None:
-    """Makes SIGTERM end the process as Ctrl+C does, so that what happens at exit happens."""
+def end_cleanly_on_sigterm(folder: Path) -> None:
+    """Makes SIGTERM delete `folder` and end the process as Ctrl+C does, so that the rest that happens at exit happens.
+
+    The folder goes at once: with visitors connected an orderly end takes ten seconds, and then SIGKILL may come first.
+    """
 
     def stop(*_):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the deleting
+        shutil.rmtree(folder, ignore_errors=True)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)

@@ -36,6 +36,7 @@ def main(out: Path = OUT) -> None:
                 page.goto(demo.url)
                 act(page, folder)
                 page.mouse.move(0, 0)
+                page.evaluate("window.scrollTo(0, 0)")  # the warning stays where it is in sight
                 page.wait_for_timeout(1000)  # bars and panels finish their transitions
                 page.screenshot(path=out / f"{name}.png", full_page=True)
                 page.close()
@@ -63,7 +64,6 @@ def show_several(page, folder: Path) -> None:
     expect(page.locator("#summary")).to_contain_text("uploads were read", timeout=60_000)
     for picture in page.locator("#gallery img").all():
         picture.scroll_into_view_if_needed()  # pictures load when they come into sight
-    page.evaluate("window.scrollTo(0, 0)")
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def running_demo(folder: Path, seconds: float = 180, **environment: str):
         yield demo
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(90)
 
 
 def png_header(width: int, height: int) -> bytes:
