@@ -8,9 +8,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from transformers import AutoModelForImageClassification
+from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
-from brain_tumor.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
 from brain_tumor.export import FILE, export_onnx
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +42,8 @@ def test_the_mean_of_a_classs_map_and_its_bias_is_its_logit(bundled):
 
 
 def test_another_architecture_gives_its_logits(tmp_path):
-    model = BaselineCnnForImageClassification(BaselineCnnConfig(image_size=64)).eval()
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    model = ViTForImageClassification(ViTConfig(image_size=64, num_labels=4, **shape)).eval()
     session = onnxruntime.InferenceSession(export_onnx(model, tmp_path / "model.onnx", 64))
     pixels = torch.rand(2, 3, 64, 64)
     (logits,) = session.run(None, {"pixel_values": pixels.numpy()})
