@@ -444,9 +444,9 @@ def main() -> None:
         logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
 
     if model_args.soup:
-        model = load_model(model_args.soup[0], model_args.image_size)
-        states = [load_model(folder, model_args.image_size).state_dict() for folder in model_args.soup]
-        model.load_state_dict(mix_weights(states, [1 / len(states)] * len(states)))
+        models = [load_model(folder, model_args.image_size) for folder in model_args.soup]
+        model = models[0]
+        model.load_state_dict(mix_weights([each.state_dict() for each in models], [1 / len(models)] * len(models)))
         runs = [results_of_run(folder) for folder in model_args.soup]
         for folder in model_args.soup:
             warn_of_seen_slices(folder, data_args)

@@ -37,6 +37,8 @@ FIRST = "scans_copy-free_mobilenet_seed42"
 GOING_ON = ["--learning_rate", "2e-4", "--lesions", "0.12", "--model_name_or_path", f"runs/benchmarks/{FIRST}"]
 CURVES = [*GOING_ON, "--num_train_epochs", "5", "--curves", "0.2", "--no_familiarity"]
 CHOSEN = [*GOING_ON, "--num_train_epochs", "3", "--freeze", "3", "--ema", "0.98", "--keep_start", "--no_familiarity"]
+# The result of CURVES that is here was made when a simulated lesion still took the place of its healthy slice, and with
+# the familiarity fit: a new run comes near it and is not the same.
 SOUP = "scans_copy-free_soup"
 TUMORS = "br35h-tumors"
 RUNS = {

@@ -11,6 +11,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from PIL import Image
+from scipy.special import softmax
 from torch import nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
@@ -201,7 +202,7 @@ class Classifier:
 
     def _predict(self, slices: list[Image.Image]) -> list[Prediction]:
         logits, features, embedding = self._backend.forward(self._pixel_values(slices))
-        probabilities = _softmax(logits.astype(np.float64) / self._temperature)
+        probabilities = softmax(logits.astype(np.float64) / self._temperature, axis=-1)
         margins = [None] * len(slices)
         if self.has_familiarity:
             statistics = np.stack([picture_statistics(image) for image in slices])
@@ -235,11 +236,6 @@ class Classifier:
 
     def _pixel_values(self, slices: list[Image.Image]) -> np.ndarray:
         return np.asarray(self._processor(images=slices, return_tensors="np")["pixel_values"], np.float32)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponents / exponents.sum(axis=-1, keepdims=True)
 
 
 def _noise() -> Image.Image:

@@ -1,6 +1,5 @@
 """What a training run leaves behind: checkpoints to resume from, its history, its command and versions."""
 
-import contextlib
 import json
 import os
 import platform
@@ -60,20 +59,21 @@ def earlier_trainings(name_or_path: str) -> list[dict]:
         model_name_or_path, dataset, split, split_seed, seed, epochs_trained and command of each; empty for a Hub id or
         a folder without results.json.
     """
-    try:
-        results = json.loads((Path(name_or_path) / "results.json").read_text())
-        names = ("model_name_or_path", "dataset", "split", "split_seed", "seed", "epochs_trained", "command")
-        return [*results.get("earlier_trainings", []), {name: results[name] for name in names}]
-    except (OSError, ValueError, KeyError):
+    results = results_of_run(name_or_path) or {}
+    names = ("model_name_or_path", "dataset", "split", "split_seed", "seed", "epochs_trained", "command")
+    if not all(name in results for name in names):
         return []
+    return [*results.get("earlier_trainings", []), {name: results[name] for name in names}]
 
 
 def results_of_run(folder: str | Path) -> dict | None:
     """The results.json of a folder that `train.py` wrote, or of the run that one of its checkpoint-N belongs to."""
-    for place in (Path(folder), Path(folder).parent):
-        with contextlib.suppress(OSError, ValueError):
-            return json.loads((place / "results.json").read_text())
-    return None
+    folder = Path(folder)
+    run = folder.parent if folder.name.startswith("checkpoint-") else folder
+    try:
+        return json.loads((run / "results.json").read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def public_name(name_or_path: str) -> str:
