@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from tests.hub_stand_in import HubStandIn
 
@@ -269,6 +271,27 @@ def test_slices_of_640_px_the_size_of_the_original_can_be_trained_on(recipe, tmp
     train(*recipe, *flags, "--output_dir", tmp_path)
     processor = json.loads((tmp_path / "preprocessor_config.json").read_text())
     assert processor["size"] == {"height": 640, "width": 640}
+
+
+def test_the_mean_of_finished_runs_is_calibrated_and_evaluated_like_a_run_of_its_own(recipe, trained, tmp_path):
+    further = [*recipe, "--model_name_or_path", trained[0], "--num_train_epochs", "1", "--no_familiarity"]
+    further += ["--freeze", "3", "--ema", "0.5", "--lesions", "0.3"]
+    for seed in (1, 2):
+        train(*further, "--keep_start", "--seed", seed, "--output_dir", tmp_path / str(seed))
+    shares = results_of(tmp_path / "1")["share_of_start"]
+    assert [row["chosen"] for row in shares].count(True) == 1
+    assert min(shares, key=lambda row: row["calibrated_nll"])["chosen"]
+    train(*recipe, "--soup", tmp_path / "1", tmp_path / "2", "--no_familiarity", "--output_dir", tmp_path / "soup")
+    results = results_of(tmp_path / "soup")
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("1", "2", "soup")]
+    name = "mobilenet_v2.conv_1x1.convolution.weight"
+    assert torch.allclose((weights[0][name] + weights[1][name]) / 2, weights[2][name], atol=1e-6)
+    assert [run["seed"] for run in results["soup"]] == [1, 2]
+    assert results["model_name_or_path"] == "mobilenet_v2_1.0_224"
+    assert results["test"]["intervals"]["accuracy"][0] > 0.45
+    assert results["decision_thresholds"] and (tmp_path / "soup/README.md").is_file()
+    stem = "mobilenet_v2.conv_stem.first_conv.convolution.weight"
+    assert torch.equal(weights[0][stem], load_file(trained[0] / "model.safetensors")[stem]), "frozen"
 
 
 def test_a_finished_model_is_not_written_over(trained, recipe):
