@@ -45,6 +45,7 @@ from brain_tumor.augment import EvalTransform, MixedCollate, TrainTransform, col
 from brain_tumor.card import write_card
 from brain_tumor.dataset import DatasetError, counts_by_class, load_scans, pixels_for
 from brain_tumor.examples import export_examples
+from brain_tumor.export import ExportError, export_checkpoint, summary
 from brain_tumor.familiarity import fit_familiarity
 from brain_tumor.hub import PushError, check_token, push_checkpoint
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
@@ -620,9 +621,10 @@ def finish(model, processor, parts, made: dict, model_args, data_args, args) -> 
     plots.plot_reliability(raw["test"], raw["test"] / temperature, labels["test"], name, output_dir / "reliability.png")
     # The worst mistakes are pictures of the dataset: in a folder of their own, which is not published.
     evaluation.write_pictures(output_dir / "evaluation", raw, parts, results, title, temperature, thresholds)
+    exported = export(model, processor, parts, output_dir)
     examples = first_of_each_class(parts["test"], EXAMPLES_PER_CLASS)
     export_examples(examples, results["dataset"], output_dir / "examples")
-    write_card(results, output_dir / "README.md", hub_model_id=args.hub_model_id)
+    write_card(results, output_dir / "README.md", hub_model_id=args.hub_model_id, exported=exported)
     test = results["test"]
     low, high = test["intervals"]["accuracy"]
     logger.info(
@@ -631,6 +633,19 @@ def finish(model, processor, parts, made: dict, model_args, data_args, args) -> 
         results["dataset"], results["split"], 100 * test["accuracy"], 100 * low, 100 * high,
         100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"], output_dir,
     )  # fmt: skip
+
+
+def export(model, processor, parts, output_dir: Path) -> str:
+    """Write the network for ONNX Runtime and browsers; one that cannot be written so is served by torch.
+
+    Returns:
+        What was measured, in sentences; empty without an export.
+    """
+    try:
+        return summary(export_checkpoint(output_dir, model.cpu(), processor, parts))
+    except ExportError as error:
+        logger.warning("%s", error)
+        return ""
 
 
 def warn_of_seen_slices(name_or_path: str, data_args: DataArguments) -> None:

@@ -26,6 +26,7 @@ BUNDLED_FILES = (
     "preprocessor_config.json",
     "familiarity.safetensors",
     "results.json",
+    "onnx/*",
     "README.md",
     "*.png",
 )
@@ -95,11 +96,14 @@ def main() -> None:
         if not (RESULTS / f"{name}.json").exists():
             run(name, arguments.data, arguments.checkpoint)
     if arguments.bundle:
-        (ROOT / "model").mkdir(exist_ok=True)
         best = winner([name for name in WITH_TUMORS if (RESULTS / f"{name}.json").exists()])
         print(f"{best} goes into model/")
-        for path in (path for pattern in BUNDLED_FILES for path in (ROOT / "runs/benchmarks" / best).glob(pattern)):
-            shutil.copyfile(path, ROOT / "model" / path.name)
+        source = ROOT / "runs/benchmarks" / best
+        shutil.rmtree(ROOT / "model", ignore_errors=True)  # nothing of another checkpoint may stay
+        for path in (path for pattern in BUNDLED_FILES for path in source.glob(pattern)):
+            target = ROOT / "model" / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
 
 
 def winner(names: list[str]) -> str:

@@ -48,19 +48,21 @@ _SECTIONS = {
 """Keys of results that hold rows of {"name", "value", "interval", "note"}, and the titles that they get."""
 
 
-def write_card(results: dict, path: Path, hub_model_id: str | None = None) -> None:
+def write_card(results: dict, path: Path, hub_model_id: str | None = None, exported: str = "") -> None:
     """Render the card of a run.
 
     Args:
         results: the content of the run's `results.json`.
         path: of the README.md to write.
         hub_model_id: id on the Hub, where known; the examples in the card use it.
+        exported: what was measured of its export to ONNX, in sentences (see `export.summary`); empty without one.
     """
     card = ModelCard.from_template(
         card_metadata(results, hub_model_id),
         template_path=str(TEMPLATE),
         model_id=hub_model_id or "your-name/brain-tumor-mri",
         results=results,
+        exported=exported,
         dataset=hub_name(results["dataset"]),
         dataset_license=DATASET_LICENSES.get(hub_name(results["dataset"]), "see the dataset's own page"),
         tumor_license=DATASET_LICENSES.get(results.get("tumor_dataset"), "see the dataset's own page"),

@@ -1,33 +1,31 @@
 """A checkpoint, loaded once: slices in, `Prediction`s out. The rest of the app cannot tell what runs inside."""
 
+import contextlib
 import hashlib
-import threading
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from PIL import Image
 from scipy.special import softmax
-from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-import brain_tumor.baseline_cnn  # noqa: F401  registers the baseline network, so its checkpoints load here too
-from brain_tumor import decision, familiarity
+from brain_tumor import decision, familiarity, onnx_backend
 from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds
 from brain_tumor.familiarity import Familiarity, picture_statistics
 from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
-from brain_tumor.model import drop_needless_padding, final_layer
+from brain_tumor.onnx_backend import OnnxBackend
+from brain_tumor.preprocess import Preprocessor, UnsupportedError
 from brain_tumor.run import public_name
 
 UNFAMILIAR = "unfamiliar"
 """The verdict on a picture that is not of the kind the checkpoint has learned from."""
 BATCH = 32
 """Slices in one forward pass at most."""
-WEIGHTS = "model.safetensors"
+CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 
 
 class CheckpointError(RuntimeError):
@@ -76,67 +74,24 @@ def by_canonical_label(confidences: dict[str, float]) -> dict[str, float] | None
 
 
 class Backend(Protocol):
-    """What runs a network. `TorchBackend` is one; everything else here sees arrays alone."""
+    """What runs a network: `OnnxBackend`, or `TorchBackend`. Everything else here sees arrays alone."""
 
-    head: tuple[np.ndarray, np.ndarray] | None
-    """Weights (classes, d) and biases (classes,) that make logits of the mean of the feature maps; None if logits are
-    not made so, and then `forward` gives no feature maps either."""
+    config: dict
+    """What the checkpoint's config.json holds."""
+    weights_sha256: str | None
+    """Of the weights that the network was made from, in hexadecimal; None if it is these weights themselves."""
 
-    def forward(self, pixel_values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """One pass: (n, 3, height, width) float32 -> logits (n, classes) float32, feature maps (n, d, h, w) float32,
-        embedding (n, d) float32 as `familiarity.embeddings` defines it. Callable from several threads."""
+    def forward(self, slices: list[Image.Image]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """One pass over 8-bit RGB slices of any size: logits (n, classes), class activation maps (n, classes, h, w)
+        before any temperature, embedding (n, d) as `familiarity.embeddings` defines it; all float32. Maps and
+        embedding are None if the network is not built for them. Callable from several threads."""
         ...
-
-
-class TorchBackend:
-    """A network of `transformers` on the CPU. See `Backend`."""
-
-    def __init__(self, model):
-        self._model = model.eval()
-        drop_needless_padding(model)
-        # Channels-last, convolutions on a CPU take two thirds of the time.
-        model.to(memory_format=torch.channels_last)
-        # Hooks see every pass through the network, whoever asked for it, so there is one pass at a time.
-        self._lock = threading.Lock()
-        self._pooled: list[torch.Tensor] = []
-        for module in model.modules():
-            if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
-                module.register_forward_pre_hook(lambda _, inputs: self._pooled.append(inputs[0].detach()))
-        self.head = None
-
-    def find_head(self, pixel_values: np.ndarray) -> None:
-        """Look, on pictures that are not blank, whether the logits are those of a mean of feature maps."""
-        layer = final_layer(self._model)
-        if layer is None:
-            return
-        weight = layer.weight.detach().flatten(1).float().numpy()
-        bias = np.zeros(len(weight), np.float32) if layer.bias is None else layer.bias.detach().float().numpy()
-        logits, features, _ = self._forward(pixel_values)
-        if features is None or features.shape[1] != weight.shape[1]:
-            return
-        if np.allclose(features.mean(axis=(2, 3)) @ weight.T + bias, logits, atol=1e-3):
-            self.head = weight, bias
-
-    def forward(self, pixel_values: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        logits, features, embedding = self._forward(pixel_values)
-        return logits, None if self.head is None else features, embedding
-
-    def _forward(self, pixel_values: np.ndarray):
-        tensor = torch.from_numpy(pixel_values)
-        with self._lock:
-            self._pooled.clear()
-            seen = familiarity.embeddings(self._model, tensor) if final_layer(self._model) is not None else None
-            if seen is None:
-                with torch.inference_mode():
-                    seen = None, self._model(pixel_values=tensor).logits.float().numpy()
-            pooled = self._pooled[-1] if self._pooled else None
-            self._pooled.clear()
-        embedding, logits = seen
-        return logits, None if pooled is None or pooled.ndim != 4 else pooled.float().numpy(), embedding
 
 
 class Classifier:
     """An image-classification checkpoint behind one call.
+
+    It runs in ONNX Runtime if it has an `onnx/model.onnx`, and else in torch, which is slower to start and to answer.
 
     Args:
         model_id: a folder written by `train.py` or any image-classification checkpoint's id on the Hub.
@@ -148,41 +103,47 @@ class Classifier:
         has_heatmaps, has_familiarity: whether predictions come with these.
 
     Raises:
-        CheckpointError: there is no such checkpoint, or it is damaged.
+        CheckpointError: there is no such checkpoint, or it is damaged; the message names the file.
     """
 
     def __init__(self, model_id: str | Path):
         self.model_id = str(model_id)
         try:
-            config = AutoConfig.from_pretrained(self.model_id)
-            # The PIL backend is the one that training used; torchvision resizes a little differently.
-            self._processor = AutoImageProcessor.from_pretrained(self.model_id, backend="pil")
-            model = AutoModelForImageClassification.from_pretrained(self.model_id, config=config, dtype=torch.float32)
-            self._familiarity = _load_familiarity(self.model_id)
-            self.version = f"{public_name(self.model_id)}, {_digest(self.model_id, model)[:7]}"
+            self._load()
         except Exception as error:
             reason = " ".join(str(error).split())
+            if not isinstance(error, _DamagedError):
+                reason = f"{type(error).__name__}: {reason}"
             raise CheckpointError(
-                f"The checkpoint {self.model_id!r} cannot be loaded ({type(error).__name__}: {reason}). It must be a "
-                "folder written by train.py or the id of an image-classification model on the Hugging Face Hub; set "
-                "MODEL_ID to one, or unset it for the bundled checkpoint."
+                f"The checkpoint {self.model_id!r} cannot be loaded ({reason}). It must be a folder written by "
+                "train.py or the id of an image-classification model on the Hugging Face Hub; set MODEL_ID to one, or "
+                "unset it for the bundled checkpoint."
             ) from error
-        # A checkpoint whose last layer is not linear keeps its temperature in the config; others have it folded in.
-        self._temperature = float(getattr(config, "confidence_temperature", 1.0))
-        self.labels = [config.id2label[i] for i in range(config.num_labels)]
-        of_the_four = by_canonical_label(dict.fromkeys(self.labels, 0.0)) is not None
-        self.thresholds = decision.from_config(config) if of_the_four else None
 
-        self._backend = TorchBackend(model)
-        trial = self._pixel_values([_noise()])
-        self._backend.find_head(trial)
-        _, features, embedding = self._backend.forward(trial)
-        self.has_heatmaps = features is not None
+    def _load(self) -> None:
+        self._backend = _load_backend(self.model_id)
+        config = self._backend.config
+        with _reading(CONFIG):
+            names = {int(number): name for number, name in config["id2label"].items()}
+            self.labels = [names[number] for number in range(len(names))]
+            # A checkpoint whose last layer is not linear keeps its temperature in the config; others have it folded in.
+            self._temperature = float(config.get("confidence_temperature") or 1.0)
+            of_the_four = by_canonical_label(dict.fromkeys(self.labels, 0.0)) is not None
+            self.thresholds = decision.from_config(config) if of_the_four else None
+        with _reading(familiarity.FILE):
+            path = _file(self.model_id, familiarity.FILE)
+            self._familiarity = Familiarity.load(path.parent) if path else None
+        self.version = f"{public_name(self.model_id)}, {self._digest()[:7]}"
+
+        logits, maps, embedding = self._backend.forward([Image.new("RGB", (64, 64))])
+        if logits.shape != (1, len(self.labels)):
+            raise _DamagedError(f"its {CONFIG} names {len(self.labels)} classes, its network has {logits.shape[-1]}")
+        self.has_heatmaps = maps is not None
         self.has_familiarity = self._familiarity is not None and embedding is not None
         if self.has_familiarity and self._familiarity.arrays["mean"].shape != embedding.shape[1:]:
-            raise CheckpointError(
-                f"The checkpoint {self.model_id!r} has a {familiarity.FILE} that belongs to another network. Delete "
-                "that file, or train again, which writes the right one."
+            raise _DamagedError(
+                f"its {familiarity.FILE} belongs to another network; delete that file, or train again, which writes "
+                "the right one"
             )
 
     def predict(self, slices: list[Image.Image]) -> list[Prediction]:
@@ -201,15 +162,14 @@ class Classifier:
         ]
 
     def _predict(self, slices: list[Image.Image]) -> list[Prediction]:
-        logits, features, embedding = self._backend.forward(self._pixel_values(slices))
+        logits, maps, embedding = self._backend.forward(slices)
         probabilities = softmax(logits.astype(np.float64) / self._temperature, axis=-1)
         margins = [None] * len(slices)
         if self.has_familiarity:
             statistics = np.stack([picture_statistics(image) for image in slices])
             margins = (self._familiarity.score(embedding, statistics) - self._familiarity.threshold).tolist()
-        maps = None if features is None else self._maps(features)
         return [
-            self._judged(row.tolist(), margin, None if maps is None else maps[number])
+            self._judged(row.tolist(), margin, None if maps is None else maps[number] / np.float32(self._temperature))
             for number, (row, margin) in enumerate(zip(probabilities, margins, strict=True))
         ]
 
@@ -228,41 +188,77 @@ class Classifier:
         heatmaps = None if maps is None else dict(zip(self.labels, maps, strict=True))
         return Prediction(label, confidences, verdict, margin, heatmaps, self.thresholds)
 
-    def _maps(self, features: np.ndarray) -> np.ndarray:
-        """Class activation maps: (n, d, h, w) -> (n, classes, h, w) float32."""
-        weight, _ = self._backend.head
-        maps = np.einsum("cd,ndyx->ncyx", weight, features, optimize=True) / self._temperature
-        return maps.astype(np.float32)
+    def _digest(self) -> str:
+        """SHA-256 of the weights, as sha256sum gives it; for weights in several files that of the config."""
+        exported = self._backend.weights_sha256
+        if exported and not Path(self.model_id).is_dir():
+            return exported  # no need to fetch the weights as well
+        path = _file(self.model_id, WEIGHTS)
+        with open(path or _file(self.model_id, CONFIG), "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if exported and path and exported != digest:
+            raise _DamagedError(
+                f"its {WEIGHTS} and its {onnx_backend.FILE} do not belong together, or one is damaged; write the "
+                "latter anew with python -m brain_tumor.export, or delete it"
+            )
+        return digest
 
-    def _pixel_values(self, slices: list[Image.Image]) -> np.ndarray:
-        return np.asarray(self._processor(images=slices, return_tensors="np")["pixel_values"], np.float32)
+
+class _DamagedError(ValueError):
+    """A file of a checkpoint that is not what it should be. The message names it and continues a sentence."""
 
 
-def _noise() -> Image.Image:
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-
-
-def _load_familiarity(model_id: str) -> Familiarity | None:
-    """The score stored beside a checkpoint, in its folder or on the Hub; None if it has none."""
-    if Path(model_id).is_dir():
-        return Familiarity.load(model_id)
+@contextlib.contextmanager
+def _reading(name: str):
+    """Whatever goes wrong within is a file's fault."""
     try:
-        return Familiarity.load(Path(hf_hub_download(model_id, familiarity.FILE)).parent)
+        yield
+    except (_DamagedError, UnsupportedError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise _DamagedError(f"its {name} is damaged: {type(error).__name__}: {reason}") from error
+
+
+def _file(model_id: str, name: str) -> Path | None:
+    """A file of a checkpoint, fetched if it is on the Hub; None if the checkpoint has none of this name."""
+    if Path(model_id).is_dir():
+        return path if (path := Path(model_id, name)).is_file() else None
+    try:
+        return Path(hf_hub_download(model_id, name))
     except EntryNotFoundError:  # or, offline, not among the files that were fetched before
         return None
 
 
-def _digest(model_id: str, model) -> str:
-    """SHA-256 of the weights: of their file, as sha256sum gives it, or of the tensors where it is not one file."""
-    try:
-        path = Path(model_id) / WEIGHTS if Path(model_id).is_dir() else Path(hf_hub_download(model_id, WEIGHTS))
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, EntryNotFoundError):
-        digest = hashlib.sha256()
-        for name, tensor in sorted(model.state_dict().items()):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+def _json(model_id: str, name: str) -> dict | None:
+    path = _file(model_id, name)
+    if path is None:
+        return None
+    with _reading(name):
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise TypeError("it holds no JSON object")
+        return settings
+
+
+def _load_backend(model_id: str) -> Backend:
+    config, settings = _json(model_id, CONFIG), _json(model_id, PREPROCESSOR)
+    exported = _file(model_id, onnx_backend.FILE)
+    if config and settings and exported:
+        with contextlib.suppress(UnsupportedError):
+            with _reading(PREPROCESSOR):
+                preprocessor = Preprocessor(settings)
+            with _reading(onnx_backend.FILE):
+                return OnnxBackend(exported, config, preprocessor)
+    from brain_tumor.torch_backend import TorchBackend  # seconds and half a gigabyte, only where it is needed
+
+    weights = _file(model_id, WEIGHTS) if Path(model_id).is_dir() else None
+    if weights:
+        from safetensors import safe_open
+
+        with _reading(WEIGHTS), safe_open(weights, framework="np") as file:
+            file.keys()
+    return TorchBackend.load(model_id)
 
 
 # --- in words ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import expit, logit
 
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
-from brain_tumor.metrics import group_draws, share_intervals, sums_by_group
 
 UNCERTAIN = -1
 UNCERTAIN_VERDICT = "uncertain"
@@ -230,6 +229,8 @@ def decision_figures(
         known); "counts" of numerator and denominator, and "intervals", by the same names. None where there is nothing
         to count.
     """
+    from brain_tumor.metrics import group_draws, share_intervals, sums_by_group  # the demo decides without `datasets`
+
     verdicts = decide(probabilities, thresholds)
     healthy, open_ = labels == NO_TUMOR, verdicts == UNCERTAIN
     shares = {

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +14,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, ViTConfig, ViTForImageClassification
 
-from brain_tumor import classifier as module
+from brain_tumor import onnx_backend
 from brain_tumor.classifier import (
     BATCH,
     UNFAMILIAR,
@@ -22,23 +25,36 @@ from brain_tumor.classifier import (
     verdict_words,
 )
 from brain_tumor.decision import Thresholds, verdict
+from brain_tumor.export import export_checkpoint
 from brain_tumor.familiarity import FILE, embeddings, picture_statistics
 from brain_tumor.labels import LABELS
 from brain_tumor.model import BASELINE, load_model, load_processor, save_checkpoint
+from brain_tumor.onnx_backend import OnnxBackend
 from brain_tumor.scans import open_scan
+from brain_tumor.torch_backend import TorchBackend
 from tests.serving import EXAMPLES, ROOT, checkpoint, photograph
 
 THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.94)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("checkpoint"))
+@pytest.fixture(scope="module", params=["torch", "onnx"])
+def folder(request, tmp_path_factory):
+    """A checkpoint without and with its exported network: nothing that a test here asks may depend on it."""
+    source = checkpoint(tmp_path_factory.mktemp("checkpoint"))
+    folder = tmp_path_factory.mktemp(request.param) / "model"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("onnx"))
+    if request.param == "onnx":
+        processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
+        export_checkpoint(folder, AutoModelForImageClassification.from_pretrained(folder), processor)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def classifier(folder):
-    return Classifier(folder)
+    classifier = Classifier(folder)
+    expected = OnnxBackend if (folder / onnx_backend.FILE).is_file() else TorchBackend
+    assert isinstance(classifier._backend, expected)
+    return classifier
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +95,7 @@ def test_a_slice_is_judged_the_same_alone_and_among_others(classifier, examples)
 def test_more_slices_than_a_batch_come_out_in_their_order(classifier, examples, monkeypatch):
     sizes = []
     forward = classifier._backend.forward
-    monkeypatch.setattr(classifier._backend, "forward", lambda pixels: sizes.append(len(pixels)) or forward(pixels))
+    monkeypatch.setattr(classifier._backend, "forward", lambda slices: sizes.append(len(slices)) or forward(slices))
     slices = [examples[i % 4] for i in range(BATCH + 3)]
     predictions = classifier.predict(slices)
     assert sizes == [BATCH, 3]
@@ -103,8 +119,10 @@ def test_confidences_are_those_of_the_plain_network_and_sum_to_one(classifier, f
 
 
 def test_one_pass_through_the_network_gives_everything(classifier, examples, monkeypatch):
-    model, calls = classifier._backend._model, []
-    monkeypatch.setattr(model, "forward", lambda *a, f=model.forward, **k: calls.append(1) or f(*a, **k))
+    backend, calls = classifier._backend, []
+    network, name = (backend, "run") if isinstance(backend, OnnxBackend) else (backend.model, "forward")
+    run = getattr(network, name)
+    monkeypatch.setattr(network, name, lambda *a, **k: calls.append(1) or run(*a, **k))
     (prediction,) = classifier.predict(examples[:1])
     assert calls == [1]
     assert prediction.heatmaps is not None
@@ -123,6 +141,23 @@ def test_the_version_names_the_checkpoint_and_the_sha256_of_its_weights(classifi
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert classifier.version == f"{folder.name}, {digest[:7]}"
     assert str(folder.parent) not in classifier.version
+
+
+def test_an_exported_checkpoint_is_served_without_torch_and_transformers(folder):
+    """They take seconds to load, and more memory than all else."""
+    code = (
+        "import sys; import app; from brain_tumor.scans import open_scan; "
+        f"app.classifier.predict([open_scan({str(EXAMPLES / 'glioma.png')!r})]); "
+        "print(*sorted({'torch', 'transformers', 'datasets', 'sklearn', 'matplotlib'} & set(sys.modules)))"
+    )
+    environment = os.environ | {"MODEL_ID": str(folder), "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    loaded = run.stdout.split()
+    if (folder / onnx_backend.FILE).is_file():
+        assert loaded == []
+    else:
+        assert "torch" in loaded
 
 
 # --- the heat map -----------------------------------------------------------------------------------------------
@@ -200,13 +235,12 @@ def test_a_transformer_is_classified_with_too(tmp_path, examples):
 
 
 def test_a_network_without_a_final_linear_layer_still_gives_confidences(tmp_path, tiny_checkpoint):
-    classifier = Classifier(tiny_checkpoint)
-    model = classifier._backend._model
+    model = AutoModelForImageClassification.from_pretrained(tiny_checkpoint)
     model.classifier = torch.nn.Sequential(model.classifier, torch.nn.Linear(10, 10), torch.nn.Linear(10, 3))
-    backend = module.TorchBackend(model)
-    logits, features, embedding = backend.forward(np.random.default_rng(0).random((2, 3, 96, 96), np.float32))
+    backend = TorchBackend(model, AutoImageProcessor.from_pretrained(tiny_checkpoint, backend="pil"))
+    logits, maps, embedding = backend.forward([Image.effect_noise((96, 96), 50).convert("RGB")] * 2)
     assert logits.shape == (2, 3)
-    assert features is None and embedding is None and backend.head is None
+    assert maps is None and embedding is None
 
 
 def test_names_and_order_of_the_classes_may_be_others(folder, tmp_path, examples, classifier):
