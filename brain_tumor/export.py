@@ -158,7 +158,8 @@ def export_checkpoint(folder: str | Path, model: nn.Module, processor, parts=Non
     folder = Path(folder)
     for name in (QUANTIZED_FILE, RESULTS_FILE):  # of an earlier training
         (folder / name).unlink(missing_ok=True)
-    path = export_onnx(model, folder / FILE, processor.size["height"], folder / "model.safetensors")
+    image_size = getattr(model.config, "image_size", None) or processor.size["height"]
+    path = export_onnx(model, folder / FILE, image_size, folder / "model.safetensors")
     if not parts:
         return {}
     judged = {name: parts[name] for name in ("validation", "test") if name in parts and parts[name].num_rows}
