@@ -446,25 +446,7 @@ def main() -> None:
         logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
 
     if model_args.soup:
-        models = [load_model(folder, model_args.image_size) for folder in model_args.soup]
-        model = models[0]
-        model.load_state_dict(mix_weights([each.state_dict() for each in models], [1 / len(models)] * len(models)))
-        runs = [results_of_run(folder) for folder in model_args.soup]
-        for folder in model_args.soup:
-            warn_of_seen_slices(folder, data_args)
-        output_dir.mkdir(parents=True, exist_ok=True)
-        made = {
-            "model_name_or_path": runs[0]["model_name_or_path"],
-            "history": runs[0]["history"],
-            "training_seconds": sum(run["training_seconds"] for run in runs),
-            "epochs_trained": runs[0]["epochs_trained"],
-            "best_epoch": runs[0]["best_epoch"],
-            "world_size": runs[0]["world_size"],
-            "precision": runs[0]["precision"],
-            "soup": [{name: run[name] for name in ("seed", "command", "training_seconds")} for run in runs],
-            "earlier_trainings": earlier_trainings(model_args.soup[0])[:-1],
-        }
-        finish(model, processor, parts, made, model_args, data_args, args)
+        mean_of_runs(processor, parts, model_args, data_args, args)
         if push_at_end:
             push(output_dir, args)
         return
@@ -522,6 +504,29 @@ def main() -> None:
         push(output_dir, args)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def mean_of_runs(processor, parts, model_args, data_args, args) -> None:
+    """`--soup`: take the mean of the weights of finished runs, and finish it as if it had been trained."""
+    models = [load_model(folder, model_args.image_size) for folder in model_args.soup]
+    model = models[0]
+    model.load_state_dict(mix_weights([each.state_dict() for each in models], [1 / len(models)] * len(models)))
+    runs = [results_of_run(folder) for folder in model_args.soup]
+    for folder in model_args.soup:
+        warn_of_seen_slices(folder, data_args)
+    Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+    made = {
+        "model_name_or_path": runs[0]["model_name_or_path"],
+        "history": runs[0]["history"],
+        "training_seconds": sum(run["training_seconds"] for run in runs),
+        "epochs_trained": runs[0]["epochs_trained"],
+        "best_epoch": runs[0]["best_epoch"],
+        "world_size": runs[0]["world_size"],
+        "precision": runs[0]["precision"],
+        "soup": [{name: run[name] for name in ("seed", "command", "training_seconds")} for run in runs],
+        "earlier_trainings": earlier_trainings(model_args.soup[0])[:-1],
+    }
+    finish(model, processor, parts, made, model_args, data_args, args)
 
 
 def keep_some_of_start(model, start: dict[str, torch.Tensor], processor, parts) -> list[dict]:
