@@ -289,6 +289,36 @@ def test_a_push_that_drops_before_its_commit_does_not_upload_the_model_again(hub
     assert [set(commit.paths) for commit in hub.commits("you/name")] == [CONTENTS]
 
 
+@pytest.mark.parametrize(
+    "stage", ["create_repository", "validate_front_matter", "upload_modes", "lfs_batch", "lfs_verify"]
+)
+def test_a_push_that_drops_at_any_other_stage_leaves_nothing_and_succeeds_when_repeated(
+    hub, checkpoint, tmp_path, stage
+):
+    hub.drop = {stage}
+    error = push(hub, checkpoint, tmp_path / "1")["error"]
+    assert hub.requests[-1].status == 0, "the push did not come to this stage, or went on after it"
+    assert "the connection to the Hub broke off (" in error
+    assert_can_be_pushed_later(error, checkpoint)
+    assert hub.commits("you/name") == []
+    hub.drop = set()
+    assert "url" in push(hub, checkpoint, tmp_path / "2")
+    assert [set(commit.paths) for commit in hub.commits("you/name")] == [CONTENTS]
+    assert {path: hashlib.sha256(c).hexdigest() for path, c in hub.files("you/name").items()} == contents_of(checkpoint)
+
+
+def test_the_command_that_a_dropped_push_names_pushes_the_folder(hub, checkpoint, tmp_path):
+    hub.drop_commits = 1
+    error = push(hub, checkpoint, tmp_path / "1")["error"]
+    python, *arguments = shlex.split(error.splitlines()[-1])
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments], env=hub.env(tmp_path / "2"), cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert [set(commit.paths) for commit in hub.commits("you/name")] == [CONTENTS]
+
+
 def test_a_storage_that_fails_under_xet_is_reported_like_any_other(hub, checkpoint, tmp_path):
     pytest.importorskip(
         "hf_xet"

@@ -1,6 +1,7 @@
 """Training loses nothing: `train.py` killed at any moment, or out of room on the disk, and then started again."""
 
 import contextlib
+import multiprocessing
 import os
 import resource
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from safetensors.torch import load_file
 
 from brain_tumor.run import DiskFullError, all_at_once, complete_checkpoints, full_disk_told, is_complete
 from tests.slices import write_slices
-from tests.test_train import launch, results_of, train
+from tests.test_train import results_of, train
 
 LABELS = ("glioma", "meningioma", "no_tumor", "pituitary")
 STEPS = 11
@@ -33,34 +35,81 @@ def recipe(tmp_path_factory):
     return [*flags, "--validation_only", "--report_to", "none", "--disable_tqdm", "True"]
 
 
-def kill_when(moment, *flags) -> None:
-    """Start a training and kill it, with all that it started, as soon as `moment()` is true."""
-    process = launch(*flags, start_new_session=True)
-    deadline = time.monotonic() + 300
-    while not moment():
-        assert process.poll() is None, process.communicate()[0][-3000:]
-        assert time.monotonic() < deadline
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """So small a network is slower in several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+# Every training is a process of its own, forked from one that has imported everything: that takes longer than training.
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["train", "tests.test_losses"])
+
+
+def run_train(flags: list[str], output: Connection, largest_file: int | None) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(output.fileno(), stream.fileno())
+        stream.reconfigure(line_buffering=True)
+    if largest_file is not None:  # files of more bytes cannot be written, as on a disk without room
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    import train
+
+    sys.argv = ["train.py", *flags]
+    sys.exit(train.run())
+
+
+class Training:
+    """A `train.py` that has been started."""
+
+    def __init__(self, *flags, largest_file: int | None = None):
+        self._reader, writer = processes.Pipe(duplex=False)
+        self._said = b""
+        self.process = processes.Process(target=run_train, args=([*map(str, flags)], writer, largest_file))
+        self.process.start()
+        writer.close()
+
+    @property
+    def output(self) -> str:
+        """What it has said so far."""
+        while self._reader.poll() and (said := os.read(self._reader.fileno(), 65536)):
+            self._said += said
+        return self._said.decode(errors="replace")
+
+    def end(self, expect: int = 0) -> str:
+        """Wait for its end -> all that it said."""
+        self._wait(lambda: not self.process.is_alive(), seconds=0.05)
+        assert self.process.exitcode == expect, self.output[-3000:]
+        return self.output
+
+    def kill_when(self, moment) -> None:
+        """Kill it as soon as `moment()` is true."""
+        self._wait(moment, seconds=0.0005)
+        assert self.process.is_alive(), self.output[-3000:]
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.end(expect=-signal.SIGKILL)
+
+    def _wait(self, moment, seconds: float) -> None:
+        deadline = time.monotonic() + 300
+        while not moment() and self.process.is_alive():
+            assert time.monotonic() < deadline, self.output[-3000:]
+            self.output  # noqa: B018  makes room in the pipe
+            time.sleep(seconds)
 
 
 @pytest.fixture(scope="module")
 def whole(recipe, tmp_path_factory):
     """A training that nothing stopped, in the folder of one that was killed in the middle of its first epoch."""
     folder = tmp_path_factory.mktemp("whole")
-    log_of_steps = ["--logging_strategy", "steps", "--logging_steps", 1, "--output_dir", folder]
-    process = launch(*recipe, *log_of_steps, start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
-    for line in process.stdout:
-        if "'loss'" in line:
-            break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    first = Training(*recipe, "--logging_strategy", "steps", "--logging_steps", 1, "--output_dir", folder)
+    first.kill_when(lambda: "'loss'" in first.output)
     assert not list(folder.glob("checkpoint-*")), "killed too late to test anything"
 
-    output = train(*recipe, "--output_dir", folder, "--resume_from_checkpoint", expect=1)
+    output = Training(*recipe, "--output_dir", folder, "--resume_from_checkpoint").end(expect=1)
     assert f"{folder} holds no complete checkpoint to resume from. Leave --resume_from_checkpoint out" in output
     assert "Traceback" not in output
-    train(*recipe, "--output_dir", folder)
+    Training(*recipe, "--output_dir", folder).end()
     return folder
 
 
@@ -68,7 +117,7 @@ def whole(recipe, tmp_path_factory):
 def stopped(recipe, tmp_path_factory):
     """A training that was killed while it wrote its second checkpoint. Read only."""
     folder = tmp_path_factory.mktemp("stopped")
-    kill_when((folder / f"checkpoint-{2 * STEPS}").exists, *recipe, "--output_dir", folder)
+    Training(*recipe, "--output_dir", folder).kill_when((folder / f"checkpoint-{2 * STEPS}").exists)
     return folder
 
 
@@ -98,16 +147,16 @@ def test_killed_before_its_first_checkpoint_a_training_starts_again(whole):
 def test_killed_while_it_writes_a_checkpoint_a_training_goes_on_from_the_one_before(recipe, whole, copy):
     assert not is_complete(copy / f"checkpoint-{2 * STEPS}"), "killed too late to test anything"
     assert complete_checkpoints(copy) == [copy / f"checkpoint-{STEPS}"]
-    output = train(*recipe, "--output_dir", copy, "--resume_from_checkpoint", "--logging_strategy", "epoch")
+    output = Training(*recipe, "--output_dir", copy, "--resume_from_checkpoint").end()
     assert "'epoch': '1'}" not in output, "the first epoch was trained again"
     assert_nothing_was_lost(copy, whole)
 
 
 def test_killed_in_a_later_epoch_a_training_goes_on_from_its_last_checkpoint(recipe, whole, copy):
     second = copy / f"checkpoint-{2 * STEPS}"
-    kill_when(lambda: is_complete(second), *recipe, "--output_dir", copy, "--resume_from_checkpoint")
+    Training(*recipe, "--output_dir", copy, "--resume_from_checkpoint").kill_when(lambda: is_complete(second))
     assert not (copy / "results.json").exists(), "killed too late to test anything"
-    output = train(*recipe, "--output_dir", copy, "--resume_from_checkpoint")
+    output = Training(*recipe, "--output_dir", copy, "--resume_from_checkpoint").end()
     assert "'epoch': '2'}" not in output, "the second epoch was trained again"
     assert_nothing_was_lost(copy, whole)
 
@@ -126,23 +175,18 @@ def test_a_checkpoint_with_a_file_cut_short_is_passed_over(stopped, tmp_path, na
 
 def test_a_new_training_in_an_old_folder_is_not_resumed_from_a_checkpoint_of_the_old_one(recipe, copy):
     shutil.copytree(copy / f"checkpoint-{STEPS}", copy / "checkpoint-999")
-    train(*recipe, "--output_dir", copy, "--overwrite", "--max_steps", 2, "--eval_strategy", "no", *NO_CHECKPOINTS)
+    Training(*recipe, "--output_dir", copy, "--overwrite", "--num_train_epochs", 1, *NO_CHECKPOINTS).end()
     assert not list(copy.glob("checkpoint-*"))
 
 
 def test_a_resumed_training_goes_on_counting_the_epochs_without_a_better_figure(recipe, tmp_path):
     flags = [*recipe, "--learning_rate", 0, "--early_stopping_patience", 2, "--output_dir", tmp_path]
-    train(*flags, "--num_train_epochs", 2)
-    train(*flags, "--num_train_epochs", 6, "--resume_from_checkpoint")
+    Training(*flags, "--num_train_epochs", 2).end()
+    Training(*flags, "--num_train_epochs", 6, "--resume_from_checkpoint").end()
     assert results_of(tmp_path)["epochs_trained"] == 3
 
 
 # --- no room ----------------------------------------------------------------------------------------------------
-
-
-def limit_files_to(size: int):
-    """For a child process: files of more bytes cannot be written, as on a disk without room."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def assert_is_told(output: str, folder: Path, what_to_do: str) -> None:
@@ -161,7 +205,7 @@ def test_without_room_for_a_checkpoint_the_last_one_stays_and_is_named(recipe, c
     """Files of the three kinds that write: Python, safetensors, and torch."""
     last = copy / f"checkpoint-{STEPS}"
     flags = ["--output_dir", copy, "--resume_from_checkpoint"]
-    output = train(*recipe, *flags, expect=1, preexec_fn=limit_files_to(size))
+    output = Training(*recipe, *flags, largest_file=size).end(expect=1)
     assert_is_told(
         output, copy, f"--output_dir to a folder on another disk, and go on with --resume_from_checkpoint {last}"
     )
@@ -174,16 +218,17 @@ def test_without_room_for_the_finished_model_the_old_one_stays_as_it_is(recipe, 
     folder = Path(shutil.copytree(whole, tmp_path / "copy"))
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     flags = ["--output_dir", folder, "--overwrite", "--num_train_epochs", 1, *NO_CHECKPOINTS]
-    output = train(*recipe, *flags, expect=1, preexec_fn=limit_files_to(1_000_000))
+    output = Training(*recipe, *flags, largest_file=1_000_000).end(expect=1)
     assert_is_told(output, folder, "--output_dir to a folder on another disk, and run the same command again")
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_without_room_for_the_resized_slices_their_cache_is_named(recipe, tmp_path):
+    """A process from the start: where the cache is, is read at import."""
     cache = tmp_path / "cache"
-    environment = os.environ | {"HF_HOME": str(cache)}
+    limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))}
     output = train(
-        *recipe, "--output_dir", tmp_path / "run", expect=1, env=environment, preexec_fn=limit_files_to(20_000)
+        *recipe, "--output_dir", tmp_path / "run", expect=1, env=os.environ | {"HF_HOME": str(cache)}, **limit
     )
     assert_is_told(output, cache / "datasets", "HF_HOME to a folder on another disk, and run the same command again")
     assert not (tmp_path / "run").exists()
@@ -213,14 +258,14 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_which_goes_on_when_there_is
     """Two checkpoints of 8.3 MB are kept while a third is written. The log of the curves is on the same disk."""
     folder = small_disk(20) / "run"
     flags = [*recipe, "--report_to", "tensorboard", "--output_dir", folder]
-    output = train(*flags, expect=1)
+    output = Training(*flags).end(expect=1)
     last = folder / f"checkpoint-{2 * STEPS}"
     assert_is_told(
         output, folder, f"--output_dir to a folder on another disk, and go on with --resume_from_checkpoint {last}"
     )
     assert "(No space left on device)" in output or "(a file came out shorter" in output
     small_disk(100)
-    train(*flags, "--resume_from_checkpoint")
+    Training(*flags, "--resume_from_checkpoint").end()
     assert_nothing_was_lost(folder, whole)
 
 
