@@ -126,7 +126,7 @@ def _no_room(error: BaseException | None) -> str | None:
             if getattr(error, "errno", None) == code or os.strerror(code) in words:
                 return os.strerror(code)
         # torch says no more than that less arrived in its file than it wrote.
-        if "inline_container.cc" in words and "PytorchStreamReader" not in words:
+        if "PytorchStreamWriter" in words or "unexpected pos" in words:
             return "a file came out shorter than what was written"
         error = error.__cause__ or error.__context__
     return None
