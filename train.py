@@ -299,7 +299,13 @@ class RecipeArguments(TrainingArguments):
     restore_callback_states_from_checkpoint: bool = field(
         default=True, metadata={"help": "Go on counting --early_stopping_patience where the checkpoint left off."}
     )
-    overwrite: bool = field(default=False, metadata={"help": "Train again into an output_dir that has a model."})
+    overwrite: bool = field(
+        default=False,
+        metadata={
+            "help": "Train again into an output_dir that has a model, which stays until the new one is whole, or "
+            "checkpoints, which go at once."
+        },
+    )
     push_only: str | None = field(
         default=None, metadata={"help": "Train nothing: push this finished output folder to --hub_model_id."}
     )

@@ -161,6 +161,15 @@ def test_killed_in_a_later_epoch_a_training_goes_on_from_its_last_checkpoint(rec
     assert_nothing_was_lost(copy, whole)
 
 
+def test_killed_while_it_writes_the_finished_model_a_training_writes_it_again(recipe, whole, copy):
+    unfinished = copy / ".unfinished" / "model.safetensors"
+    Training(*recipe, "--output_dir", copy, "--resume_from_checkpoint").kill_when(unfinished.exists)
+    assert not (copy / "model.safetensors").exists(), "half of a run would count as one"
+    Training(*recipe, "--output_dir", copy, "--resume_from_checkpoint").end()
+    assert_nothing_was_lost(copy, whole)
+    assert not unfinished.parent.exists()
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth"])
 def test_a_checkpoint_with_a_file_cut_short_is_passed_over(stopped, tmp_path, name):
     """A power cut may leave the file that is written last, and not all of those before it."""
