@@ -28,6 +28,7 @@ import numpy as np
 import torch
 import transformers
 from datasets import Value, concatenate_datasets
+from datasets import config as datasets_config
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -53,13 +54,17 @@ from brain_tumor.leakage import split_scans
 from brain_tumor.metrics import ScanMetrics
 from brain_tumor.model import ModelError, freeze_first, load_model, load_processor, mix_weights, save_checkpoint
 from brain_tumor.run import (
+    DiskFullError,
+    all_at_once,
     best_epoch,
     command_line,
     complete_checkpoints,
     earlier_trainings,
     epoch_history,
+    full_disk_told,
     is_complete,
     public_name,
+    remove_checkpoints,
     results_of_run,
     versions,
 )
@@ -292,7 +297,16 @@ class RecipeArguments(TrainingArguments):
             "const": "last",
         },
     )
-    overwrite: bool = field(default=False, metadata={"help": "Train again into an output_dir that has a model."})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True, metadata={"help": "Go on counting --early_stopping_patience where the checkpoint left off."}
+    )
+    overwrite: bool = field(
+        default=False,
+        metadata={
+            "help": "Train again into an output_dir that has a model, which stays until the new one is whole, or "
+            "checkpoints, which go at once."
+        },
+    )
     push_only: str | None = field(
         default=None, metadata={"help": "Train nothing: push this finished output folder to --hub_model_id."}
     )
@@ -433,7 +447,8 @@ def main() -> None:
     set_seed(args.seed)
 
     # --- data -------------------------------------------------------------------------------------------------
-    with args.main_process_first(desc="loading the slices"):
+    cache = full_disk_told(datasets_config.HF_DATASETS_CACHE, "HF_HOME")
+    with args.main_process_first(desc="loading the slices"), cache:
         scans = load_scans(data_args.dataset_name)
         weak = load_scans(data_args.tumor_dataset, weak=True) if data_args.tumor_dataset else None
         parts = split_scans(scans, data_args.split, data_args.split_seed, weak)
@@ -447,25 +462,7 @@ def main() -> None:
         logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
 
     if model_args.soup:
-        models = [load_model(folder, model_args.image_size) for folder in model_args.soup]
-        model = models[0]
-        model.load_state_dict(mix_weights([each.state_dict() for each in models], [1 / len(models)] * len(models)))
-        runs = [results_of_run(folder) for folder in model_args.soup]
-        for folder in model_args.soup:
-            warn_of_seen_slices(folder, data_args)
-        output_dir.mkdir(parents=True, exist_ok=True)
-        made = {
-            "model_name_or_path": runs[0]["model_name_or_path"],
-            "history": runs[0]["history"],
-            "training_seconds": sum(run["training_seconds"] for run in runs),
-            "epochs_trained": runs[0]["epochs_trained"],
-            "best_epoch": runs[0]["best_epoch"],
-            "world_size": runs[0]["world_size"],
-            "precision": runs[0]["precision"],
-            "soup": [{name: run[name] for name in ("seed", "command", "training_seconds")} for run in runs],
-            "earlier_trainings": earlier_trainings(model_args.soup[0])[:-1],
-        }
-        finish(model, processor, parts, made, model_args, data_args, args)
+        mean_of_runs(processor, parts, model_args, data_args, args)
         if push_at_end:
             push(output_dir, args)
         return
@@ -499,7 +496,10 @@ def main() -> None:
         ema=args.ema,
         callbacks=callbacks,
     )
-    trainer.train(resume_from_checkpoint=resume_from)
+    if resume_from is None and trainer.is_world_process_zero():
+        remove_checkpoints(output_dir)
+    with full_disk_told(output_dir, "--output_dir"):
+        trainer.train(resume_from_checkpoint=resume_from)
     seconds = time.time() - started
 
     # --- evaluation, by the main process alone ----------------------------------------------------------------
@@ -517,12 +517,37 @@ def main() -> None:
         }
         if start is not None:
             made["share_of_start"] = keep_some_of_start(model, start, processor, parts)
-        finish(model, processor, parts, made, model_args, data_args, args)
+        with full_disk_told(output_dir, "--output_dir"), all_at_once(output_dir) as folder:
+            finish(model, processor, parts, made, model_args, data_args, args, folder)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero() and push_at_end:
         push(output_dir, args)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+
+
+def mean_of_runs(processor, parts, model_args, data_args, args) -> None:
+    """`--soup`: take the mean of the weights of finished runs, and finish it as if it had been trained."""
+    models = [load_model(folder, model_args.image_size) for folder in model_args.soup]
+    model = models[0]
+    model.load_state_dict(mix_weights([each.state_dict() for each in models], [1 / len(models)] * len(models)))
+    runs = [results_of_run(folder) for folder in model_args.soup]
+    for folder in model_args.soup:
+        warn_of_seen_slices(folder, data_args)
+    made = {
+        "model_name_or_path": runs[0]["model_name_or_path"],
+        "history": runs[0]["history"],
+        "training_seconds": sum(run["training_seconds"] for run in runs),
+        "epochs_trained": runs[0]["epochs_trained"],
+        "best_epoch": runs[0]["best_epoch"],
+        "world_size": runs[0]["world_size"],
+        "precision": runs[0]["precision"],
+        "soup": [{name: run[name] for name in ("seed", "command", "training_seconds")} for run in runs],
+        "earlier_trainings": earlier_trainings(model_args.soup[0])[:-1],
+    }
+    output_dir = Path(args.output_dir)
+    with full_disk_told(output_dir, "--output_dir"), all_at_once(output_dir) as folder:
+        finish(model, processor, parts, made, model_args, data_args, args, folder)
 
 
 def keep_some_of_start(model, start: dict[str, torch.Tensor], processor, parts) -> list[dict]:
@@ -558,12 +583,11 @@ def keep_some_of_start(model, start: dict[str, torch.Tensor], processor, parts) 
     return [row | {"chosen": row is best} for row in rows]
 
 
-def finish(model, processor, parts, made: dict, model_args, data_args, args) -> None:
+def finish(model, processor, parts, made: dict, model_args, data_args, args, output_dir: Path) -> None:
     """Calibrate and choose thresholds on validation, evaluate, write everything that `output_dir` holds.
 
     `made` tells how the network came to be: history, epochs, seconds and the like, for results.json.
     """
-    output_dir = Path(args.output_dir)
     endings = ("validation",) if data_args.validation_only else ("validation", "test")
     raw = {
         name: evaluation.predict_logits(model, part, processor, f"Evaluating ({name})")
@@ -612,7 +636,6 @@ def finish(model, processor, parts, made: dict, model_args, data_args, args) -> 
     plots.plot_curves(made["history"], output_dir / "curves.png")
     if data_args.validation_only:
         return
-    (output_dir / "familiarity.safetensors").unlink(missing_ok=True)  # of an earlier training in the same folder
     if data_args.familiarity and (familiarity := fit_familiarity(model, processor, parts, seed=args.seed)):
         familiarity.save(output_dir)
     title = f"{results['dataset']}, {results['split']} split"
@@ -631,7 +654,7 @@ def finish(model, processor, parts, made: dict, model_args, data_args, args) -> 
         "Test (%s, %s): accuracy %.1f %% (95 %% interval %.1f to %.1f), macro recall %.1f %%, ECE %.3f, tumour "
         "sensitivity %.1f %%, specificity %.1f %%. Everything is in %s.",
         results["dataset"], results["split"], 100 * test["accuracy"], 100 * low, 100 * high,
-        100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"], output_dir,
+        100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"], args.output_dir,
     )  # fmt: skip
 
 
@@ -730,7 +753,7 @@ def push(output_dir: Path, args: RecipeArguments) -> None:
 def run() -> int:
     try:
         main()
-    except (UsageError, DatasetError, ModelError, PushError) as error:
+    except (UsageError, DatasetError, ModelError, PushError, DiskFullError) as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -1,14 +1,36 @@
-"""What a training run leaves behind: checkpoints to resume from, its history, its command and versions."""
+"""What a training run leaves behind, stopped or finished: checkpoints, files, history, command and versions."""
 
+import contextlib
+import errno
 import json
 import os
 import platform
 import shlex
+import shutil
 import sys
+import zipfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "accelerate", "numpy", "pillow", "scikit-learn")
+
+ABOUT_THE_WEIGHTS = (
+    "README.md",
+    "confusion_matrix.png",
+    "evaluation",
+    "examples",
+    "familiarity.safetensors",
+    "onnx",
+    "reliability.png",
+)
+"""What a finished run may hold beside its weights, and what is untrue of others."""
+
+
+class DiskFullError(RuntimeError):
+    """A file could not be written to its end. The message says where, and how to go on."""
 
 
 def complete_checkpoints(output_dir: Path) -> list[Path]:
@@ -20,12 +42,94 @@ def complete_checkpoints(output_dir: Path) -> list[Path]:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """The Trainer writes trainer_state.json last; a readable one means that all before it is there."""
+    """Whether a checkpoint can be resumed from.
+
+    The Trainer writes trainer_state.json last, so that a kill leaves none. After a power cut it may be there, and a
+    file from before it cut short.
+    """
     try:
         json.loads((checkpoint / "trainer_state.json").read_text())
-        return (checkpoint / "model.safetensors").stat().st_size > 0
-    except (OSError, ValueError):
+        with safe_open(checkpoint / "model.safetensors", framework="numpy"):  # compares the header with the file's size
+            pass
+        # torch.save writes a zip, whose directory is at its end.
+        return all(zipfile.is_zipfile(path) for path in checkpoint.iterdir() if path.suffix in (".pt", ".pth"))
+    except (OSError, ValueError, SafetensorError):
         return False
+
+
+def remove_checkpoints(output_dir: Path) -> None:
+    """Delete the Trainer's checkpoints, complete or not, lest a new training be resumed from an old one's."""
+    for path in output_dir.glob("checkpoint-*"):
+        if path.name.split("-")[-1].isdigit():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def all_at_once(output_dir: Path) -> Iterator[Path]:
+    """A folder to write a finished run into, whose files take their place in `output_dir` when all are written.
+
+    Whatever stops it before, an earlier run's files in `output_dir` stay as they are. Of them only those of the same
+    name, and those of `ABOUT_THE_WEIGHTS`, are replaced or removed.
+    """
+    unfinished = output_dir / ".unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+        # Without results.json a folder does not count as finished: the earlier one goes first, the new one comes last.
+        for name in ("results.json", *ABOUT_THE_WEIGHTS):
+            _remove(output_dir / name)
+        for path in sorted(unfinished.iterdir(), key=lambda path: path.name == "results.json"):
+            path.replace(output_dir / path.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def full_disk_told(folder: str | Path, setting: str) -> Iterator[None]:
+    """Say where there was no room to write, and how to go on, instead of the error of whatever wrote.
+
+    Args:
+        folder: that is written to.
+        setting: what names the folder: a flag or an environment variable.
+
+    Raises:
+        DiskFullError: for any exception that comes of a full disk, a quota or a limit on the size of files.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _no_room(error)
+        if reason is None:
+            raise
+        complete = complete_checkpoints(Path(folder))
+        go_on = f"go on with --resume_from_checkpoint {complete[-1]}" if complete else "run the same command again"
+        raise DiskFullError(
+            f"There is no room to write in {folder} ({reason}). Make room, or set {setting} to a folder on another "
+            f"disk, and {go_on}."
+        ) from error
+
+
+def _no_room(error: BaseException | None) -> str | None:
+    """What the system says if an exception, or one behind it, comes of a full disk; None if not."""
+    while error is not None:
+        words = str(error)
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            # safetensors has the system's words alone.
+            if getattr(error, "errno", None) == code or os.strerror(code) in words:
+                return os.strerror(code)
+        # torch says no more than that less arrived in its file than it wrote.
+        if "PytorchStreamWriter" in words or "unexpected pos" in words:
+            return "a file came out shorter than what was written"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def epoch_history(log_history: list[dict]) -> list[dict]:

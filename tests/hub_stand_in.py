@@ -107,6 +107,7 @@ class HubStandIn:
         refuse_commits: answer commits with 403, as for a token that may only read.
         drop_uploads: how many of the next LFS uploads lose their connection half-way.
         drop_commits: how many of the next commits lose their connection before they are recorded.
+        drop: names of `_ROUTES` whose requests lose their connection before anything is done.
         lose_answers: how many of the next commits are recorded, but their answer never arrives.
         silent: take requests and never answer.
     """
@@ -117,6 +118,7 @@ class HubStandIn:
         self.refuse_commits = False
         self.drop_uploads = 0
         self.drop_commits = 0
+        self.drop: set[str] = set()
         self.lose_answers = 0
         self.silent = False
         self.repositories: dict[tuple[str, str], _Repository] = {}
@@ -296,6 +298,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if "owner" in found:
                     found["repo_id"] = f"{found.pop('owner')}/{found.pop('name')}"
                     found.setdefault("kind", "models")
+                if name in self.hub.drop:
+                    raise _Dropped
                 answer = getattr(self, name)(**found)
                 return answer if isinstance(answer, tuple) else (200, answer, {})
         raise _Refused(404, f"the stand-in does not know {self.command} {address.path}")

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -286,6 +287,40 @@ def test_a_push_that_drops_before_its_commit_does_not_upload_the_model_again(hub
     uploaded = [request for request in hub.requests if request.method == "PUT"]
     assert "url" in push(hub, checkpoint, tmp_path / "2")
     assert [request for request in hub.requests if request.method == "PUT"] == uploaded
+    assert [set(commit.paths) for commit in hub.commits("you/name")] == [CONTENTS]
+
+
+def test_a_push_that_drops_at_any_other_stage_leaves_nothing_and_succeeds_when_repeated(checkpoint, tmp_path):
+    """All at the same time, each with a Hub of its own: at most stages the client tries for 23 seconds."""
+
+    def drop_and_repeat(stage: str) -> None:
+        with HubStandIn() as hub:
+            hub.drop = {stage}
+            error = push(hub, checkpoint, tmp_path / f"{stage} 1")["error"]
+            assert hub.requests[-1].status == 0, "the push did not come to this stage, or went on after it"
+            assert "the connection to the Hub broke off (" in error
+            assert_can_be_pushed_later(error, checkpoint)
+            assert hub.commits("you/name") == []
+            hub.drop = set()
+            assert "url" in push(hub, checkpoint, tmp_path / f"{stage} 2")
+            assert [set(commit.paths) for commit in hub.commits("you/name")] == [CONTENTS]
+            pushed = {path: hashlib.sha256(content).hexdigest() for path, content in hub.files("you/name").items()}
+            assert pushed == contents_of(checkpoint)
+
+    stages = ("create_repository", "validate_front_matter", "upload_modes", "lfs_batch", "lfs_verify")
+    with ThreadPoolExecutor(len(stages)) as threads:
+        list(threads.map(drop_and_repeat, stages))
+
+
+def test_the_command_that_a_dropped_push_names_pushes_the_folder(hub, checkpoint, tmp_path):
+    hub.drop_commits = 1
+    error = push(hub, checkpoint, tmp_path / "1")["error"]
+    python, *arguments = shlex.split(error.splitlines()[-1])
+    assert python == "python"
+    done = subprocess.run(
+        [sys.executable, *arguments], env=hub.env(tmp_path / "2"), cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
     assert [set(commit.paths) for commit in hub.commits("you/name")] == [CONTENTS]
 
 
