@@ -44,6 +44,7 @@ SOUP = "scans_copy-free_soup"
 # More lesions, more passes, and the share of the start by missed tumours first (of CHOSEN's it was by NLL alone).
 FINAL = [*GOING_ON, "--lesions", "0.25", "--num_train_epochs", "5", "--freeze", "3", "--ema", "0.98", "--keep_start"]
 FINAL += ["--no_familiarity"]
+FINAL_RUNS = [f"runs/benchmarks/scans_copy-free_final_seed{seed}" for seed in (1, 2, 3)]
 TUMORS = "br35h-tumors"
 RUNS = {
     FIRST: ("brain-tumour-MRI-scan", []),
@@ -63,6 +64,11 @@ RUNS = {
             "runs/benchmarks/scans_copy-free_curves_seed42",
             "runs/benchmarks/scans_copy-free_chosen_seed1/checkpoint-447",  # before it took some of the start back
         ],
+    ),
+    "scans_copy-free_soup_final": ("brain-tumour-MRI-scan", ["--soup", *FINAL_RUNS]),
+    "scans_copy-free_soup_final_curves": (
+        "brain-tumour-MRI-scan",
+        ["--soup", *FINAL_RUNS, "runs/benchmarks/scans_copy-free_curves_seed42"],
     ),
     # What copies are worth: the dataset's own parts.
     "scans_published_mobilenet_seed42": (

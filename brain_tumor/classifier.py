@@ -2,18 +2,16 @@
 
 import contextlib
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
 from PIL import Image
 from scipy.special import softmax
 
 from brain_tumor import decision, familiarity, onnx_backend
+from brain_tumor.checkpoint import CONFIG, PREPROCESSOR, WEIGHTS, DamagedError, file_of, reading, settings_of
 from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds
 from brain_tumor.familiarity import Familiarity, picture_statistics
 from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
@@ -25,7 +23,6 @@ UNFAMILIAR = "unfamiliar"
 """The verdict on a picture that is not of the kind the checkpoint has learned from."""
 BATCH = 32
 """Slices in one forward pass at most."""
-CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 
 
 class CheckpointError(RuntimeError):
@@ -76,6 +73,8 @@ def by_canonical_label(confidences: dict[str, float]) -> dict[str, float] | None
 class Backend(Protocol):
     """What runs a network: `OnnxBackend`, or `TorchBackend`. Everything else here sees arrays alone."""
 
+    file: str
+    """Name of the checkpoint's file that the network comes from."""
     config: dict
     """What the checkpoint's config.json holds."""
     weights_sha256: str | None
@@ -112,7 +111,7 @@ class Classifier:
             self._load()
         except Exception as error:
             reason = " ".join(str(error).split())
-            if not isinstance(error, _DamagedError):
+            if not isinstance(error, DamagedError):
                 reason = f"{type(error).__name__}: {reason}"
             raise CheckpointError(
                 f"The checkpoint {self.model_id!r} cannot be loaded ({reason}). It must be a folder written by "
@@ -123,25 +122,30 @@ class Classifier:
     def _load(self) -> None:
         self._backend = _load_backend(self.model_id)
         config = self._backend.config
-        with _reading(CONFIG):
+        with reading(CONFIG):
             names = {int(number): name for number, name in config["id2label"].items()}
             self.labels = [names[number] for number in range(len(names))]
             # A checkpoint whose last layer is not linear keeps its temperature in the config; others have it folded in.
             self._temperature = float(config.get("confidence_temperature") or 1.0)
             of_the_four = by_canonical_label(dict.fromkeys(self.labels, 0.0)) is not None
             self.thresholds = decision.from_config(config) if of_the_four else None
-        with _reading(familiarity.FILE):
-            path = _file(self.model_id, familiarity.FILE)
+        with reading(familiarity.FILE):
+            path = file_of(self.model_id, familiarity.FILE)
             self._familiarity = Familiarity.load(path.parent) if path else None
+            if self._familiarity:  # all its arrays are there and fit together
+                self._familiarity.check()
         self.version = f"{public_name(self.model_id)}, {self._digest()[:7]}"
 
-        logits, maps, embedding = self._backend.forward([Image.new("RGB", (64, 64))])
-        if logits.shape != (1, len(self.labels)):
-            raise _DamagedError(f"its {CONFIG} names {len(self.labels)} classes, its network has {logits.shape[-1]}")
+        with reading(self._backend.file):
+            logits, maps, embedding = self._backend.forward([Image.new("RGB", (64, 64))])
+        if logits.ndim != 2 or not np.isfinite(logits).all():
+            raise DamagedError(f"its {self._backend.file} holds no network that classifies")
+        if logits.shape[1] != len(self.labels):
+            raise DamagedError(f"its {CONFIG} names {len(self.labels)} classes, its network has {logits.shape[1]}")
         self.has_heatmaps = maps is not None
         self.has_familiarity = self._familiarity is not None and embedding is not None
         if self.has_familiarity and self._familiarity.arrays["mean"].shape != embedding.shape[1:]:
-            raise _DamagedError(
+            raise DamagedError(
                 f"its {familiarity.FILE} belongs to another network; delete that file, or train again, which writes "
                 "the right one"
             )
@@ -191,73 +195,33 @@ class Classifier:
     def _digest(self) -> str:
         """SHA-256 of the weights, as sha256sum gives it; for weights in several files that of the config."""
         exported = self._backend.weights_sha256
-        if exported and not Path(self.model_id).is_dir():
-            return exported  # no need to fetch the weights as well
-        path = _file(self.model_id, WEIGHTS)
-        with open(path or _file(self.model_id, CONFIG), "rb") as file:
+        path = file_of(self.model_id, WEIGHTS) if Path(self.model_id).is_dir() or not exported else None
+        if path is None and exported:
+            return exported
+        with open(path or file_of(self.model_id, CONFIG), "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if exported and path and exported != digest:
-            raise _DamagedError(
-                f"its {WEIGHTS} and its {onnx_backend.FILE} do not belong together, or one is damaged; write the "
-                "latter anew with python -m brain_tumor.export, or delete it"
+        if exported and exported != digest:
+            raise DamagedError(
+                f"its {WEIGHTS} is damaged, or not the one that the network in ONNX beside it was made from; write "
+                "that anew with python -m brain_tumor.export"
             )
         return digest
 
 
-class _DamagedError(ValueError):
-    """A file of a checkpoint that is not what it should be. The message names it and continues a sentence."""
-
-
-@contextlib.contextmanager
-def _reading(name: str):
-    """Whatever goes wrong within is a file's fault."""
-    try:
-        yield
-    except (_DamagedError, UnsupportedError):
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise _DamagedError(f"its {name} is damaged: {type(error).__name__}: {reason}") from error
-
-
-def _file(model_id: str, name: str) -> Path | None:
-    """A file of a checkpoint, fetched if it is on the Hub; None if the checkpoint has none of this name."""
-    if Path(model_id).is_dir():
-        return path if (path := Path(model_id, name)).is_file() else None
-    try:
-        return Path(hf_hub_download(model_id, name))
-    except EntryNotFoundError:  # or, offline, not among the files that were fetched before
-        return None
-
-
-def _json(model_id: str, name: str) -> dict | None:
-    path = _file(model_id, name)
-    if path is None:
-        return None
-    with _reading(name):
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(settings, dict):
-            raise TypeError("it holds no JSON object")
-        return settings
-
-
 def _load_backend(model_id: str) -> Backend:
-    config, settings = _json(model_id, CONFIG), _json(model_id, PREPROCESSOR)
-    exported = _file(model_id, onnx_backend.FILE)
-    if config and settings and exported:
+    config, settings = settings_of(model_id, CONFIG), settings_of(model_id, PREPROCESSOR)
+    for name, content in ((CONFIG, config), (PREPROCESSOR, settings)):
+        if content is None and Path(model_id).is_dir():
+            raise DamagedError(f"it has no {name}")
+    exported = file_of(model_id, onnx_backend.FILE)
+    if exported and config is not None and settings is not None:
         with contextlib.suppress(UnsupportedError):
-            with _reading(PREPROCESSOR):
+            with reading(PREPROCESSOR):
                 preprocessor = Preprocessor(settings)
-            with _reading(onnx_backend.FILE):
+            with reading(onnx_backend.FILE):
                 return OnnxBackend(exported, config, preprocessor)
     from brain_tumor.torch_backend import TorchBackend  # seconds and half a gigabyte, only where it is needed
 
-    weights = _file(model_id, WEIGHTS) if Path(model_id).is_dir() else None
-    if weights:
-        from safetensors import safe_open
-
-        with _reading(WEIGHTS), safe_open(weights, framework="np") as file:
-            file.keys()
     return TorchBackend.load(model_id)
 
 

@@ -293,6 +293,11 @@ class Familiarity:
         """(n,) bool: at or above the threshold."""
         return self.score(embeddings, statistics) >= self.threshold
 
+    def check(self) -> None:
+        """Score a blank picture: raises KeyError or ValueError if an array is missing or of another shape."""
+        blank = picture_statistics(Image.new("RGB", (SIDE, SIDE)))
+        self.score(np.zeros((1, len(self.arrays["mean"])), np.float32), blank[None])
+
     def save(self, folder: str | Path) -> None:
         """Write `FILE` into the checkpoint's folder."""
         from safetensors.numpy import save

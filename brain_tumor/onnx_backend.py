@@ -29,6 +29,8 @@ class OnnxBackend:
         Exception: of ONNX Runtime, for a damaged file.
     """
 
+    file = FILE
+
     def __init__(self, path: Path, config: dict, preprocessor: Preprocessor):
         self.config = config
         self._preprocessor = preprocessor

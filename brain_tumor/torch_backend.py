@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 
 import brain_tumor.baseline_cnn  # noqa: F401  registers the baseline network, so its checkpoints load here too
 from brain_tumor import familiarity
+from brain_tumor.checkpoint import CONFIG, PREPROCESSOR, WEIGHTS, DamagedError, reading
 from brain_tumor.model import drop_needless_padding, final_layer
 
 
@@ -22,6 +23,7 @@ class TorchBackend:
         processor: its image processor.
     """
 
+    file = WEIGHTS
     weights_sha256 = None
 
     def __init__(self, model, processor):
@@ -41,11 +43,21 @@ class TorchBackend:
 
     @classmethod
     def load(cls, model_id: str | Path) -> "TorchBackend":
-        """From a folder or a Hub id. Raises whatever `transformers` does."""
-        config = AutoConfig.from_pretrained(model_id)
-        # The PIL backend is the one that training used; torchvision resizes a little differently.
-        processor = AutoImageProcessor.from_pretrained(model_id, backend="pil")
-        model = AutoModelForImageClassification.from_pretrained(model_id, config=config, dtype=torch.float32)
+        """From a folder or a Hub id. Raises `DamagedError`."""
+        with reading(CONFIG):
+            config = AutoConfig.from_pretrained(model_id)
+        with reading(PREPROCESSOR):
+            # The PIL backend is the one that training used; torchvision resizes a little differently.
+            processor = AutoImageProcessor.from_pretrained(model_id, backend="pil")
+        with reading(WEIGHTS):
+            # What does not fit is filled with random numbers and only logged, unless one asks.
+            model, loaded = AutoModelForImageClassification.from_pretrained(
+                model_id, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
+            )
+            if loaded["mismatched_keys"]:
+                raise DamagedError(f"its {CONFIG} describes another network than its weights are of")
+            if loaded["missing_keys"]:
+                raise DamagedError(f"its {WEIGHTS} lacks {len(loaded['missing_keys'])} of the network's tensors")
         return cls(model, processor)
 
     def forward(self, slices: list[Image.Image]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
