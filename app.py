@@ -51,7 +51,7 @@ SHOWN_SLICES = 24
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
 OPACITY = 0.45
-WIDTHS = {"File": 150, "Slice": 80, "Verdict": 120, "Most probable class": 120, "Reason": 360}
+WIDTHS = {"File": 150, "Slice": 90, "Reason": 360, "Brain MRI": 90, "Notes": 360}
 """Pixels of the table's columns that need another width than their fellows."""
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
 MEGABYTE = 1024**2
@@ -580,8 +580,8 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
                 elem_id="table",
                 interactive=False,
                 wrap=True,
-                column_widths=[WIDTHS.get(name, 90) for name in table.COLUMNS],
-                datatype=["number" if name.startswith("P(") else "str" for name in table.COLUMNS],
+                column_widths=[WIDTHS.get(name, 130) for name in table.COLUMNS],
+                datatype=["number" if name in table.PROBABILITIES else "str" for name in table.COLUMNS],
                 buttons=["fullscreen"],
                 show_search="search",
             )
@@ -608,7 +608,12 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
         gr.Markdown(f"## How well it does\n\n{known.figures}", latex_delimiters=[])
         for path, words in known.plots.items():
             gr.Image(
-                path, label=words.split(":")[0], alt_text=words, interactive=False, buttons=["fullscreen"], height=420
+                path,
+                label=words.split(":")[0],
+                alt_text=words,
+                interactive=False,
+                buttons=["fullscreen"],
+                elem_classes="plot",
             )
         if known.copies:
             gr.Markdown(

@@ -33,6 +33,15 @@ THEME = gr.themes.Soft(
     checkbox_label_background_fill_selected="*primary_700",
     checkbox_label_background_fill_selected_dark="*primary_700",
     checkbox_label_text_color_selected="white",
+    stat_background_fill="*primary_600",
+    # What marks a control stands out from its ground by 3 to 1.
+    checkbox_border_color="*neutral_500",
+    checkbox_border_color_dark="*neutral_400",
+    input_border_color="*neutral_500",
+    input_border_color_dark="*neutral_400",
+    input_border_width="1px",
+    slider_color="*primary_700",
+    slider_color_dark="*primary_400",
     button_border_width="1px",
     button_secondary_border_color="*neutral_300",
     button_secondary_border_color_dark="*neutral_500",
@@ -92,6 +101,7 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
+#table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's shows up under a mouse only */
 .share h3, #facts h3, #several-results h3 { margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color); }
 button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark button[role="tab"].selected { color: var(--primary-300) !important; }
@@ -108,7 +118,7 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .notes { margin: 8px 0 0; padding-left: 20px; }
 
 #confidence .label { font-family: var(--font); }
-#plot, #peak { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
+#plot, #peak, #about .plot { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
 #picture img, #peak img { background: black; object-fit: contain; }
 
 /* Captions whole and beneath the scans: gr.Gallery lays them over the picture and cuts them off. */
@@ -124,8 +134,10 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
     background: none; opacity: 1; color: var(--body-text-color); font-size: var(--text-sm);
     line-height: 1.35; text-align: left; white-space: normal; overflow-wrap: anywhere;
 }
+/* Wider than a phone they scroll: with gradio's styles words would break into letters. */
 #about table { display: block; overflow-x: auto; max-width: 100%; }
-#about img { background: white; }
+#about :is(th, td) { overflow-wrap: normal; word-break: normal; }
+#about .plot img { background: white; width: 100%; height: auto; max-height: 420px; object-fit: contain; }
 @media (max-width: 640px) {
     #examples .grid-container, #gallery .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
     .gradio-container { padding: 8px !important; }
