@@ -36,6 +36,7 @@ from brain_tumor.upload import (
     NoDeepLinks,
     ScanUpload,
     end_cleanly_on_sigterm,
+    gone,
     keep_sweeping,
     new_file,
     own_folder,
@@ -283,9 +284,7 @@ def report_file(seen: Seen, shown: str) -> Path:
 
 def still_there(kept):
     if kept is None:
-        raise sentence(
-            f"This was deleted: nothing is kept for longer than {KEPT_SECONDS // 60} minutes. Upload it again."
-        )
+        raise gone()
     return kept
 
 
@@ -396,8 +395,8 @@ def panel_shown(panel: Panel) -> dict:
     }
 
 
-def chosen_volume(panels: dict[str, Panel] | None, name: str) -> dict:
-    return panel_shown(still_there(panels)[name])
+def chosen_volume(panels: dict[str, Panel] | None, event: gr.SelectData) -> dict:
+    return panel_shown(still_there(panels)[event.value])
 
 
 # --- examples ---------------------------------------------------------------------------------------------------
@@ -552,7 +551,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
         summary = gr.Markdown(WAITING_FOR_FILES, elem_id="summary", min_height=72)
         with gr.Column(visible=False, elem_id="several-results") as several_results:
             with gr.Column(visible=False, elem_id="volume") as volume_panel:
-                which_volume = gr.Dropdown([], label="Series or volume", elem_id="which-volume")
+                which_volume = gr.Dropdown([], label="Series or volume", filterable=False, elem_id="which-volume")
                 volume_verdict = gr.HTML(elem_id="volume-verdict", padding=False)
                 with gr.Row():
                     plot = gr.Image(
@@ -647,6 +646,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
     picked = chosen.success(examined, [scan, opacity], one, **SCAN_LANE, **PRIVATE)
     for event in (uploaded, picked):  # no old result beside a new file's error
         event.failure(cleared, None, one, queue=False, **PRIVATE)
+        event.success(None, None, None, js="() => bringIntoSight('#verdict')", **PRIVATE)
     scan.clear(cleared, None, one, queue=False, **PRIVATE)
     scan.delete(cleared, None, one, queue=False, **PRIVATE)
     paste.click(None, None, None, js=PASTE_JS, **PRIVATE)
@@ -655,10 +655,12 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
     opacity.input(redrawn, [state, shown_class, opacity], picture, **hidden, **DRAW_LANE, **PRIVATE)
     shown_class.input(other_class, [state, shown_class, opacity], [picture, report], **hidden, **DRAW_LANE, **PRIVATE)
 
+    look.click(None, None, None, js="() => bringIntoSight('#summary')", **PRIVATE)
     look.click(examined_all, [files, plane], several, show_progress_on=summary, **BATCH_LANE, **PRIVATE)
     files.clear(cleared_all, None, several, queue=False, **PRIVATE)
     volume_outputs = [volume_verdict, plot, peak, volume_facts]
-    which_volume.input(chosen_volume, [volumes_state, which_volume], volume_outputs, **DRAW_LANE, **PRIVATE)
+    # As an input the chooser would be refused, in gradio's words, once its choices are deleted with the rest.
+    which_volume.select(chosen_volume, volumes_state, volume_outputs, **DRAW_LANE, **PRIVATE)
 
 demo.queue(max_size=60, default_concurrency_limit=2)
 

@@ -95,13 +95,16 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .verdict.uncertain { border-color: #d97706; }
 .verdict.unfamiliar { border-color: #64748b; }
 
+#verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map-words { background: var(--block-background-fill); }
 #map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
+#opacity input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
+#opacity input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
 .legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
-#table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's shows up under a mouse only */
+#table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's wants a mouse */
 .share h3, #facts h3, #several-results h3 { margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color); }
 button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark button[role="tab"].selected { color: var(--primary-300) !important; }
@@ -166,6 +169,12 @@ window.giveScan = files => {
     input.files = transfer.files
     input.dispatchEvent(new Event("change", {bubbles: true}))
 }
+// On a phone the answer is further down than the screen reaches.
+window.bringIntoSight = selector => {
+    const part = document.querySelector(selector), still = matchMedia("(prefers-reduced-motion: reduce)").matches
+    if (part.getBoundingClientRect().bottom > innerHeight)
+        part.scrollIntoView({block: "start", behavior: still ? "auto" : "smooth"})
+}
 document.addEventListener("paste", event => window.giveScan([...event.clipboardData.files]))
 // Gradio's tables sort by a menu in each heading that the keyboard does not reach: Enter on the heading opens it.
 document.addEventListener("keydown", event => {
@@ -173,13 +182,25 @@ document.addEventListener("keydown", event => {
     event.target.querySelector(".cell-menu-button")?.click()
     setTimeout(() => document.querySelector('[role="menuitem"]')?.focus(), 100)
 })
-// Gradio names this button by the key of its translation.
+// Names that a screen reader can use: gradio calls a scan "Thumbnail 3 of 4", and a button by a key of its translations.
+// And what changes after a click is read out.
+const rename = (element, name) => {
+    if (element.getAttribute("aria-label") !== name) element.setAttribute("aria-label", name)
+}
 new MutationObserver(() => {
     for (const button of document.querySelectorAll('[aria-label="common.upload"]')) {
-        button.setAttribute("aria-label", "Add files")
+        rename(button, "Add files")
         button.title = "Add files"
     }
-}).observe(document, {childList: true, subtree: true})
+    for (const scan of document.querySelectorAll("button.thumbnail-item")) {
+        const words = scan.querySelector(".caption-label")?.textContent.trim()
+        if (words) rename(scan, scan.getAttribute("aria-label").split(":")[0] + ": " + words)
+    }
+    for (const button of document.querySelectorAll("th .cell-menu-button"))
+        rename(button, "Sort or filter by " + button.closest("th").title)
+    for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary"))
+        if (part.role !== "status") part.role = "status"
+}).observe(document, {childList: true, characterData: true, subtree: true})
 </script>
 """
 """For the page's head: no file of anybody else's, and nothing that leaves the browser."""
