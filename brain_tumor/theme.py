@@ -182,7 +182,7 @@ document.addEventListener("keydown", event => {
     event.target.querySelector(".cell-menu-button")?.click()
     setTimeout(() => document.querySelector('[role="menuitem"]')?.focus(), 100)
 })
-// Names that a screen reader can use: gradio calls a scan "Thumbnail 3 of 4", and a button by a key of its translations.
+// Names that a screen reader can use: gradio calls a scan "Thumbnail 3 of 4", and a button by a translation's key.
 // And what changes after a click is read out.
 const rename = (element, name) => {
     if (element.getAttribute("aria-label") !== name) element.setAttribute("aria-label", name)

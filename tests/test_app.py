@@ -346,12 +346,18 @@ def test_the_readmes_python_gets_answers(demo, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_the_readmes_curl_gets_an_answer(demo, tmp_path):
-    shutil.copy(GOOD, tmp_path / "slice.png")
-    script = readme_block("", "curl -s -F").replace("http://127.0.0.1:7860", demo.url)
+def test_the_readmes_curl_gets_answers(demo, tmp_path):
+    for name in ("slice.png", "a.png"):
+        shutil.copy(GOOD, tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for path in dicom_series(tmp_path / "series", slices=5):
+            archive.write(path, path.name)
+    script = readme_block("", "curl -s").replace("http://127.0.0.1:7860", demo.url)
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    answer = json.loads(done.stdout.split("data: ")[-1])[0]
-    assert set(answer["confidences"]) == set(LABELS)
+    one, several = (json.loads(text.split("\n")[0])[0] for text in done.stdout.split("event: complete\ndata: ")[1:])
+    assert set(one["confidences"]) == set(LABELS)
+    assert [result["name"] for result in several["results"]] == ["a.png", "DICOM series, 5 slices"]
+    assert not any(result["error"] for result in several["results"])
 
 
 def test_a_file_name_is_escaped_wherever_the_page_shows_html():

@@ -490,19 +490,21 @@ def test_the_page_about_the_model_shows_figures_with_intervals_plots_and_limits(
         assert plot.get_attribute("alt")
 
 
-def test_the_readmes_javascript_gets_an_answer(page, demo):
+def test_the_readmes_javascript_gets_answers(page, demo):
     (script,) = re.findall(r"```js\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     script = script.replace("http://127.0.0.1:7860", demo.url)
     png = base64.b64encode((EXAMPLES / "glioma.png").read_bytes()).decode()
-    answer = page.evaluate(
+    answer, batch = page.evaluate(
         f"""async png => {{
             {script}
-            return predict(new Blob([Uint8Array.from(atob(png), letter => letter.charCodeAt(0))]))
+            const scan = new Blob([Uint8Array.from(atob(png), letter => letter.charCodeAt(0))])
+            return [await predict(scan), await predictBatch([scan, new File(["no scan"], "letter.txt")])]
         }}""",
         png,
     )
     assert set(answer["confidences"]) == set(LABELS)
     assert answer["sentence"].endswith(".")
+    assert [bool(result["error"]) for result in batch["results"]] == [False, True]
 
 
 # --- looks, keyboard and manners --------------------------------------------------------------------------------
