@@ -27,7 +27,16 @@ from brain_tumor.classifier import UNFAMILIAR, CheckpointError, Classifier, Pred
 from brain_tumor.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, offline_examples, public_examples
 from brain_tumor.heatmap import gradient, overlay
 from brain_tumor.labels import display_name
-from brain_tumor.readers import MAX_FILES, MAX_SLICES, MAX_TOTAL_BYTES, Rejected, Upload, read_picture, read_uploads
+from brain_tumor.readers import (
+    MAX_FILES,
+    MAX_SECONDS,
+    MAX_SLICES,
+    MAX_TOTAL_BYTES,
+    Rejected,
+    Upload,
+    read_picture,
+    read_uploads,
+)
 from brain_tumor.report import html_report
 from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS, ScanError
 from brain_tumor.theme import CSS, HEAD, PASTE_JS, THEME
@@ -544,8 +553,10 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
                 look = gr.Button("Look at these files", variant="primary", elem_id="look")
                 gr.Markdown(
                     "Pictures, the files of a DICOM series or one .zip of them, NIfTI volumes (.nii, .nii.gz): at most "
-                    f"{MAX_FILES} files, {MAX_SLICES} slices a volume, {MAX_FILE_BYTES // MEGABYTE} MB a file and "
-                    f"{MAX_TOTAL_BYTES // MEGABYTE} MB together. A bad file does not stop the rest.\n\n{PRIVACY}",
+                    f"{MAX_FILES} files, {MAX_FILE_BYTES // MEGABYTE} MB and {MAX_PIXELS // 10**6} megapixels a file, and "
+                    f"{MAX_TOTAL_BYTES // MEGABYTE} MB together. Of a volume of more than {MAX_SLICES} slices every "
+                    f"second, third, ... is taken. What is not done after {MAX_SECONDS} seconds is left out. A bad file "
+                    f"does not stop the rest.\n\n{PRIVACY}",
                     elem_classes="quiet",
                 )
         summary = gr.Markdown(WAITING_FOR_FILES, elem_id="summary", min_height=72)

@@ -776,12 +776,17 @@ def test_the_browser_keeps_nothing(page):
 
 
 def test_the_upload_form_states_its_limits_and_that_burnt_in_text_stays(page):
-    from brain_tumor.readers import MAX_FILES, MAX_SLICES
+    from brain_tumor.readers import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES
     from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS
 
+    each = f"{MAX_FILE_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} megapixels"
+    together = f"{MAX_TOTAL_BYTES // 1024**2} MB together"
     for tab, limits in (
-        ("One scan", (f"{MAX_FILE_BYTES // 1024**2} MB", f"{MAX_PIXELS // 10**6} megapixels")),
-        ("Several scans", (f"{MAX_FILES} files", f"{MAX_SLICES} slices", f"{MAX_FILE_BYTES // 1024**2} MB")),
+        ("One scan", (each,)),
+        (
+            "Several scans",
+            (each, f"{MAX_FILES} files", together, f"more than {MAX_SLICES} slices", f"after {MAX_SECONDS} seconds"),
+        ),
     ):
         page.get_by_role("tab", name=tab).click()
         panel = page.get_by_role("tabpanel").filter(visible=True)
