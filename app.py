@@ -553,10 +553,10 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
                 look = gr.Button("Look at these files", variant="primary", elem_id="look")
                 gr.Markdown(
                     "Pictures, the files of a DICOM series or one .zip of them, NIfTI volumes (.nii, .nii.gz): at most "
-                    f"{MAX_FILES} files, {MAX_FILE_BYTES // MEGABYTE} MB and {MAX_PIXELS // 10**6} megapixels a file, and "
-                    f"{MAX_TOTAL_BYTES // MEGABYTE} MB together. Of a volume of more than {MAX_SLICES} slices every "
-                    f"second, third, ... is taken. What is not done after {MAX_SECONDS} seconds is left out. A bad file "
-                    f"does not stop the rest.\n\n{PRIVACY}",
+                    f"{MAX_FILES} files, {MAX_FILE_BYTES // MEGABYTE} MB and {MAX_PIXELS // 10**6} megapixels a file, "
+                    f"and {MAX_TOTAL_BYTES // MEGABYTE} MB together. Of a volume of more than {MAX_SLICES} slices "
+                    f"every second, third, ... is taken. What is not done after {MAX_SECONDS} seconds is left out. A "
+                    f"bad file does not stop the rest.\n\n{PRIVACY}",
                     elem_classes="quiet",
                 )
         summary = gr.Markdown(WAITING_FOR_FILES, elem_id="summary", min_height=72)
