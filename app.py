@@ -666,8 +666,8 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
     opacity.input(redrawn, [state, shown_class, opacity], picture, **hidden, **DRAW_LANE, **PRIVATE)
     shown_class.input(other_class, [state, shown_class, opacity], [picture, report], **hidden, **DRAW_LANE, **PRIVATE)
 
-    look.click(None, None, None, js="() => bringIntoSight('#summary')", **PRIVATE)
     look.click(examined_all, [files, plane], several, show_progress_on=summary, **BATCH_LANE, **PRIVATE)
+    look.click(None, None, None, js="() => bringIntoSight('#summary')", **PRIVATE)
     files.clear(cleared_all, None, several, queue=False, **PRIVATE)
     volume_outputs = [volume_verdict, plot, peak, volume_facts]
     # As an input the chooser would be refused, in gradio's words, once its choices are deleted with the rest.

@@ -635,20 +635,18 @@ upload.time = types.SimpleNamespace(
 
 
 def test_a_full_queue_is_answered_with_a_sentence_and_has_room_again_later(client, demo, tmp_path):
-    volume = template_volume(tmp_path / "volume.nii.gz")
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        batch = pool.submit(ask_batch, client, [volume] * 4)
-        time.sleep(1)
-        for _ in range(61):
-            answer = httpx.post(demo.url + "/gradio_api/call/predict_batch", json={"data": [[], ""]}, timeout=30)
-            if answer.status_code != 200:
-                break
-        assert answer.status_code == 503
-        assert answer.json()["detail"].startswith("Queue is full.")
-        with pytest.raises(QueueError, match="try again"):
-            ask(client, GOOD)
-        assert not batch.done()
-        assert len(batch.result(300)) == 4
+    endpoint = demo.url + "/gradio_api/call/predict_batch"
+    volume = uploaded(demo, template_volume(tmp_path / "volume.nii.gz"))
+    first = httpx.post(endpoint, json={"data": [[volume] * 4, ""]}, timeout=60)
+    for _ in range(61):  # they wait for the first one
+        answer = httpx.post(endpoint, json={"data": [[], ""]}, timeout=60)
+        if answer.status_code != 200:
+            break
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("Queue is full.")
+    with pytest.raises(QueueError, match="try again"):
+        ask(client, GOOD)
+    assert "event: complete" in httpx.get(f"{endpoint}/{first.json()['event_id']}", timeout=300).text
     assert ask(client, GOOD)
 
 
