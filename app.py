@@ -590,7 +590,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
                 elem_id="table",
                 interactive=False,
                 wrap=True,
-                column_widths=[WIDTHS.get(name, 130) for name in table.COLUMNS],
+                column_widths=[WIDTHS.get(name, 150) for name in table.COLUMNS],
                 datatype=["number" if name in table.PROBABILITIES else "str" for name in table.COLUMNS],
                 buttons=["fullscreen"],
                 show_search="search",

@@ -112,6 +112,8 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark .share .bar { background: var(--neutral-700); }
 .share .any { background: #be123c; }
 .share .none { background: #0f766e; flex: 1; }
+.dark .share .any { background: #fb7185; }
+.dark .share .none { background: #2dd4bf; }
 .share .ends { display: flex; justify-content: space-between; margin-bottom: 4px; font-size: var(--text-sm); }
 .share small { display: block; margin-top: 4px; color: var(--body-text-color-subdued); font-size: var(--text-sm); }
 
@@ -144,6 +146,7 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 @media (max-width: 640px) {
     #examples .grid-container, #gallery .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
     .gradio-container { padding: 8px !important; }
+    #about .plot { padding-top: 58px; }  /* labels of two lines */
 }
 """
 
