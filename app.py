@@ -27,7 +27,16 @@ from brain_tumor.classifier import UNFAMILIAR, CheckpointError, Classifier, Pred
 from brain_tumor.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, offline_examples, public_examples
 from brain_tumor.heatmap import gradient, overlay
 from brain_tumor.labels import display_name
-from brain_tumor.readers import MAX_FILES, MAX_SLICES, MAX_TOTAL_BYTES, Rejected, Upload, read_picture, read_uploads
+from brain_tumor.readers import (
+    MAX_FILES,
+    MAX_SECONDS,
+    MAX_SLICES,
+    MAX_TOTAL_BYTES,
+    Rejected,
+    Upload,
+    read_picture,
+    read_uploads,
+)
 from brain_tumor.report import html_report
 from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS, ScanError
 from brain_tumor.theme import CSS, HEAD, PASTE_JS, THEME
@@ -36,6 +45,7 @@ from brain_tumor.upload import (
     NoDeepLinks,
     ScanUpload,
     end_cleanly_on_sigterm,
+    gone,
     keep_sweeping,
     new_file,
     own_folder,
@@ -51,7 +61,7 @@ SHOWN_SLICES = 24
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
 OPACITY = 0.45
-WIDTHS = {"File": 150, "Slice": 80, "Verdict": 120, "Most probable class": 120, "Reason": 360}
+WIDTHS = {"File": 150, "Slice": 90, "Reason": 360, "Brain MRI": 90, "Notes": 360}
 """Pixels of the table's columns that need another width than their fellows."""
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
 MEGABYTE = 1024**2
@@ -283,9 +293,7 @@ def report_file(seen: Seen, shown: str) -> Path:
 
 def still_there(kept):
     if kept is None:
-        raise sentence(
-            f"This was deleted: nothing is kept for longer than {KEPT_SECONDS // 60} minutes. Upload it again."
-        )
+        raise gone()
     return kept
 
 
@@ -396,8 +404,8 @@ def panel_shown(panel: Panel) -> dict:
     }
 
 
-def chosen_volume(panels: dict[str, Panel] | None, name: str) -> dict:
-    return panel_shown(still_there(panels)[name])
+def chosen_volume(panels: dict[str, Panel] | None, event: gr.SelectData) -> dict:
+    return panel_shown(still_there(panels)[event.value])
 
 
 # --- examples ---------------------------------------------------------------------------------------------------
@@ -545,14 +553,16 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
                 look = gr.Button("Look at these files", variant="primary", elem_id="look")
                 gr.Markdown(
                     "Pictures, the files of a DICOM series or one .zip of them, NIfTI volumes (.nii, .nii.gz): at most "
-                    f"{MAX_FILES} files, {MAX_SLICES} slices a volume, {MAX_FILE_BYTES // MEGABYTE} MB a file and "
-                    f"{MAX_TOTAL_BYTES // MEGABYTE} MB together. A bad file does not stop the rest.\n\n{PRIVACY}",
+                    f"{MAX_FILES} files, {MAX_FILE_BYTES // MEGABYTE} MB and {MAX_PIXELS // 10**6} megapixels a file, "
+                    f"and {MAX_TOTAL_BYTES // MEGABYTE} MB together. Of a volume of more than {MAX_SLICES} slices "
+                    f"every second, third, ... is taken. What is not done after {MAX_SECONDS} seconds is left out. A "
+                    f"bad file does not stop the rest.\n\n{PRIVACY}",
                     elem_classes="quiet",
                 )
         summary = gr.Markdown(WAITING_FOR_FILES, elem_id="summary", min_height=72)
         with gr.Column(visible=False, elem_id="several-results") as several_results:
             with gr.Column(visible=False, elem_id="volume") as volume_panel:
-                which_volume = gr.Dropdown([], label="Series or volume", elem_id="which-volume")
+                which_volume = gr.Dropdown([], label="Series or volume", filterable=False, elem_id="which-volume")
                 volume_verdict = gr.HTML(elem_id="volume-verdict", padding=False)
                 with gr.Row():
                     plot = gr.Image(
@@ -580,8 +590,8 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
                 elem_id="table",
                 interactive=False,
                 wrap=True,
-                column_widths=[WIDTHS.get(name, 90) for name in table.COLUMNS],
-                datatype=["number" if name.startswith("P(") else "str" for name in table.COLUMNS],
+                column_widths=[WIDTHS.get(name, 150) for name in table.COLUMNS],
+                datatype=["number" if name in table.PROBABILITIES else "str" for name in table.COLUMNS],
                 buttons=["fullscreen"],
                 show_search="search",
             )
@@ -608,7 +618,12 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
         gr.Markdown(f"## How well it does\n\n{known.figures}", latex_delimiters=[])
         for path, words in known.plots.items():
             gr.Image(
-                path, label=words.split(":")[0], alt_text=words, interactive=False, buttons=["fullscreen"], height=420
+                path,
+                label=words.split(":")[0],
+                alt_text=words,
+                interactive=False,
+                buttons=["fullscreen"],
+                elem_classes="plot",
             )
         if known.copies:
             gr.Markdown(
@@ -642,6 +657,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
     picked = chosen.success(examined, [scan, opacity], one, **SCAN_LANE, **PRIVATE)
     for event in (uploaded, picked):  # no old result beside a new file's error
         event.failure(cleared, None, one, queue=False, **PRIVATE)
+        event.success(None, None, None, js="() => bringIntoSight('#verdict')", **PRIVATE)
     scan.clear(cleared, None, one, queue=False, **PRIVATE)
     scan.delete(cleared, None, one, queue=False, **PRIVATE)
     paste.click(None, None, None, js=PASTE_JS, **PRIVATE)
@@ -651,9 +667,11 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
     shown_class.input(other_class, [state, shown_class, opacity], [picture, report], **hidden, **DRAW_LANE, **PRIVATE)
 
     look.click(examined_all, [files, plane], several, show_progress_on=summary, **BATCH_LANE, **PRIVATE)
+    look.click(None, None, None, js="() => bringIntoSight('#summary')", **PRIVATE)
     files.clear(cleared_all, None, several, queue=False, **PRIVATE)
     volume_outputs = [volume_verdict, plot, peak, volume_facts]
-    which_volume.input(chosen_volume, [volumes_state, which_volume], volume_outputs, **DRAW_LANE, **PRIVATE)
+    # As an input the chooser would be refused, in gradio's words, once its choices are deleted with the rest.
+    which_volume.select(chosen_volume, volumes_state, volume_outputs, **DRAW_LANE, **PRIVATE)
 
 demo.queue(max_size=60, default_concurrency_limit=2)
 

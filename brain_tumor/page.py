@@ -10,13 +10,13 @@ from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds
 from brain_tumor.labels import LABELS, NO_TUMOR
 
 WAITING = (
-    '<div class="verdict waiting" role="status"><h2>No scan yet</h2>'
+    '<div class="verdict waiting"><h2>No scan yet</h2>'
     "<p>Upload a slice or click an example: what the model makes of it appears here.</p></div>"
 )
 
 
 def verdict_html(verdict: str, headline: str, sentence: str) -> str:
-    """A verdict and its reason, as a region that a screen reader reads out when it changes.
+    """A verdict and its reason.
 
     Args:
         verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar"; picks the colour, which says nothing that the
@@ -27,7 +27,7 @@ def verdict_html(verdict: str, headline: str, sentence: str) -> str:
         kind = "clear" if verdict == LABELS[NO_TUMOR] else "tumor"
     else:
         kind = "uncertain" if verdict == UNCERTAIN_VERDICT else "unfamiliar"
-    return f'<div class="verdict {kind}" role="status"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p></div>'
+    return f'<div class="verdict {kind}"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p></div>'
 
 
 def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:

@@ -19,6 +19,7 @@ from brain_tumor import dicom, nifti, scans
 from brain_tumor.scans import FORMATS, MAX_FILE_BYTES, ScanError, bits, open_file, open_scan
 from brain_tumor.slices import (
     MAX_FILES,
+    MAX_SECONDS,
     MAX_SLICES,
     MAX_TOTAL_BYTES,
     MAX_VOXELS,
@@ -35,6 +36,7 @@ from brain_tumor.slices import (
 __all__ = [
     "MAX_FILES",
     "MAX_FILE_BYTES",
+    "MAX_SECONDS",
     "MAX_SLICES",
     "MAX_TOTAL_BYTES",
     "MAX_VOXELS",

@@ -14,15 +14,18 @@ COLUMNS = (
     "File",
     "Slice",
     "Verdict",
+    "Reason",
     "Most probable class",
     *(f"P({name.lower()})" for name in DISPLAY_NAMES.values()),
     "P(any tumor)",
     "Brain MRI",
-    "Reason",
+    "Notes",
 )
-"""Headings. P(...) are calibrated probabilities from 0 to 1, "Brain MRI" is whether the model knows such pictures, and
-"Reason" says what was wrong with a file, or why the verdict on the whole is what it is."""
+"""Headings. "Reason" says what was wrong with a file, or why the verdict on the whole is what it is, P(...) are
+calibrated probabilities from 0 to 1, "Brain MRI" is whether the model knows such pictures, and "Notes" what else there
+is to know about a file, in the first of its rows."""
 
+PROBABILITIES = tuple(column for column in COLUMNS if column.startswith("P("))
 WHOLE = "all"
 """What stands under "Slice" in the row of a whole series or volume."""
 VERDICTS = DISPLAY_NAMES | {UNCERTAIN_VERDICT: "Uncertain", UNFAMILIAR: "Not a brain MRI"}
@@ -54,10 +57,12 @@ def rows_of(
     rows = []
     if volume:
         rows.append(_row(File=upload.name, Slice=WHOLE, Verdict=_verdict(volume.verdict), Reason=volume.sentence))
-    return rows + [
+    rows += [
         _slice_row(upload.name, slice_, prediction)
         for slice_, prediction in zip(upload.slices, predictions, strict=True)
     ]
+    rows[0]["Notes"] = " ".join(upload.notes)
+    return rows
 
 
 def to_csv(rows: Iterable[dict[str, str | float]], header: bool = True) -> str:
@@ -103,5 +108,5 @@ def _slice_row(file: str, slice_: Slice, prediction: Prediction) -> dict[str, st
     named = by_canonical_label(prediction.confidences)
     if named:
         shares = [*(named[label] for label in LABELS), prediction.tumor_probability]
-        row |= dict(zip(COLUMNS[4:9], [round(share, 4) for share in shares], strict=True))
+        row |= dict(zip(PROBABILITIES, [round(share, 4) for share in shares], strict=True))
     return row

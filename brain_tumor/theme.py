@@ -33,6 +33,15 @@ THEME = gr.themes.Soft(
     checkbox_label_background_fill_selected="*primary_700",
     checkbox_label_background_fill_selected_dark="*primary_700",
     checkbox_label_text_color_selected="white",
+    stat_background_fill="*primary_600",
+    # What marks a control stands out from its ground by 3 to 1.
+    checkbox_border_color="*neutral_500",
+    checkbox_border_color_dark="*neutral_400",
+    input_border_color="*neutral_500",
+    input_border_color_dark="*neutral_400",
+    input_border_width="1px",
+    slider_color="*primary_700",
+    slider_color_dark="*primary_400",
     button_border_width="1px",
     button_secondary_border_color="*neutral_300",
     button_secondary_border_color_dark="*neutral_500",
@@ -86,12 +95,16 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .verdict.uncertain { border-color: #d97706; }
 .verdict.unfamiliar { border-color: #64748b; }
 
+#verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map-words { background: var(--block-background-fill); }
 #map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
+#opacity input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
+#opacity input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
 .legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
+#table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's wants a mouse */
 .share h3, #facts h3, #several-results h3 { margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color); }
 button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark button[role="tab"].selected { color: var(--primary-300) !important; }
@@ -99,6 +112,8 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark .share .bar { background: var(--neutral-700); }
 .share .any { background: #be123c; }
 .share .none { background: #0f766e; flex: 1; }
+.dark .share .any { background: #fb7185; }
+.dark .share .none { background: #2dd4bf; }
 .share .ends { display: flex; justify-content: space-between; margin-bottom: 4px; font-size: var(--text-sm); }
 .share small { display: block; margin-top: 4px; color: var(--body-text-color-subdued); font-size: var(--text-sm); }
 
@@ -108,7 +123,7 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .notes { margin: 8px 0 0; padding-left: 20px; }
 
 #confidence .label { font-family: var(--font); }
-#plot, #peak { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
+#plot, #peak, #about .plot { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
 #picture img, #peak img { background: black; object-fit: contain; }
 
 /* Captions whole and beneath the scans: gr.Gallery lays them over the picture and cuts them off. */
@@ -124,11 +139,14 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
     background: none; opacity: 1; color: var(--body-text-color); font-size: var(--text-sm);
     line-height: 1.35; text-align: left; white-space: normal; overflow-wrap: anywhere;
 }
+/* Wider than a phone they scroll: with gradio's styles words would break into letters. */
 #about table { display: block; overflow-x: auto; max-width: 100%; }
-#about img { background: white; }
+#about :is(th, td) { overflow-wrap: normal; word-break: normal; }
+#about .plot img { background: white; width: 100%; height: auto; max-height: 420px; object-fit: contain; }
 @media (max-width: 640px) {
     #examples .grid-container, #gallery .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
     .gradio-container { padding: 8px !important; }
+    #about .plot { padding-top: 58px; }  /* labels of two lines */
 }
 """
 
@@ -154,6 +172,12 @@ window.giveScan = files => {
     input.files = transfer.files
     input.dispatchEvent(new Event("change", {bubbles: true}))
 }
+// On a phone the answer is further down than the screen reaches.
+window.bringIntoSight = selector => {
+    const part = document.querySelector(selector), still = matchMedia("(prefers-reduced-motion: reduce)").matches
+    if (part.getBoundingClientRect().bottom > innerHeight)
+        part.scrollIntoView({block: "start", behavior: still ? "auto" : "smooth"})
+}
 document.addEventListener("paste", event => window.giveScan([...event.clipboardData.files]))
 // Gradio's tables sort by a menu in each heading that the keyboard does not reach: Enter on the heading opens it.
 document.addEventListener("keydown", event => {
@@ -161,13 +185,25 @@ document.addEventListener("keydown", event => {
     event.target.querySelector(".cell-menu-button")?.click()
     setTimeout(() => document.querySelector('[role="menuitem"]')?.focus(), 100)
 })
-// Gradio names this button by the key of its translation.
+// Names that a screen reader can use: gradio calls a scan "Thumbnail 3 of 4", and a button by a translation's key.
+// And what changes after a click is read out.
+const rename = (element, name) => {
+    if (element.getAttribute("aria-label") !== name) element.setAttribute("aria-label", name)
+}
 new MutationObserver(() => {
     for (const button of document.querySelectorAll('[aria-label="common.upload"]')) {
-        button.setAttribute("aria-label", "Add files")
+        rename(button, "Add files")
         button.title = "Add files"
     }
-}).observe(document, {childList: true, subtree: true})
+    for (const scan of document.querySelectorAll("button.thumbnail-item")) {
+        const words = scan.querySelector(".caption-label")?.textContent.trim()
+        if (words) rename(scan, scan.getAttribute("aria-label").split(":")[0] + ": " + words)
+    }
+    for (const button of document.querySelectorAll("th .cell-menu-button"))
+        rename(button, "Sort or filter by " + button.closest("th").title)
+    for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary"))
+        if (part.role !== "status") part.role = "status"
+}).observe(document, {childList: true, characterData: true, subtree: true})
 </script>
 """
 """For the page's head: no file of anybody else's, and nothing that leaves the browser."""

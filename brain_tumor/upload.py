@@ -81,6 +81,8 @@ class ScanUpload(gr.File):
                 "not fetched.",
                 print_exception=False,
             )
+        if not os.path.exists(path):
+            raise gone(given.get("orig_name") or "This file")
         return path
 
     def _written(self, uri: str, name) -> str:
@@ -106,6 +108,12 @@ class ScanUpload(gr.File):
 
     def example_value(self):
         return ["scan.png"] if self.file_count == "multiple" else "scan.png"
+
+
+def gone(what: str = "This") -> gr.Error:
+    """The error for what was asked for again after its time, by its name if it has one: its visitor gave it."""
+    words = f"{what} was deleted: nothing is kept for longer than {KEPT_SECONDS // 60} minutes. Upload it again."
+    return gr.Error(words, duration=None, print_exception=False)
 
 
 def own_folder() -> Path:

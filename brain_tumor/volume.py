@@ -197,7 +197,7 @@ def plot_volume(verdict: VolumeVerdict) -> Image.Image:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    figure = Figure(figsize=(8, 4), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(5.4, 4), layout="constrained", facecolor="white")  # small: read at 300 pixels on a phone
     FigureCanvasAgg(figure)
     axis = figure.subplots()
     numbers = np.arange(1, len(verdict.probabilities) + 1)
@@ -228,9 +228,9 @@ def plot_volume(verdict: VolumeVerdict) -> Image.Image:
     axis.grid(alpha=0.25)
     handles, _ = axis.get_legend_handles_labels()
     if handles:
-        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+        figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=130)
+    figure.savefig(file, format="png", dpi=200)
     return Image.open(file).convert("RGB")
 
 

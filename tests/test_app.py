@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from gradio_client.utils import QueueError
 from PIL import Image
 from transformers import MobileNetV2ImageProcessor, pipeline
 
@@ -120,9 +121,10 @@ def event_of(demo, elem_id: str, event: str) -> int:
     return next(d["id"] for d in config["dependencies"] if [component, event] in [list(t) for t in d["targets"]])
 
 
-def ask_as_page(demo, elem_id: str, event: str, data: list, session: str) -> dict:
+def ask_as_page(demo, elem_id: str, event: str, data: list, session: str, event_data: dict | None = None) -> dict:
     """What the page's script gets for one of the page's own events."""
-    body = {"fn_index": event_of(demo, elem_id, event), "data": data, "session_hash": session}
+    number = event_of(demo, elem_id, event)
+    body = {"fn_index": number, "data": data, "session_hash": session, "event_data": event_data}
     httpx.post(demo.url + "/gradio_api/queue/join", json=body, timeout=30).raise_for_status()
     stream = httpx.get(demo.url + "/gradio_api/queue/data", params={"session_hash": session}, timeout=60).text
     messages = [json.loads(line.removeprefix("data: ")) for line in stream.splitlines() if line.startswith("data: ")]
@@ -344,12 +346,18 @@ def test_the_readmes_python_gets_answers(demo, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_the_readmes_curl_gets_an_answer(demo, tmp_path):
-    shutil.copy(GOOD, tmp_path / "slice.png")
-    script = readme_block("", "curl -s -F").replace("http://127.0.0.1:7860", demo.url)
+def test_the_readmes_curl_gets_answers(demo, tmp_path):
+    for name in ("slice.png", "a.png"):
+        shutil.copy(GOOD, tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "series.zip", "w") as archive:
+        for path in dicom_series(tmp_path / "series", slices=5):
+            archive.write(path, path.name)
+    script = readme_block("", "curl -s").replace("http://127.0.0.1:7860", demo.url)
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    answer = json.loads(done.stdout.split("data: ")[-1])[0]
-    assert set(answer["confidences"]) == set(LABELS)
+    one, several = (json.loads(text.split("\n")[0])[0] for text in done.stdout.split("event: complete\ndata: ")[1:])
+    assert set(one["confidences"]) == set(LABELS)
+    assert [result["name"] for result in several["results"]] == ["a.png", "DICOM series, 5 slices"]
+    assert not any(result["error"] for result in several["results"])
 
 
 def test_a_file_name_is_escaped_wherever_the_page_shows_html():
@@ -447,9 +455,7 @@ def test_an_address_is_never_fetched(key, endpoint, demo, hub):
     assert not any("somebody" in request.path for request in hub.requests)
 
 
-@pytest.mark.parametrize(
-    "elem_id, event, count", [("opacity", "input", 3), ("plane", None, 2), ("which-volume", "input", 2)]
-)
+@pytest.mark.parametrize("elem_id, event, count", [("opacity", "input", 3), ("plane", None, 2)])
 def test_an_address_in_the_place_of_any_other_value_is_not_fetched_either(elem_id, event, count, demo, hub):
     address = {"path": hub.url + "/somebody/elses/scan.jpg", "meta": FILE_META}
     target = (elem_id, event) if event else ("look", "click")
@@ -587,6 +593,61 @@ def test_what_is_old_is_swept_and_what_is_new_stays(tmp_path):
     assert not old.exists()
     assert new.exists()
     assert list(holder.session_data) == list(holder.time_last_used) == ["here"]
+
+
+def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(model_id, tmp_path):
+    dicom, signal_file = dicom_series(tmp_path / "series", slices=4), tmp_path / "an hour has passed"
+    clock = f"""
+import os, time, types
+from brain_tumor import upload
+upload.time = types.SimpleNamespace(
+    sleep=lambda seconds: time.sleep(1), time=lambda: time.time() + 3600 * os.path.exists({str(signal_file)!r})
+)
+"""
+    with running_demo(tmp_path / "demo", before=clock, MODEL_ID=str(model_id)) as demo:
+        files = [uploaded(demo, path) for path in (GOOD, *dicom)]
+        assert ask_as_page(demo, "scan", "upload", [files[0], 0.5], "visitor")["success"]
+        assert ask_as_page(demo, "look", "click", [files, "Best resolution"], "visitor")["success"]
+        choose = ("which-volume", "select", [None], "visitor", {"index": 0, "value": "1. DICOM series, 4 slices"})
+        assert ask_as_page(demo, *choose)["success"]
+        assert {path.name for path in demo.cache.rglob("*")} >= {GOOD.name, dicom[0].name, "brain-mri-results.csv"}
+        time.sleep(3)
+        assert ask_as_page(demo, *choose)["success"], "what is new is kept"
+
+        signal_file.touch()
+        for _ in range(300):
+            left = [path for path in demo.cache.rglob("*") if path.is_file()]
+            if not left:
+                break
+            time.sleep(0.2)
+        assert not left
+        time.sleep(3)  # what is in memory goes after the files
+        for asked in (
+            choose,
+            ("opacity", "input", [None, "glioma", 0.3], "visitor"),
+            ("look", "click", [files, "Best resolution"], "visitor"),
+            ("scan", "upload", [files[0], 0.5], "visitor"),
+        ):
+            answer = ask_as_page(demo, *asked)
+            assert not answer["success"]
+            assert "nothing is kept for longer than" in answer["output"]["error"], asked
+        assert GOOD.name not in demo.log
+
+
+def test_a_full_queue_is_answered_with_a_sentence_and_has_room_again_later(client, demo, tmp_path):
+    endpoint = demo.url + "/gradio_api/call/predict_batch"
+    volume = uploaded(demo, template_volume(tmp_path / "volume.nii.gz"))
+    first = httpx.post(endpoint, json={"data": [[volume] * 4, ""]}, timeout=60)
+    for _ in range(61):  # they wait for the first one
+        answer = httpx.post(endpoint, json={"data": [[], ""]}, timeout=60)
+        if answer.status_code != 200:
+            break
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("Queue is full.")
+    with pytest.raises(QueueError, match="try again"):
+        ask(client, GOOD)
+    assert "event: complete" in httpx.get(f"{endpoint}/{first.json()['event_id']}", timeout=300).text
+    assert ask(client, GOOD)
 
 
 def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):

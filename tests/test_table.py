@@ -19,8 +19,10 @@ STRANGE = Prediction("meningioma", CONFIDENCES, UNFAMILIAR, -2.0, thresholds=THR
 PICTURE = Image.new("RGB", (32, 32))
 
 
-def upload(*names: str, kind: str = "picture", counts: bool = True, name: str = "scan.png") -> Upload:
-    return Upload(name, kind, [Slice(PICTURE, slice_, counts) for slice_ in names])
+def upload(
+    *names: str, kind: str = "picture", counts: bool = True, name: str = "scan.png", notes: tuple[str, ...] = ()
+) -> Upload:
+    return Upload(name, kind, [Slice(PICTURE, slice_, counts) for slice_ in names], notes=list(notes))
 
 
 def read(text: str) -> list[list[str]]:
@@ -31,7 +33,7 @@ def test_a_slice_has_its_verdict_its_class_and_all_probabilities():
     (row,) = rows_of(upload(""), [MENINGIOMA], None)
     assert tuple(row) == COLUMNS
     assert list(row.values()) == [
-        *("scan.png", "", "Meningioma", "Meningioma", 0.01, 0.95, 0.03, 0.01, 0.97, "yes", "")
+        *("scan.png", "", "Meningioma", "", "Meningioma", 0.01, 0.95, 0.03, 0.01, 0.97, "yes", "")
     ]
 
 
@@ -58,6 +60,15 @@ def test_a_volume_has_a_row_for_the_whole_before_its_slices():
     assert rows[0]["Verdict"] == "Meningioma"
     assert rows[0]["Reason"] == volume.sentence
     assert all(tuple(row) == COLUMNS for row in rows)
+
+
+@pytest.mark.parametrize("kind", ["pages", "volume"])
+def test_what_there_is_to_know_about_a_file_stands_in_the_first_of_its_rows(kind):
+    file = upload("page 1", "page 2", kind=kind, notes=("A file of 3 pages.", "Page 3 cannot be read."))
+    volume = judge_volume([MENINGIOMA] * 2, [True] * 2) if kind == "volume" else None
+    first, *others = rows_of(file, [MENINGIOMA] * 2, volume)
+    assert first["Notes"] == "A file of 3 pages. Page 3 cannot be read."
+    assert not any(row["Notes"] for row in others)
 
 
 def test_a_file_that_cannot_be_read_is_a_row_with_its_reason():
