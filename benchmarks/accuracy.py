@@ -15,7 +15,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from brain_tumor import familiarity
+from brain_tumor.card import write_card
+from brain_tumor.dataset import load_scans, pixels_for
+from brain_tumor.export import export_checkpoint, summary
 from brain_tumor.labels import NO_TUMOR, TUMOR_TYPES
+from brain_tumor.leakage import split_scans
+from brain_tumor.model import load_model, load_processor
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/accuracy"
@@ -33,8 +39,8 @@ BUNDLED_FILES = (
 # name -> dataset's folder, flags of train.py. Nothing here was chosen by looking at a test part.
 LABELED = ["--split", "published", "--num_train_epochs", "16"]  # a third of the slices, so some more passes
 FIRST = "scans_copy-free_mobilenet_seed42"
-# Two recipes that go on from the first run with the weakly labelled set and a lower learning rate. What is shipped is
-# the mean of the weights of one run of each, which misses no validation tumour, as the first, and is right more often.
+# Recipes that go on from the first run with the weakly labelled set and a lower learning rate. What is shipped is the
+# run, or mean of runs, that wins on validation (see `winner`).
 GOING_ON = ["--learning_rate", "2e-4", "--lesions", "0.12", "--model_name_or_path", f"runs/benchmarks/{FIRST}"]
 CURVES = [*GOING_ON, "--num_train_epochs", "5", "--curves", "0.2", "--no_familiarity"]
 CHOSEN = [*GOING_ON, "--num_train_epochs", "3", "--freeze", "3", "--ema", "0.98", "--keep_start", "--no_familiarity"]
@@ -44,7 +50,6 @@ SOUP = "scans_copy-free_soup"
 # More lesions, more passes, and the share of the start by missed tumours first (of CHOSEN's it was by NLL alone).
 FINAL = [*GOING_ON, "--lesions", "0.25", "--num_train_epochs", "5", "--freeze", "3", "--ema", "0.98", "--keep_start"]
 FINAL += ["--no_familiarity"]
-FINAL_RUNS = [f"runs/benchmarks/scans_copy-free_final_seed{seed}" for seed in (1, 2, 3)]
 TUMORS = "br35h-tumors"
 RUNS = {
     FIRST: ("brain-tumour-MRI-scan", []),
@@ -64,11 +69,6 @@ RUNS = {
             "runs/benchmarks/scans_copy-free_curves_seed42",
             "runs/benchmarks/scans_copy-free_chosen_seed1/checkpoint-447",  # before it took some of the start back
         ],
-    ),
-    "scans_copy-free_soup_final": ("brain-tumour-MRI-scan", ["--soup", *FINAL_RUNS]),
-    "scans_copy-free_soup_final_curves": (
-        "brain-tumour-MRI-scan",
-        ["--soup", *FINAL_RUNS, "runs/benchmarks/scans_copy-free_curves_seed42"],
     ),
     # What copies are worth: the dataset's own parts.
     "scans_published_mobilenet_seed42": (
@@ -104,12 +104,25 @@ def main() -> None:
     if arguments.bundle:
         best = winner([name for name in WITH_TUMORS if (RESULTS / f"{name}.json").exists()])
         print(f"{best} goes into model/")
-        source = ROOT / "runs/benchmarks" / best
-        shutil.rmtree(ROOT / "model", ignore_errors=True)  # nothing of another checkpoint may stay
-        for path in (path for pattern in BUNDLED_FILES for path in source.glob(pattern)):
-            target = ROOT / "model" / path.relative_to(source)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+        bundle(ROOT / "runs/benchmarks" / best, arguments.data)
+
+
+def bundle(source: Path, data: Path) -> None:
+    """Put a run's checkpoint into `model/`, with what these runs leave out: familiarity and the network in ONNX."""
+    results = json.loads((source / "results.json").read_text())
+    processor = load_processor(str(source), results["image_size"])
+    weak = load_scans(data / TUMORS, weak=True)
+    parts = split_scans(load_scans(data / results["dataset"]), results["split"], results["split_seed"], weak)
+    if not (source / familiarity.FILE).exists():
+        familiarity.fit_familiarity(load_model(str(source), results["image_size"]), processor, parts).save(source)
+    parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
+    exported = export_checkpoint(source, load_model(str(source), results["image_size"]), processor, parts)
+    write_card(results, source / "README.md", exported=summary(exported))
+    shutil.rmtree(ROOT / "model", ignore_errors=True)  # nothing of another checkpoint may stay
+    for path in (path for pattern in BUNDLED_FILES for path in source.glob(pattern)):
+        target = ROOT / "model" / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def winner(names: list[str]) -> str:
