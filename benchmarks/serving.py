@@ -38,7 +38,7 @@ COMMANDS = {
     FLOOR: ["-m", "benchmarks.floor", "{page}"],
 }
 POLL = 0.02
-STARTS_WITHIN = 300
+STARTS_WITHIN = 900
 BATCH = 32
 MEGABYTE = 1024**2
 
