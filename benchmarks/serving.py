@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,20 +87,28 @@ def running(name: str, model: str, page: Path) -> Iterator[Server]:
 
 def first_answer(server: Server, file: Path) -> dict:
     """Seconds from the process's start until it listens and until its first answer is there, and its memory then."""
-    while True:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{server.url}/config", timeout=30).status_code == 200:
-                break
-        if server.process.poll() is not None or time.perf_counter() - server.started > STARTS_WITHIN:
-            raise SystemExit("The server does not start.")
-        time.sleep(POLL)
+    # A connection first, not HTTP: that would take more of the processors, which the server needs now.
+    poll(
+        server, OSError, lambda: socket.create_connection(("127.0.0.1", httpx.URL(server.url).port), timeout=1).close()
+    )
     found = {"listens_s": time.perf_counter() - server.started, "memory_before_mb": server.memory()}
-    asyncio.run(_call_once(server.url, file))
+    poll(server, (httpx.HTTPError, clients.CallError), lambda: asyncio.run(call_once(server.url, file)))
     found["first_answer_s"] = time.perf_counter() - server.started
     return found | {"memory_after_mb": server.memory()}
 
 
-async def _call_once(url: str, file: Path) -> object:
+def poll(server: Server, errors, attempt: Callable[[], object]) -> None:
+    """Try until there are none of these errors."""
+    while True:
+        with contextlib.suppress(errors):
+            attempt()
+            return
+        if server.process.poll() is not None or time.perf_counter() - server.started > STARTS_WITHIN:
+            raise SystemExit("The server does not start.")
+        time.sleep(POLL)
+
+
+async def call_once(url: str, file: Path) -> object:
     async with httpx.AsyncClient(base_url=url, timeout=clients.TIMEOUT) as client:
         return await clients.call(client, "predict", [await clients.upload(client, file)])
 
@@ -109,7 +117,7 @@ def page_of(model: str, file: Path) -> dict:
     """What `benchmarks.floor` builds: the demo's kinds of components, the number of its events, an answer of it."""
     with running(DEMO, model, Path()) as server:
         first_answer(server, file)
-        answer = asyncio.run(_call_once(server.url, file))
+        answer = asyncio.run(call_once(server.url, file))
         config = httpx.get(f"{server.url}/config", timeout=30).json()
     kinds = [component["props"]["name"] for component in config["components"]]
     return {"kinds": kinds, "events": len(config["dependencies"]), "answer": answer}
@@ -136,7 +144,10 @@ def measure(arguments, files: list[Path], page: Path) -> dict[str, list[dict]]:
                 found["memory_after_load_mb"] = server.memory()
         starts_done[name] += 1
         rates = {number: round(load["per_second"], 1) for number, load in found.get("load", {}).items()}
-        print(f"{name}: first answer {found['first_answer_s']:.1f} s, {found['memory_after_mb']:.0f} MB, {rates}")
+        print(
+            f"{name}: first answer {found['first_answer_s']:.1f} s, {found['memory_after_mb']:.0f} MB, {rates}",
+            flush=True,
+        )
         return found
 
     return take_turns(list(COMMANDS), max(arguments.starts, arguments.repeats), one_start)

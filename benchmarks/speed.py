@@ -125,7 +125,7 @@ def leak_search(found: dict) -> list[str]:
     lines = [
         "Before a training, of made slices:",
         "",
-        "| slices | leak search | its peak memory | opening and resizing | peak memory, main process / largest worker |",
+        "| slices | leak search | its peak memory | opening and resizing | its peak memory, main process / worker |",
         "|---|---|---|---|---|",
     ]
     searched, prepared = ({row["slices"]: row for row in found[name]} for name in ("search", "preprocessing"))

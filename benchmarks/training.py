@@ -6,7 +6,7 @@
 `train.py` runs as it is, with its defaults. The other side is what `run_image_classification.py` of transformers does:
 the library's Trainer and network in float32, pictures decoded, cropped at random, mirrored and normalised in the loop
 (by Pillow here, which is what torchvision calls for pictures). Both fine-tune the same network on the train part of the
-copy-free split in batches of 32. Each has a process of its own, which stops after some steps until it is its turn again.
+copy-free split in batches of 32. Each has a process of its own, which stops after some steps until it is its turn.
 At the end a few steps of both are profiled. Writes `benchmarks/results/speed/training.json` and
 `training_profile.png`; with --accuracy, `training_accuracy.json`.
 """
@@ -337,11 +337,12 @@ def plot(profiles: dict[str, dict[str, float]], batch: int, path: Path) -> None:
     axis = figure.subplots()
     for shift, name, color in ((0.2, EXAMPLE, "#b0b0b0"), (-0.2, OURS, "#3b6fb6")):
         values = [profiles[name][kind] for kind in kinds]
-        bars = axis.barh([i + shift for i in range(len(kinds))], values, 0.38, color=color, label=name)
+        bars = axis.barh(
+            [i + shift for i in range(len(kinds))], values, 0.38, color=color, label=f"{name}: {sum(values):.0f} ms"
+        )
         axis.bar_label(bars, fmt="%.0f", padding=3, fontsize=8)
     axis.set_yticks(range(len(kinds)), kinds)
-    totals = ", ".join(f"{name} {sum(profiles[name].values()):.0f} ms" for name in (EXAMPLE, OURS))
-    axis.set(xlabel="milliseconds of a step", title=f"A training step of {batch} slices: {totals}")
+    axis.set(xlabel="milliseconds of a step", title=f"Where the time of a training step of {batch} slices goes")
     axis.legend(loc="lower right")
     axis.margins(x=0.1)
     # No software or date in the file, so that the same figures write the same bytes.
