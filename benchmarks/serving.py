@@ -6,7 +6,7 @@ Three servers with the same checkpoint and the same clients (`benchmarks.clients
 them: `app.py`; `benchmarks/ten_lines.py`, a `gr.Interface` around `pipeline("image-classification")`; and
 `benchmarks/floor.py`, the demo's components around functions that return constants. Measured in turns, each time with a
 new process: from its start to the first answer over the API; resident memory (of the process and its children) when the
-server listens and after the first answer; answers per second and their times with several numbers of clients. Then, of
+server listens and after the first answer; answers per second and their times with several numbers of clients. Before that, of
 `app.py` alone, `/predict_batch` against one call after the other. Writes `benchmarks/results/speed/serving.json`.
 """
 
@@ -113,14 +113,18 @@ async def call_once(url: str, file: Path) -> object:
         return await clients.call(client, "predict", [await clients.upload(client, file)])
 
 
-def page_of(model: str, file: Path) -> dict:
-    """What `benchmarks.floor` builds: the demo's kinds of components, the number of its events, an answer of it."""
+def look_at_demo(model: str, files: list[Path], repeats: int) -> tuple[dict, dict]:
+    """What `benchmarks.floor` builds, and the demo's scans per second by single calls and by batches.
+
+    The first is kinds of components, the number of events, and an answer of the demo.
+    """
     with running(DEMO, model, Path()) as server:
-        first_answer(server, file)
-        answer = asyncio.run(call_once(server.url, file))
+        first_answer(server, files[0])
+        answer = asyncio.run(call_once(server.url, files[0]))
         config = httpx.get(f"{server.url}/config", timeout=30).json()
+        rates = clients_process(server.url, files, "--batch", repeats)
     kinds = [component["props"]["name"] for component in config["components"]]
-    return {"kinds": kinds, "events": len(config["dependencies"]), "answer": answer}
+    return {"kinds": kinds, "events": len(config["dependencies"]), "answer": answer}, rates
 
 
 def clients_process(url: str, files: list[Path], *flags: object) -> dict:
@@ -197,13 +201,11 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     arguments = parser.parse_args()
     files = picture_files(arguments.data, arguments.batch)
+    described, rates = look_at_demo(arguments.model, files, arguments.starts)
     with tempfile.TemporaryDirectory() as scratch:
         page = Path(scratch, "page.json")
-        page.write_text(json.dumps(page_of(arguments.model, files[0])))
+        page.write_text(json.dumps(described))
         found = measure(arguments, files, page)
-        with running(DEMO, arguments.model, page) as server:
-            first_answer(server, files[0])
-            rates = clients_process(server.url, files, "--batch", arguments.starts)
     results = {
         "checkpoint": public_name(arguments.model),
         "seconds": arguments.seconds,

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -21,7 +22,7 @@ class Contestant:
     """A function in a process of its own, which waits between its turns: what others import or keep is not its burden.
 
     The process is started afresh (spawn) and calls `function(turns, *arguments)`. `turns` is a generator: after
-    all preparations the function loops over it, once a turn, and sends what it measured with `turns.send`.
+    all preparations the function loops over it, once a turn, and gives what it measured to `turns.answer`.
 
     Args:
         function: of a module's top level: "module:name" keeps that module out of this process.
@@ -106,7 +107,7 @@ def ratio(values: Sequence[float], others: Sequence[float]) -> dict:
     >>> ratio([2, 4, 9], [1, 2, 3])["median"]
     2.0
     """
-    return spread([value / other for value, other in zip(values, others, strict=True)])
+    return spread([value / other if other else math.inf for value, other in zip(values, others, strict=True)])
 
 
 def picture_files(data: Path, count: int) -> list[Path]:

@@ -65,15 +65,8 @@ def test_examples_in_the_speed_benchmarks_are_true(module):
     assert doctest.testmod(module).failed == 0
 
 
-def even_numbers(turns, factor: int) -> None:
-    for number in turns:
-        if number % 2:
-            raise ValueError("an odd number")
-        turns.answer(factor * number)
-
-
 def test_a_contestant_answers_in_a_process_of_its_own_and_its_end_is_noticed():
-    contestant = timing.Contestant("tests.test_benchmarks:even_numbers", 10)
+    contestant = timing.Contestant("tests.contestant:even_numbers", 10)
     assert [contestant.ask(number) for number in (2, 4)] == [20, 40]
     with pytest.raises(SystemExit, match="exit code 1"):
         contestant.ask(1)
