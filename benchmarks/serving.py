@@ -6,8 +6,9 @@ Three servers with the same checkpoint and the same clients (`benchmarks.clients
 them: `app.py`; `benchmarks/ten_lines.py`, a `gr.Interface` around `pipeline("image-classification")`; and
 `benchmarks/floor.py`, the demo's components around functions that return constants. Measured in turns, each time with a
 new process: from its start to the first answer over the API; resident memory (of the process and its children) when the
-server listens and after the first answer; answers per second and their times with several numbers of clients. Before that, of
-`app.py` alone, `/predict_batch` against one call after the other. Writes `benchmarks/results/speed/serving.json`.
+server listens and after the first answer; answers per second and their times with several numbers of clients. Before
+that, of `app.py` alone, `/predict_batch` against one call after the other. Writes
+`benchmarks/results/speed/serving.json`.
 """
 
 import argparse
