@@ -92,7 +92,7 @@ class Moody(http.server.BaseHTTPRequestHandler):
     """Speaks gradio's API: of four calls one is refused, one ends in an error event, and one stream breaks off."""
 
     calls = itertools.count()
-    streams: ClassVar[list[str]] = ["event: error\ndata: null\n\n", "event: heartbeat\ndata: null\n\n"]
+    streams: ClassVar[list[str]] = ["event: error\ndata: no scan\n\n", "event: heartbeat\ndata: null\n\n"]
 
     def reply(self, status: int, body: str) -> None:
         self.send_response(status)
@@ -117,6 +117,7 @@ class Moody(http.server.BaseHTTPRequestHandler):
 
 def test_calls_without_an_answer_are_counted_as_errors(tmp_path, monkeypatch):
     monkeypatch.setattr(clients, "PAUSE", 0)
+    monkeypatch.setattr(Moody, "calls", itertools.count())
     (tmp_path / "scan.png").write_bytes(b"")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Moody)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -128,7 +129,7 @@ def test_calls_without_an_answer_are_counted_as_errors(tmp_path, monkeypatch):
         server.server_close()
     assert found["answers"] > 1
     assert found["errors"] == pytest.approx(3 * found["answers"], abs=4)
-    assert "CallError" in found["first_error"]
+    assert found["first_error"] == "CallError: no scan"
 
 
 def start(seconds: float, megabytes: float, rate: float, errors: int = 0) -> dict:
