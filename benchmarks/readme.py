@@ -9,12 +9,14 @@ import sys
 
 import numpy as np
 
+from benchmarks import speed
 from benchmarks.accuracy import RESULTS, ROOT
 from brain_tumor.card import interval
 
 README = ROOT / "README.md"
 START, END = "<!-- accuracy: written by python -m benchmarks.readme -->", "<!-- end of accuracy -->"
 BELIEVE_START, BELIEVE_END = "<!-- evaluation: written by python -m benchmarks.readme -->", "<!-- end of evaluation -->"
+SPEED_START, SPEED_END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
 SHIPPED, DEFAULT = "shipped", "default_recipe"
 
 
@@ -199,7 +201,11 @@ def percent(values) -> str:
 def main() -> int:
     text = README.read_text()
     written = text
-    for start, end, content in ((START, END, table()), (BELIEVE_START, BELIEVE_END, evaluation())):
+    for start, end, content in (
+        (START, END, table()),
+        (BELIEVE_START, BELIEVE_END, evaluation()),
+        (SPEED_START, SPEED_END, speed.section()),
+    ):
         pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
         written = pattern.sub(lambda _, new=f"{start}\n{content}\n{end}": new, written)
     if "--check" in sys.argv[1:]:

@@ -56,16 +56,22 @@ def find_copies(
         A picture of one flat grey has no correlation and no copies.
     """
     within = others is None
-    left = _standardized(thumbnails)
-    turned = [_standardized(view) for view in _flips_and_rotations(thumbnails if within else others)]
-    found = [np.empty((0, 2), np.int64)]
+    right = thumbnails if within else others
+    left = np.empty((len(thumbnails), thumbnails[0].size if len(thumbnails) else 0), np.float32)
     for start in range(0, len(left), _BLOCK):
-        rows = left[start : start + _BLOCK]
-        for other in range(start if within else 0, len(turned[0]), _BLOCK):
-            best = np.max([rows @ view[other : other + _BLOCK].T for view in turned], axis=0)
+        left[start : start + _BLOCK] = _standardized(thumbnails[start : start + _BLOCK])
+    found = {}
+    # The eight views are made of one block at a time: of all slices at once they would take 32 KB a slice.
+    for other in range(0, len(right), _BLOCK):
+        views = [_standardized(view) for view in _flips_and_rotations(right[other : other + _BLOCK])]
+        for start in range(0, min(other + 1, len(left)) if within else len(left), _BLOCK):
+            rows = left[start : start + _BLOCK]
+            best = rows @ views[0].T
+            for view in views[1:]:
+                np.maximum(best, rows @ view.T, out=best)
             pairs = np.argwhere(best >= threshold) + (start, other)
-            found.append(pairs[pairs[:, 0] < pairs[:, 1]] if within else pairs)
-    return np.concatenate(found)
+            found[start, other] = pairs[pairs[:, 0] < pairs[:, 1]] if within else pairs
+    return np.concatenate([np.empty((0, 2), np.int64), *(found[place] for place in sorted(found))])
 
 
 def group_copies(thumbnails: np.ndarray, sha256: list[str]) -> np.ndarray:
