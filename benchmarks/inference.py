@@ -83,7 +83,7 @@ def forward_pass(turns, name: str, folder: str, sizes: dict[str, int]) -> None:
         backend = Classifier(folder)._backend
 
         def forward(size: int):
-            return lambda _: backend.forward(pixels[:size])
+            return lambda _: backend.run(pixels[:size])
     elif name == OPENVINO:
         import openvino
 
