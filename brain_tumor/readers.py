@@ -4,6 +4,7 @@ What a file is, its content says and not its name. Nothing is written to disk.
 """
 
 import io
+import math
 import re
 import struct
 import zipfile
@@ -16,9 +17,10 @@ from pathlib import Path
 from PIL import Image
 
 from brain_tumor import dicom, nifti, scans
-from brain_tumor.scans import FORMATS, MAX_FILE_BYTES, ScanError, bits, open_file, open_scan
+from brain_tumor.scans import FORMATS, MAX_FILE_BYTES, ScanError, bits, open_file, open_page, open_scan
 from brain_tumor.slices import (
     MAX_FILES,
+    MAX_PAGES,
     MAX_SLICES,
     MAX_TOTAL_BYTES,
     MAX_VOXELS,
@@ -47,6 +49,8 @@ __all__ = [
 
 HEAD_BYTES = 4096
 """So much of a file tells what it is."""
+MAX_DIRECTORY_BYTES = 2 * 2**20
+"""Longest list of files in a zip that is looked at; one of 1,000 files with long names has a tenth."""
 PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")
 _ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 _KNOWN = {
@@ -180,6 +184,13 @@ def _unzipped(file: _File, source: Path | bytes, stack: ExitStack) -> list[_File
             )
         ]
     try:
+        if _directory_bytes(source) > MAX_DIRECTORY_BYTES:
+            return [
+                Rejected(
+                    file.name,
+                    f"This zip holds more than {MAX_FILES:,} files, the most that are read. Zip fewer of them.",
+                )
+            ]
         archive = stack.enter_context(zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source))
     except Exception:  # BadZipFile, and in damaged directories struct.error, UnicodeDecodeError, NotImplementedError
         return [damaged]
@@ -198,6 +209,13 @@ def _unzipped(file: _File, source: Path | bytes, stack: ExitStack) -> list[_File
     if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
         return [Rejected(file.name, _too_much("This zip unpacks to"))]
     return [_zipped(archive, entry) for entry in entries]
+
+
+def _directory_bytes(source: Path | bytes) -> int:
+    """How long a zip's list of files is: `zipfile` reads it whole, which takes seconds for a million names."""
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
+        end = zipfile._EndRecData(stream)  # private, and the only way to know what ZipFile is about to read
+    return end[zipfile._ECD_SIZE] if end else 0
 
 
 def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _File | Rejected:
@@ -367,23 +385,23 @@ def _read_pages(file: _File) -> Upload:
     colour = "grey" if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else "colour"
     if format == "PNG" and data[25:26] == b"\4":  # grey with alpha, which Pillow opens as colour if it has 16 bits
         colour = "grey"
-    frames = _frames(image)
+    frames = _pages(image) if format == "TIFF" else 1
     notes = []
-    if format == "TIFF" and frames > 1:
+    if frames > 1:
         slices, reasons = [], []
         taken = thinned(frames)
         notes += thinning_note(frames, taken)
+        again = open_file(data)
         pixels = 0
         for page in taken:
             try:
-                width, height = open_file(data, page).size
-                pixels += width * height
+                pixels += math.prod(_turned_to(image, page).size)
                 if slices and pixels > MAX_VOXELS:
                     notes.append(
                         f"The file has more pixels than are read at once: pages from {page + 1} on are missing."
                     )
                     break
-                slices.append(Slice(open_scan(data, page), f"page {page + 1}"))
+                slices.append(Slice(open_page(image, lambda page=page: _turned_to(again, page)), f"page {page + 1}"))
             except ScanError as error:
                 reasons.append(str(error))
                 notes.append(f"Page {page + 1} cannot be read. {error}")
@@ -391,7 +409,7 @@ def _read_pages(file: _File) -> Upload:
             raise ScanError(reasons[0])
     else:
         slices = [Slice(open_scan(data), "")]
-        if frames > 1:
+        if format != "TIFF" and _is_animated(image):
             notes.append("The file is an animation; its first frame is read.")
     if len(slices) > 1:
         notes.insert(0, f"A file of {frames} pages: each page is a scan of its own.")
@@ -406,8 +424,28 @@ def _read_pages(file: _File) -> Upload:
     return Upload(file.name, "pages" if len(slices) > 1 else "picture", slices, facts, notes)
 
 
-def _frames(image: Image.Image) -> int:
+def _pages(image: Image.Image) -> int:
+    """How many pages of a TIFF can be reached. Raises ScanError if they are too many to be counted."""
+    pages = 1
+    while pages <= MAX_PAGES:
+        try:
+            image.seek(pages)
+        except ScanError:
+            raise
+        except Exception:  # EOFError behind the last; a damaged page can raise nearly anything
+            return pages
+        pages += 1
+    raise ScanError(f"This file has more than {MAX_PAGES:,} pages, too many parts to be read. Save fewer in a file.")
+
+
+def _turned_to(image: Image.Image, page: int) -> Image.Image:
+    """A TIFF, opened, at one of its pages. Going on with it is quick; a file opened anew walks through all before."""
+    image.seek(page)
+    return image
+
+
+def _is_animated(image: Image.Image) -> bool:
     try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # Pillow walks through a damaged file's pages here
-        return 1
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow looks at a damaged file's second frame here
+        return False
