@@ -7,6 +7,7 @@ import io
 import math
 import re
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from brain_tumor.scans import FORMATS, MAX_FILE_BYTES, ScanError, bits, open_fil
 from brain_tumor.slices import (
     MAX_FILES,
     MAX_PAGES,
+    MAX_SECONDS,
     MAX_SLICES,
     MAX_TOTAL_BYTES,
     MAX_VOXELS,
@@ -37,6 +39,7 @@ from brain_tumor.slices import (
 __all__ = [
     "MAX_FILES",
     "MAX_FILE_BYTES",
+    "MAX_SECONDS",
     "MAX_SLICES",
     "MAX_TOTAL_BYTES",
     "MAX_VOXELS",
@@ -45,6 +48,7 @@ __all__ = [
     "Upload",
     "read_picture",
     "read_uploads",
+    "took_too_long",
 ]
 
 HEAD_BYTES = 4096
@@ -89,7 +93,9 @@ class _File:
         return self.read(scans.MAX_FILE_BYTES)
 
 
-def read_uploads(paths: Sequence[str | Path], plane: str | None = None) -> Iterator[Upload | Rejected]:
+def read_uploads(
+    paths: Sequence[str | Path], plane: str | None = None, until: float = math.inf
+) -> Iterator[Upload | Rejected]:
     """Read any number of files: pictures, DICOM files, NIfTI volumes, and zips of these.
 
     The DICOM files of one series are one upload, in the place of the first of them. Each file is read when its turn
@@ -98,6 +104,8 @@ def read_uploads(paths: Sequence[str | Path], plane: str | None = None) -> Itera
     Args:
         paths: of files on this machine; their names are what the uploads are called.
         plane: "axial", "coronal" or "sagittal": how volumes that have a choice are cut. Default: as they are finest.
+        until: when there is no more time, as `time.monotonic` tells it. What has not been read then is left out, with
+            one `Rejected` that says how much.
 
     Yields:
         `Upload`, or `Rejected` with a sentence for a file that cannot be read; that does not stop the rest.
@@ -109,7 +117,7 @@ def read_uploads(paths: Sequence[str | Path], plane: str | None = None) -> Itera
             files += (
                 _listed(Path(path), stack) if len(files) <= MAX_FILES else [_File(_shown(Path(path).name), 0, bytes)]
             )
-        yield from _read_files(_within_limits(files), plane)
+        yield from _read_files(_within_limits(files), plane, until=until)
 
 
 def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[str]]:
@@ -269,14 +277,16 @@ def _too_much(what: str) -> str:
 
 
 def _read_files(
-    files: Iterator[_File | Rejected], plane: str | None, alone: bool = False
+    files: Iterator[_File | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
 ) -> Iterator[Upload | Rejected]:
     """Two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
     entries: list[_File | Rejected | tuple] = []
     series: dict[tuple, list[dicom.File]] = {}
     for file in files:
         try:
-            if isinstance(file, _File) and file.size and dicom.is_dicom(file.read(HEAD_BYTES)):
+            if time.monotonic() > until:
+                entries.append(file)  # the second round says so
+            elif isinstance(file, _File) and file.size and dicom.is_dicom(file.read(HEAD_BYTES)):
                 header = dicom.read_header(file.bytes())
                 found = dicom.File(file.name, header, file.bytes)
                 key = header.key  # a new one each time for a file that stands alone
@@ -291,7 +301,11 @@ def _read_files(
         except Exception as error:
             entries.append(Rejected(file.name, _sentence(error)))
     stacks = 0
-    for entry in entries:
+    for done, entry in enumerate(entries):
+        if time.monotonic() > until:
+            name = (entry if isinstance(entry, Rejected | _File) else series[entry][0]).name
+            yield Rejected(name, took_too_long(f"{done} uploads were read, {len(entries) - done} were left out"))
+            return
         name = ""
         try:
             if isinstance(entry, Rejected):
@@ -308,6 +322,11 @@ def _read_files(
                 yield from dicom.read_series(members, name, plane)
         except Exception as error:
             yield Rejected(name, _sentence(error))
+
+
+def took_too_long(how_far: str) -> str:
+    """The sentence for a request that has used up its time; `how_far` says what was done, and what was not."""
+    return f"This request took longer than {MAX_SECONDS} seconds, the most there are: {how_far}. Upload less at a time."
 
 
 def _sentence(error: Exception) -> str:

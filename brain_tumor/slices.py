@@ -17,6 +17,8 @@ MAX_TOTAL_BYTES = 512 * 1024**2
 """Most bytes of one upload after unpacking."""
 MAX_SLICES = 400
 """Most slices of one volume, series or file of pages; of longer ones every second, third, ... is taken."""
+MAX_SECONDS = 120
+"""Longest time for one request of a visitor; what is left then is left out."""
 MAX_VOXELS = 2**26
 """Most voxels of one volume: 512 x 512 x 256, or 406 x 406 x 406. They take 256 MB while it is read. Also the most
 pixels of all frames or pages of a file together."""

@@ -20,11 +20,21 @@ from gradio.blocks import Block
 from gradio.data_classes import FileData
 from gradio.utils import is_in_or_equal, is_static_file
 from gradio_client.utils import is_http_url_like
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from brain_tumor.scans import MAX_FILE_BYTES
+from brain_tumor.slices import MAX_TOTAL_BYTES
 
 KEPT_SECONDS = 30 * 60
 """How long an upload and what was made of it are kept at most, apart from `SWEEP_SECONDS`."""
 SWEEP_SECONDS = 5 * 60
 """How often what is older is deleted."""
+
+MAX_UPLOAD_BYTES = MAX_TOTAL_BYTES + 16 * 1024**2
+"""Most bytes of one request that uploads files: those, and what a form of a thousand files adds."""
+MAX_REQUEST_BYTES = MAX_FILE_BYTES * 4 // 3 + 1024**2
+"""Most bytes of any other request: a file in a `data:` URI, which memory holds whole, several times over."""
 
 # Gradio writes a stub file (.pyi) beside each module that defines a component; not into this repository.
 component_meta.create_or_modify_pyi = lambda *arguments: None
@@ -183,4 +193,38 @@ class NoDeepLinks:
             await send({"type": "http.response.start", "status": 404, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
+        await self.app(scope, receive, send)
+
+
+class LimitedBodies:
+    """Middleware that refuses a request too large to be held, before any of it is read."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            uploads = scope["path"].rstrip("/").endswith("/upload")
+            most = MAX_UPLOAD_BYTES if uploads else MAX_REQUEST_BYTES
+            if "transfer-encoding" in headers:
+                refusal = 411, "This request does not say how long it is. Send it with a Content-Length."
+            elif int(headers.get("content-length", 0)) > most:
+                refusal = (
+                    413,
+                    (
+                        f"This request has more than {most // 1024**2} MB. "
+                        + (
+                            "Upload fewer files at a time."
+                            if uploads
+                            else "Upload the file instead of sending it along."
+                        )
+                    ),
+                )
+            else:
+                refusal = None
+            if refusal:
+                status, words = refusal
+                await JSONResponse({"detail": words}, status, {"Connection": "close"})(scope, receive, send)
+                return
         await self.app(scope, receive, send)
