@@ -44,8 +44,8 @@ from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS, ScanError
 from brain_tumor.theme import CSS, HEAD, PASTE_JS, THEME
 from brain_tumor.upload import (
     KEPT_SECONDS,
+    ClosedDoors,
     LimitedBodies,
-    NoDeepLinks,
     ScanUpload,
     end_cleanly_on_sigterm,
     keep_sweeping,
@@ -697,7 +697,7 @@ if __name__ == "__main__":
             ssr_mode=False,
             enable_monitoring=False,
             mcp_server=mcp,
-            app_kwargs={"middleware": [Middleware(NoDeepLinks), Middleware(LimitedBodies)]},
+            app_kwargs={"middleware": [Middleware(ClosedDoors), Middleware(LimitedBodies)]},
             theme=THEME,
             css=CSS,
             head=HEAD,

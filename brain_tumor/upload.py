@@ -5,6 +5,7 @@ import base64
 import binascii
 import contextlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -182,49 +183,61 @@ def sweep(folder: Path, demo: gr.Blocks, before: float) -> None:
             demo.state_holder.time_last_used.pop(session, None)
 
 
-class NoDeepLinks:
-    """Middleware that answers gradio's deep links with 404: they write what a visitor sees to the disk, for anybody."""
+class ClosedDoors:
+    """Middleware that answers with 404 where gradio would do more than this demo needs.
+
+    Its deep links write what a visitor sees to the disk, for anybody; `/file=` followed by an address, and `/proxy=`,
+    fetch it for whoever asks; `/process_recording` takes any file there is.
+    """
 
     def __init__(self, app):
         self.app = app
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/deep_link"):
+        if scope["type"] == "http" and _CLOSED.search(scope["path"]):
             await send({"type": "http.response.start", "status": 404, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
         await self.app(scope, receive, send)
 
 
+_CLOSED = re.compile(
+    r"/(deep_link/*$|file=\s*[a-z][a-z0-9+.-]+:|file=\s*//|proxy=|process_recording/*$)", re.IGNORECASE
+)
+
+
 class LimitedBodies:
-    """Middleware that refuses a request too large to be held, before any of it is read."""
+    """Middleware that refuses a request too large to be held, before it is read or, if it hides its length, while."""
 
     def __init__(self, app):
         self.app = app
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            uploads = scope["path"].rstrip("/").endswith("/upload")
-            most = MAX_UPLOAD_BYTES if uploads else MAX_REQUEST_BYTES
-            if "transfer-encoding" in headers:
-                refusal = 411, "This request does not say how long it is. Send it with a Content-Length."
-            elif int(headers.get("content-length", 0)) > most:
-                refusal = (
-                    413,
-                    (
-                        f"This request has more than {most // 1024**2} MB. "
-                        + (
-                            "Upload fewer files at a time."
-                            if uploads
-                            else "Upload the file instead of sending it along."
-                        )
-                    ),
-                )
-            else:
-                refusal = None
-            if refusal:
-                status, words = refusal
-                await JSONResponse({"detail": words}, status, {"Connection": "close"})(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        uploads = scope["path"].rstrip("/").endswith("/upload")
+        most = MAX_UPLOAD_BYTES if uploads else MAX_REQUEST_BYTES
+        seen = 0
+
+        async def counted():
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise _TooLong
+            return message
+
+        try:
+            if int(Headers(scope=scope).get("content-length", 0)) > most:
+                raise _TooLong
+            await self.app(scope, counted, send)
+        except _TooLong:
+            words = f"This request has more than {most // 1024**2} MB. " + (
+                "Upload fewer files at a time." if uploads else "Upload the file instead of sending it along."
+            )
+            await JSONResponse({"detail": words}, 413, {"Connection": "close"})(scope, receive, send)
+
+
+class _TooLong(Exception):
+    pass

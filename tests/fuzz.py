@@ -91,16 +91,16 @@ def seeds() -> dict[str, bytes]:
 # Places are shares of a file: half of all damage is near its beginning, where its header is.
 PLACE = st.one_of(st.floats(0, 1), st.floats(0, 0.05))
 NUMBER = st.sampled_from([0, 1, 2, 0x7F, 0x80, 0xFE, 0xFF])
+FOUR_BYTES = [b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\1\0", b"\x80\0\0\0"]
 DAMAGE = st.one_of(
     st.tuples(st.just("flip"), PLACE, st.integers(0, 7)),
     st.tuples(st.just("set"), PLACE, st.one_of(NUMBER, st.integers(0, 255))),
-    st.tuples(st.just("number"), PLACE, st.sampled_from([b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f",
-                                                         b"\0\0\1\0", b"\x80\0\0\0"])),
+    st.tuples(st.just("number"), PLACE, st.sampled_from(FOUR_BYTES)),
     st.tuples(st.just("cut"), PLACE),
     st.tuples(st.just("leave out"), PLACE, st.integers(1, 64)),
     st.tuples(st.just("repeat"), PLACE, st.integers(1, 512)),
     st.tuples(st.just("splice"), PLACE, st.sampled_from(sorted(seeds())), PLACE, st.integers(1, 512)),
-)  # fmt: skip
+)
 CASES = st.tuples(
     st.sampled_from(sorted(seeds())),
     st.lists(DAMAGE, min_size=1, max_size=6),
