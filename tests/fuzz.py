@@ -53,6 +53,7 @@ def seeds() -> dict[str, bytes]:
     jpeg_ls, lossless = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.70"
     pages = [draw_slice(number, side=48) for number in range(3)]
     colour = slice_.convert("RGB")
+    planes = [imagecodecs.packbits_encode((deep >> shift).astype(np.uint8).tobytes()) for shift in (8, 0)]
     series = {
         f"{number}.dcm": dicom(
             deep, SeriesInstanceUID="1.2.3", SOPInstanceUID=f"1.2.3.{number}", InstanceNumber=number,
@@ -75,12 +76,12 @@ def seeds() -> dict[str, bytes]:
         "lossless.webp": picture("WEBP", colour, lossless=True),
         "implicit.dcm": dicom(deep, "1.2.840.10008.1.2"),
         "deflated.dcm": dicom(deep, DEFLATED),
-        "rle.dcm": dicom(deep, RLE, encapsulate([rle_frame(2, deep.size)])),
+        "rle.dcm": dicom(deep, RLE, encapsulate([rle_frame(planes)])),
         "jpeg.dcm": dicom(eight, "1.2.840.10008.1.2.4.50", encapsulate([picture("JPEG", slice_)])),
         "jpeg 2000.dcm": dicom(deep, JPEG2000, encapsulate([imagecodecs.jpeg2k_encode(deep)])),
         "jpeg-ls.dcm": dicom(deep, jpeg_ls, encapsulate([imagecodecs.jpegls_encode(deep)])),
         "lossless jpeg.dcm": dicom(deep, lossless, encapsulate([imagecodecs.ljpeg_encode(deep, bitspersample=16)])),
-        "frames.dcm": dicom(deep[:32], NumberOfFrames=2),
+        "frames.dcm": dicom(deep[:32], data=deep.tobytes(), NumberOfFrames=2),
         "float.nii": nifti(volume().astype(np.float32), scl_slope=2, scl_inter=1),
         "nifti 2.nii.gz": gzip.compress(nibabel.Nifti2Image(volume(), np.diag([2, 2, 2, 1])).to_bytes(), mtime=0),
         "series.zip": zipped(series, zipfile.ZIP_STORED),

@@ -103,15 +103,24 @@ def demo_environment(folder: Path, **environment: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running_demo(folder: Path, seconds: float = 180, **environment: str):
-    """`python app.py` with these environment variables, as soon as it answers."""
+def running_demo(folder: Path, seconds: float = 180, before: str = "", **environment: str):
+    """`python app.py` with these environment variables, as soon as it answers.
+
+    Args:
+        before: Python that is run first in the same process, to give a constant of the library another value.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = environment.get("PORT") or environment.get("GRADIO_SERVER_PORT") or str(free_port())
     if "GRADIO_SERVER_PORT" not in environment:
         environment["PORT"] = port
+    run = "import runpy; runpy.run_path('app.py', run_name='__main__')"
     with open(folder / "log.txt", "w") as log:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=demo_environment(folder, **environment), stdout=log, stderr=log
+            [sys.executable, *(["-c", f"{before}\n{run}"] if before else ["app.py"])],
+            cwd=ROOT,
+            env=demo_environment(folder, **environment),
+            stdout=log,
+            stderr=log,
         )
     demo = RunningDemo(f"http://127.0.0.1:{port}", folder, process)
     try:

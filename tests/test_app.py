@@ -585,11 +585,9 @@ def test_a_request_too_large_to_be_held_is_refused_with_a_sentence(demo, client)
 
 def test_what_takes_too_long_ends_with_a_sentence_that_says_how_far_it_came(model_id, tmp_path):
     """The same demo with a second for a request instead of two minutes."""
-    (tmp_path / "early").mkdir()
-    (tmp_path / "early" / "sitecustomize.py").write_text("from brain_tumor import slices\nslices.MAX_SECONDS = 1\n")
     volume = template_volume(tmp_path / "volume.nii.gz")
-    path = f"{tmp_path / 'early'}:{ROOT}"
-    with running_demo(tmp_path / "demo", MODEL_ID=str(model_id), PYTHONPATH=path) as demo:
+    before = "from brain_tumor import slices; slices.MAX_SECONDS = 1"
+    with running_demo(tmp_path / "demo", before=before, MODEL_ID=str(model_id)) as demo:
         client = Client(demo.url, verbose=False, download_files=str(tmp_path / "downloads"))
         results = ask_batch(client, [volume] * 40)
         *_, last = results

@@ -2,7 +2,7 @@
 
 import pytest
 
-from brain_tumor import scans
+from brain_tumor import readers, scans
 from brain_tumor.readers import Upload, read_uploads
 from tests.fuzz import check, damaged, fuzz, seeds
 
@@ -29,7 +29,11 @@ def test_damage_is_damage_and_an_error_of_another_kind_is_found(tmp_path, monkey
     damage = [("set", 0.5, 7), ("repeat", 0.1, 20), ("splice", 0.2, "png", 0.3, 40), ("leave out", 0.7, 5)]
     data = damaged("jpg", damage)
     assert data == damaged("jpg", damage) != seeds()["jpg"]
-    monkeypatch.setattr(scans.ImageOps, "exif_transpose", lambda image: image.convert("P"))
-    monkeypatch.setattr(scans.Image.Image, "convert", lambda image, mode: image)
-    with pytest.raises(AssertionError):
+    panic = type("Panic", (BaseException,), {})
+    monkeypatch.setattr(scans.ImageOps, "exif_transpose", lambda image: (_ for _ in ()).throw(panic()))
+    with pytest.raises(panic):
         check("png", seeds()["png"], None, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(readers, "_sentence", lambda error: f"{type(error).__name__}: {error}")
+    with pytest.raises(AssertionError):
+        check("nii.gz", seeds()["nii.gz"][:500], None, tmp_path)
