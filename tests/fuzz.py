@@ -188,9 +188,9 @@ def fuzz(seconds: float, seed: int = 0) -> Iterator[tuple[int, tuple, BaseExcept
             @settings(max_examples=ROUND, deadline=None, database=None, phases=[Phase.generate],
                       suppress_health_check=list(HealthCheck))  # fmt: skip
             @given(CASES)
-            def one_round(case, last=last):
+            def one_round(case):
                 if time.monotonic() < end:
-                    last.append(case)
+                    last.append(case)  # noqa: B023  called within this turn
                     name, damage, plane = case
                     check(name, damaged(name, damage), plane, Path(folder))
 
@@ -229,7 +229,7 @@ def main() -> None:
         inputs += len(cases)
         if error is not None:
             findings += 1
-            print(f"seed {seed}: {type(error).__name__}: {error}\n  {cases[-1]!r}", flush=True)
+            print(f"seed {seed}: {type(error).__name__}: {error}\n  {cases[-1:]!r}", flush=True)
     print(f"caught by the last net: {dict(counts) or 'nothing'}")
     print(f"{inputs} inputs of seeds {args.seed} to {seed}, {findings} findings")
     raise SystemExit(findings > 0)

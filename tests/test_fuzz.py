@@ -12,7 +12,7 @@ SECONDS = 30
 def test_damaged_files_are_read_or_refused_with_a_sentence_soon_and_in_little_memory():
     inputs = 0
     for seed, cases, error in fuzz(SECONDS):
-        assert error is None, f"seed {seed}, input {cases[-1]!r}: {error!r}"
+        assert error is None, f"seed {seed}, input {cases[-1:]!r}: {error!r}"
         inputs += len(cases)
     print(f"{inputs} inputs")
     assert inputs > 20
