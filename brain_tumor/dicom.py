@@ -201,7 +201,12 @@ def read_header(data: bytes) -> Header:
         Directory: it is the index of a disc.
     """
     with _quiet():
-        return _header(_parse(data, _HEADER_TAGS, pixels=False))
+        try:
+            return _header(_parse(data, _HEADER_TAGS, pixels=False))
+        except (ScanError, MemoryError):
+            raise
+        except Exception:  # pydicom converts a value when it is asked for, and a damaged one can raise nearly anything
+            raise _damaged() from None
 
 
 def _header(dataset) -> Header:

@@ -240,6 +240,12 @@ def _low_bytes(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Im
     other = _OTHER_BYTES.get(_rawmode(image))
     if other is None or len(image.tile) != 1:
         return None
+    width, height = image.size
+    if width * height > MAX_PIXELS // 3:  # three numbers of two bytes a pixel, and both halves of each before
+        raise ScanError(
+            f"This picture is too large ({width} x {height} pixels in colour of 16 bits); of such at most "
+            f"{MAX_PIXELS // 3 // 10**6} megapixels are read. Save it with 8 bits, or smaller."
+        )
     twin = again()
     (tile,) = twin.tile
     twin.tile = [tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other)]

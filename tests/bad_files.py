@@ -383,7 +383,10 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "20000 frames that are not there.dcm": BadFile(lambda: dicom(NumberOfFrames=20_000), "damaged or incomplete"),
     "32767 cubed.nii": BadFile(lambda: nifti(dim=[3, 32767, 32767, 32767, 1, 1, 1, 1]), "too large"),
     # Bombs: small files that unpack to much, or take long to take apart.
-    "40 megapixels of 16 bits in colour.png": BadFile(lambda: png(6300, 6300, depth=16, colour=2, filled=True), ANSWER),
+    "40 megapixels of 16 bits in colour.png": BadFile(
+        lambda: png(6300, 6300, depth=16, colour=2, filled=True), "at most 13 megapixels"
+    ),
+    "13 megapixels of 16 bits in colour.png": BadFile(lambda: png(3600, 3600, depth=16, colour=2, filled=True), ANSWER),
     "40 megapixels with alpha.png": BadFile(lambda: png(6300, 6300, colour=6, filled=True), ANSWER),
     "40 megapixels of 16 bits.png": BadFile(lambda: png(6300, 6300, depth=16, filled=True), ANSWER),
     "a comment that unpacks to a gigabyte.png": BadFile(
