@@ -27,19 +27,25 @@ from tests.serving import EXAMPLES, ROOT, RunningDemo, running_demo
 
 RESULTS = ROOT / "benchmarks/results/endurance.json"
 KEPT_SECONDS, SWEEP_SECONDS = 30, 5
-BEFORE = f"from brain_tumor import upload; upload.KEPT_SECONDS, upload.SWEEP_SECONDS = {KEPT_SECONDS}, {SWEEP_SECONDS}"
 WARM_UP = 0.1
 """Share of the predictions after which memory is compared: caches and allocators are full by then."""
 LAST = 5
 """Samples at the end whose median is compared with the first after the warm-up."""
 
 
-def endurance(demo: RunningDemo, predictions: int, every: int) -> dict:
-    """Asks a demo this often, one request after the other.
+def before(kept: float, sweep: float) -> str:
+    """What gives the demo these times, in seconds, to keep uploads and to look for old ones (see `running_demo`)."""
+    return f"from brain_tumor import upload; upload.KEPT_SECONDS, upload.SWEEP_SECONDS = {kept}, {sweep}"
+
+
+def endurance(
+    demo: RunningDemo, predictions: int, every: int, kept: float = KEPT_SECONDS, sweep: float = SWEEP_SECONDS
+) -> dict:
+    """Asks a demo that was started with `before(kept, sweep)` this often, one request after the other.
 
     Returns:
         samples: after every `every` predictions their number, resident memory in MB, files below the demo's folder,
-            uploads of the last `KEPT_SECONDS` + 2 `SWEEP_SECONDS`, and seconds since the start.
+            uploads of the last `kept` + 2 `sweep` seconds, and seconds since the start.
         errors: of requests that were to be answered; sentences: of those that were to be refused.
         growth: of the median of the last `LAST` samples over the first sample after the warm-up, as a share.
         most_files_over: the largest number by which files exceeded the uploads that may still be there.
@@ -48,7 +54,7 @@ def endurance(demo: RunningDemo, predictions: int, every: int) -> dict:
     scans = [path.read_bytes() for path in sorted(EXAMPLES.glob("*.png"))]
     small = gzip.compress(nifti(volume((64, 64, 12))), mtime=0)
     bad = picture("JPEG", Image.fromarray(np.zeros((200, 200), np.uint8)))[:400]
-    before = len(files_of(demo))
+    at_first = len(files_of(demo))
     with httpx.Client(timeout=120) as client:
         for number in range(1, predictions + 1):
             kind = {0: "volume", 5: "bad"}.get(number % 20, "scan")
@@ -58,12 +64,12 @@ def endurance(demo: RunningDemo, predictions: int, every: int) -> dict:
             errors += kind != "bad" and not answered
             sentences += kind == "bad" and not answered
             if number % every == 0:
-                recent = time.monotonic() - KEPT_SECONDS - 2 * SWEEP_SECONDS
+                recent = time.monotonic() - kept - 2 * sweep
                 samples.append(
                     {
                         "predictions": number,
                         "rss_mb": resident_memory_of(demo) / 2**20,
-                        "files": len(files_of(demo)) - before,
+                        "files": len(files_of(demo)) - at_first,
                         "recent_uploads": sum(moment > recent for moment in uploads),
                         "seconds": time.monotonic() - start,
                     }
@@ -115,7 +121,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        with running_demo(Path(folder), before=BEFORE, MODEL_ID=args.model) as demo:
+        with running_demo(Path(folder), before=before(KEPT_SECONDS, SWEEP_SECONDS), MODEL_ID=args.model) as demo:
             results = endurance(demo, args.predictions, args.every)
     about = {
         "model": public_name(args.model),
