@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 MAX_FILE_BYTES = 50 * 1024**2
@@ -21,6 +21,8 @@ MIN_SIDE = 32
 MAX_PARTS = 10_000, 200_000
 """Most pieces that a picture's file is read in until its size is known, and in all. Files of scanners, cameras and
 programs have hundreds; millions of empty ones would keep the server busy for minutes."""
+MAX_VALUE_BYTES = 4 * 2**20
+"""Longest value in a picture's header, such as where the strips of a TIFF lie: of 50 MB of them Pillow makes a GB."""
 WINDOW_PERCENTILES = (0.5, 99.5)
 """Grey levels of deep pictures at these percentiles become 0 and 255."""
 STRIP = 2**20
@@ -180,13 +182,16 @@ def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
 
 
 class _Parts(io.BytesIO):
-    """A picture's file, of which no more than `MAX_PARTS` pieces can be read."""
+    """A picture's file, of which no more than `MAX_PARTS` pieces can be read, and no long tables."""
 
     left = MAX_PARTS[0]
+    blocks = 0
+    """Of `SAFEBLOCK` bytes on end, as Pillow reads what is longer than that: values in a header."""
 
     def read(self, size: int | None = -1) -> bytes:
         self.left -= 1
-        if self.left < 0:
+        self.blocks = self.blocks + 1 if size == ImageFile.SAFEBLOCK else 0
+        if self.left < 0 or self.blocks * ImageFile.SAFEBLOCK > MAX_VALUE_BYTES:
             raise ScanError("This picture's file has too many parts to be read. Save it again as PNG or JPEG.")
         return super().read(size)
 
