@@ -46,6 +46,11 @@ MAX_READS = 500_000
 """Most pieces in which a file is read. A thousand frames, each with its place and window, take some 100,000."""
 _LONG = (0x7FE00008, 0x7FE00009, 0x7FE00010, 0x7FE00001, 0x7FE00002)
 """Pixels of the three kinds, and where compressed frames begin."""
+_SEQUENCES = (0x52009229, 0x52009230, 0x00283000, 0x00283010)
+"""The sequences of `_HEADER_TAGS`, which in a file of implicit VR are not marked as such."""
+_CHARACTER_SETS = b"\x08\0\5\0"
+MAX_CHARACTER_SETS = 1024
+"""Most bytes of the names of a file's character sets, which pydicom looks up as it reads, one by one."""
 MAX_VALUE_BYTES = 2**18
 """Longest value that is looked at, apart from pixels and sequences: a look-up table of 65,536 entries has half."""
 MAX_FRAMES = 20_000
@@ -301,19 +306,28 @@ class _Parts(io.BytesIO):
     """A file of which no more than `MAX_READS` pieces can be read: one of millions would take minutes."""
 
     left = MAX_READS
+    last = b""
 
     def read(self, size: int | None = -1) -> bytes:
         self.left -= 1
         if self.left < 0:
             raise ScanError("This DICOM file has too many parts to be read. Export the scan again, without the rest.")
-        return super().read(size)
+        if self.last[:4] == _CHARACTER_SETS and size > MAX_CHARACTER_SETS:
+            raise _damaged()
+        self.last = super().read(size)
+        return self.last
 
 
 def _is_short(dataset, tag) -> bool:
     """False for a value of which pydicom would make millions of numbers or words; it has not been converted yet."""
     element = dataset.get_item(tag)
     value = getattr(element, "value", None)
-    return not isinstance(value, bytes) or len(value) <= MAX_VALUE_BYTES or element.VR == "SQ" or tag in _LONG
+    if not isinstance(value, bytes) or tag in _LONG:
+        return True
+    if element.VR == "SQ" or (element.VR is None and tag in _SEQUENCES):
+        found = re.finditer(re.escape(_CHARACTER_SETS) + b"(?!CS)", value)
+        return all(int.from_bytes(value[m.end() : m.end() + 4], "little") <= MAX_CHARACTER_SETS for m in found)
+    return len(value) <= MAX_VALUE_BYTES
 
 
 @contextlib.contextmanager
