@@ -566,16 +566,21 @@ def _greys(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray
 
     place = header.frames[index]
     padding = _number(dataset, "PixelPaddingValue")
-    if "ModalityLUTSequence" in dataset:
+    if _has_tables(dataset, "ModalityLUTSequence"):
         values = apply_modality_lut(frame, dataset).astype(np.float32)
     else:
         values = frame.astype(np.float32) * np.float32(place.slope) + np.float32(place.intercept)
-    if place.window is None and "VOILUTSequence" in dataset:
+    if place.window is None and _has_tables(dataset, "VOILUTSequence"):
         values = apply_voi(frame, dataset).astype(np.float32)
     if padding is not None:
         values[frame == padding] = np.nan
     values[~np.isfinite(values)] = np.nan
     return -values if header.inverted else values
+
+
+def _has_tables(dataset, tag: str) -> bool:
+    """True if a file has look-up tables, and none that is too long."""
+    return tag in dataset and all(_is_short(item, "LUTData") for item in dataset[tag] if "LUTData" in item)
 
 
 def _colours(frame: np.ndarray, dataset) -> np.ndarray:

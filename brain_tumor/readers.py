@@ -459,7 +459,12 @@ def _pages(image: Image.Image) -> int:
 
 def _turned_to(image: Image.Image, page: int) -> Image.Image:
     """A TIFF, opened, at one of its pages. Going on with it is quick; a file opened anew walks through all before."""
-    image.seek(page)
+    try:
+        image.seek(page)
+    except ScanError:
+        raise
+    except Exception:
+        raise ScanError("This page is damaged. Save or download the file again.") from None
     return image
 
 
