@@ -254,6 +254,19 @@ def deflated_dicom(blocks: int) -> bytes:
     return plain[:start] + deflated_zeros(blocks, zlib.decompress(plain[start:], -15))
 
 
+def dicom_of_long_tables() -> bytes:
+    """A good picture, with a look-up table of millions of entries for its window."""
+    pixels = np.asarray(draw_slice(1, side=128), "<u2") * 16
+    numbers = {0x02: 1, 0x10: 128, 0x11: 128, 0x100: 16, 0x101: 16, 0x102: 15, 0x103: 0}
+    table = element(0x28, 0x3002, struct.pack("<3H", 0, 0, 16)) + element(0x28, 0x3006, b"\1\0" * (LARGE // 2))
+    return implicit_dicom(
+        element(0x28, 0x04, b"MONOCHROME2 "),
+        *[element(0x28, number, struct.pack("<H", value)) for number, value in numbers.items()],
+        element(0x28, 0x3010, element(0xFFFE, 0xE000, table)),
+        element(0x7FE0, 0x10, pixels.tobytes()),
+    )
+
+
 def rle_frame(planes: list[bytes]) -> bytes:
     """A frame of packed planes, one for each byte of a pixel."""
     offsets = [64 + sum(len(plane) for plane in planes[:i]) for i in range(len(planes))]
@@ -425,6 +438,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
         lambda: implicit_dicom(element(0x28, 0x10, b"\1\0" * (LARGE // 2)), element(0x28, 0x11, b"\x40\0")),
         "no picture|damaged",
     ),
+    "a look-up table of millions of numbers.dcm": BadFile(dicom_of_long_tables, ANSWER),
     "millions of character sets.dcm": BadFile(
         lambda: element(8, 5, b"\\" * LARGE) + element(0x28, 0x10, b"\x40\0"), "no picture|damaged"
     ),
