@@ -11,6 +11,7 @@ import datetime
 import importlib.util
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,13 +37,15 @@ from brain_tumor.readers import (
     Upload,
     read_picture,
     read_uploads,
+    took_too_long,
 )
 from brain_tumor.report import html_report
 from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS, ScanError
 from brain_tumor.theme import CSS, HEAD, PASTE_JS, THEME
 from brain_tumor.upload import (
     KEPT_SECONDS,
-    NoDeepLinks,
+    ClosedDoors,
+    LimitedBodies,
     ScanUpload,
     end_cleanly_on_sigterm,
     gone,
@@ -183,21 +186,28 @@ def judged(paths: list[str], plane: str | None, progress: gr.Progress) -> Iterat
     if not paths:
         raise sentence("Choose files first.")
     done = 0
+    until = time.monotonic() + MAX_SECONDS
     progress(0, desc="Reading the files")
     try:
-        for upload in read_uploads(paths, plane):
+        for upload in read_uploads(paths, plane, until):
             if isinstance(upload, Rejected):
                 done += 1
                 yield upload
                 continue
             predictions = []
             for start in range(0, len(upload.slices), AT_ONCE):
+                if time.monotonic() > until:
+                    break
                 some = upload.slices[start : start + AT_ONCE]
                 predictions += classifier.predict([slice_.image for slice_ in some])
                 share = len(predictions) / len(upload.slices)
                 of = f", slice {len(predictions)} of {len(upload.slices)}" if len(upload.slices) > 1 else ""
                 progress(min((done + share) / len(paths), 1), desc=f"Upload {done + 1}{of}")
             done += 1
+            if len(predictions) < len(upload.slices):
+                how_far = f"{len(predictions)} of the {len(upload.slices)} slices were judged, too few for a verdict"
+                yield Rejected(upload.name, took_too_long(how_far))
+                continue
             volume = None
             if upload.kind in ("series", "volume"):
                 volume = judge_volume(predictions, [slice_.counts for slice_ in upload.slices])
@@ -696,7 +706,7 @@ if __name__ == "__main__":
             ssr_mode=False,
             enable_monitoring=False,
             mcp_server=mcp,
-            app_kwargs={"middleware": [Middleware(NoDeepLinks)]},
+            app_kwargs={"middleware": [Middleware(ClosedDoors), Middleware(LimitedBodies)]},
             theme=THEME,
             css=CSS,
             head=HEAD,

@@ -38,8 +38,21 @@ from brain_tumor.slices import (
     to_picture,
 )
 
-MAX_INFLATED_BYTES = 4 * MAX_FILE_BYTES
+MAX_INFLATED_BYTES = 2 * MAX_FILE_BYTES
 """Most bytes that a deflated DICOM file may unpack to."""
+MAX_FRAME_BYTES = 2 * scans.MAX_PIXELS
+"""Most bytes of one frame: as many pixels as a picture may have, of 16 bits and grey, or fewer in colour."""
+MAX_READS = 500_000
+"""Most pieces in which a file is read. A thousand frames, each with its place and window, take some 100,000."""
+_LONG = (0x7FE00008, 0x7FE00009, 0x7FE00010, 0x7FE00001, 0x7FE00002)
+"""Pixels of the three kinds, and where compressed frames begin."""
+_SEQUENCES = (0x52009229, 0x52009230, 0x00283000, 0x00283010)
+"""The sequences of `_HEADER_TAGS`, which in a file of implicit VR are not marked as such."""
+_CHARACTER_SETS = b"\x08\0\5\0"
+MAX_CHARACTER_SETS = 1024
+"""Most bytes of the names of a file's character sets, which pydicom looks up as it reads, one by one."""
+MAX_VALUE_BYTES = 2**18
+"""Longest value that is looked at, apart from pixels and sequences: a look-up table of 65,536 entries has half."""
 MAX_FRAMES = 20_000
 SAME_SPACING = 0.05
 """Slices are evenly spaced if no distance between two is off by more than this share (or 0.1 mm)."""
@@ -193,7 +206,12 @@ def read_header(data: bytes) -> Header:
         Directory: it is the index of a disc.
     """
     with _quiet():
-        return _header(_parse(data, _HEADER_TAGS, pixels=False))
+        try:
+            return _header(_parse(data, _HEADER_TAGS, pixels=False))
+        except (ScanError, MemoryError):
+            raise
+        except Exception:  # pydicom converts a value when it is asked for, and a damaged one can raise nearly anything
+            raise _damaged() from None
 
 
 def _header(dataset) -> Header:
@@ -232,6 +250,12 @@ def _header(dataset) -> Header:
         )
     if min(rows, columns) < 1 or samples not in (1, 3):
         raise _damaged()
+    allocated = int(_number(dataset, "BitsAllocated") or 8)
+    if rows * columns * samples * allocated > 8 * MAX_FRAME_BYTES:
+        raise ScanError(
+            f"This DICOM file is too large ({columns} x {rows} pixels of {samples * allocated} bits); at most "
+            f"{MAX_FRAME_BYTES // 10**6} MB a picture are read. Export it smaller."
+        )
     photometric = _word(dataset, "PhotometricInterpretation")
     return Header(
         series=_word(dataset, "SeriesInstanceUID") or None,
@@ -254,11 +278,19 @@ def _header(dataset) -> Header:
 def _parse(data: bytes, tags: tuple[str, ...], pixels: bool):
     """`pydicom.FileDataset` of the listed tags, with a transfer syntax."""
     pydicom = _pydicom()
-    _check_deflated(data)
+    inflated = _inflated(data)
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(tags), stop_before_pixels=not pixels, force=True)
+        dataset = pydicom.dcmread(
+            inflated or _Parts(data), specific_tags=list(tags), stop_before_pixels=not pixels, force=True
+        )
+    except ScanError:
+        raise
     except Exception:
         raise _damaged() from None
+    for tag in [tag for tag in dataset.keys() if not _is_short(dataset, tag)]:  # noqa: SIM118  keys do not convert
+        del dataset[tag]
+    if inflated:
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         uids = pydicom.uid
@@ -268,6 +300,34 @@ def _parse(data: bytes, tags: tuple[str, ...], pixels: bool):
             else (uids.ExplicitVRLittleEndian if little else uids.ExplicitVRBigEndian)
         )
     return dataset
+
+
+class _Parts(io.BytesIO):
+    """A file of which no more than `MAX_READS` pieces can be read: one of millions would take minutes."""
+
+    left = MAX_READS
+    last = b""
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise ScanError("This DICOM file has too many parts to be read. Export the scan again, without the rest.")
+        if self.last[:4] == _CHARACTER_SETS and size > MAX_CHARACTER_SETS:
+            raise _damaged()
+        self.last = super().read(size)
+        return self.last
+
+
+def _is_short(dataset, tag) -> bool:
+    """False for a value of which pydicom would make millions of numbers or words; it has not been converted yet."""
+    element = dataset.get_item(tag)
+    value = getattr(element, "value", None)
+    if not isinstance(value, bytes) or tag in _LONG:
+        return True
+    if element.VR == "SQ" or (element.VR is None and tag in _SEQUENCES):
+        found = re.finditer(re.escape(_CHARACTER_SETS) + b"(?!CS)", value)
+        return all(int.from_bytes(value[m.end() : m.end() + 4], "little") <= MAX_CHARACTER_SETS for m in found)
+    return len(value) <= MAX_VALUE_BYTES
 
 
 @contextlib.contextmanager
@@ -303,32 +363,42 @@ def _loaded_pydicom():
     return pydicom
 
 
-def _check_deflated(data: bytes) -> None:
-    """Refuse a deflated file that unpacks to too much: pydicom would unpack it all."""
+def _inflated(data: bytes) -> "_Parts | None":
+    """A deflated file as if it had never been packed; None for any other. pydicom would unpack it however large."""
     if b"1.2.840.10008.1.2.1.99" not in data[:4096]:
-        return
+        return None
     length = int.from_bytes(data[140:144], "little") if data[128:138] == b"DICM\x02\0\0\0UL" else None
     if length is None or length > 4096:
         raise _damaged()
-    inflate, left, size = zlib.decompressobj(-zlib.MAX_WBITS), data[144 + length :], 0
+    start, inflate, file = 144 + length, zlib.decompressobj(-zlib.MAX_WBITS), _Parts()
+    # A syntax that is not packed, as long as the one that is.
+    file.write(data[:start].replace(b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"))
     try:
-        while left and size <= MAX_INFLATED_BYTES:
-            size += len(inflate.decompress(left, 2**20))
-            left = inflate.unconsumed_tail
+        for place in range(start, len(data), 2**16):
+            file.write(inflate.decompress(data[place : place + 2**16]))
+            if file.tell() > MAX_INFLATED_BYTES:
+                raise ScanError("This DICOM file unpacks to more than is read here. Export it uncompressed.")
     except zlib.error:
         raise _damaged() from None
-    if size > MAX_INFLATED_BYTES:
-        raise ScanError("This DICOM file unpacks to more than is read here. Export it uncompressed.")
+    if not inflate.eof:
+        raise _damaged()
+    file.seek(0)
+    return file
 
 
 def _damaged() -> ScanError:
     return ScanError("This DICOM file is damaged or incomplete. Export or download it again.")
 
 
+def _value(dataset, tag: str):
+    """What a tag holds, None if it is missing or too long (see `_is_short`)."""
+    return dataset.get(tag) if tag in dataset and _is_short(dataset, tag) else None
+
+
 def _word(dataset, tag: str) -> str:
     """A code of letters, digits, dots and spaces; "" if it is missing or anything else."""
     try:
-        value = dataset.get(tag)
+        value = _value(dataset, tag)
         value = str(value[0] if isinstance(value, (list, tuple)) and value else value or "").strip()
     except Exception:
         return ""
@@ -338,7 +408,7 @@ def _word(dataset, tag: str) -> str:
 def _numbers(dataset, tag: str, count: int) -> tuple[float, ...] | None:
     """The first `count` numbers of a tag; None if it is missing, too short, or not of finite numbers."""
     try:
-        value = dataset.get(tag)
+        value = _value(dataset, tag)
         if value is None:
             return None
         values = [value] if isinstance(value, (int, float, str)) else list(value)
@@ -496,16 +566,21 @@ def _greys(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray
 
     place = header.frames[index]
     padding = _number(dataset, "PixelPaddingValue")
-    if "ModalityLUTSequence" in dataset:
+    if _has_tables(dataset, "ModalityLUTSequence"):
         values = apply_modality_lut(frame, dataset).astype(np.float32)
     else:
         values = frame.astype(np.float32) * np.float32(place.slope) + np.float32(place.intercept)
-    if place.window is None and "VOILUTSequence" in dataset:
+    if place.window is None and _has_tables(dataset, "VOILUTSequence"):
         values = apply_voi(frame, dataset).astype(np.float32)
     if padding is not None:
         values[frame == padding] = np.nan
     values[~np.isfinite(values)] = np.nan
     return -values if header.inverted else values
+
+
+def _has_tables(dataset, tag: str) -> bool:
+    """True if a file has look-up tables, and none that is too long."""
+    return tag in dataset and all(_is_short(item, "LUTData") for item in dataset[tag] if "LUTData" in item)
 
 
 def _colours(frame: np.ndarray, dataset) -> np.ndarray:
@@ -549,7 +624,7 @@ def read_series(files: list[File], name: str, plane: str | None = None) -> Itera
     if first.modality and first.modality not in ("MRI", "other", "secondary capture"):
         notes.append(f"The file says that this is {first.modality}, not MRI: the model has learned from MRI alone.")
     try:
-        yield _upload(name, [(n, f, i, decoded[id(f), i]) for n, f, i in numbered], plane, notes)
+        yield _upload(name, [(n, f, i, decoded.pop((id(f), i))) for n, f, i in numbered], plane, notes)
     except ScanError as error:
         yield Rejected(name, str(error))
 
@@ -610,9 +685,14 @@ def _upload(
 
 
 def _stack(pictures: list, frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, bool]:
-    """(slices, rows, columns) float32, its affine to RAS, and whether it can be cut in other planes."""
+    """(slices, rows, columns) float32, its affine to RAS, and whether it can be cut in other planes.
+
+    The pictures give up their numbers one after the other, so memory holds them once.
+    """
     first = frames[0]
-    values = np.stack([picture[3] for picture in pictures])
+    values = np.empty((len(pictures), *pictures[0][3].shape), np.float32)
+    for place, (number, file, index, picture) in enumerate(pictures):
+        values[place], pictures[place] = picture, (number, file, index, None)
     normal = _normal(first)
     step, regular = normal * (pictures[0][1].header.thickness or 1.0), False
     if len(frames) > 1:

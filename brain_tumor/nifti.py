@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from brain_tumor.scans import ScanError
-from brain_tumor.slices import MAX_VOXELS
+from brain_tumor.slices import MAX_TOTAL_BYTES, MAX_VOXELS
 
 HEAD_BYTES = 544
 """A NIfTI-2 header with its four bytes of extension; that of NIfTI-1 has 352."""
+VOXELS_AT_ONCE = 2**22
+"""So many voxels are unpacked at a time, so that memory holds one copy of them, in float32."""
 MAX_OFFSET = 2**24
 """Voxels start within the first 16 MB; header extensions take the rest."""
 _MAGIC = {(348, 344): (b"n+1\0", b"ni1\0"), (540, 4): (b"n+2\0", b"ni2\0")}
@@ -87,24 +89,35 @@ def read_nifti(data: bytes) -> NiftiVolume:
     volumes = int(np.prod(shape[3:], dtype=object))
     shape = (*shape, 1, 1)[:3]
     voxels = int(np.prod(shape, dtype=object))
-    if voxels > MAX_VOXELS:
+    if voxels > MAX_VOXELS or voxels * dtype.itemsize > MAX_TOTAL_BYTES:
         raise ScanError(
-            f"This volume is too large ({' x '.join(map(str, shape))} voxels); at most {MAX_VOXELS // 10**6} million "
-            "voxels are read. Export it with larger voxels, or only the part that shows the brain."
+            f"This volume is too large ({' x '.join(map(str, shape))} voxels of {dtype.itemsize} bytes); at most "
+            f"{MAX_VOXELS // 10**6} million voxels and {MAX_TOTAL_BYTES // 1024**2} MB are read. Export it with larger "
+            "voxels, or only the part that shows the brain."
         )
     offset = max(offset, {1: 352, 2: 544}[version])
     if offset > MAX_OFFSET:
         raise damaged
-    raw = _unpack(stream, voxels * dtype.itemsize, offset)
-    if len(raw) < voxels * dtype.itemsize:
-        raise ScanError("This NIfTI file is incomplete: it ends before its last voxel. Export or download it again.")
-    stored = np.frombuffer(raw, dtype).reshape(shape, order="F")
-    with np.errstate(all="ignore"):
-        values = (np.abs(stored) if dtype.kind == "c" else stored).astype(np.float32)
-        if slope is not None and np.isfinite([slope, intercept]).all() and (slope, intercept) not in ((1, 0), (0, 0)):
-            values *= np.float32(slope)
-            values += np.float32(intercept)
-    values[~np.isfinite(values)] = np.nan
+    scale = None
+    if slope is not None and np.isfinite([slope, intercept]).all() and (slope, intercept) not in ((1, 0), (0, 0)):
+        scale = np.float32(slope), np.float32(intercept)
+    values = np.empty(voxels, np.float32)
+    for start in range(0, voxels, VOXELS_AT_ONCE):
+        count = min(VOXELS_AT_ONCE, voxels - start)
+        raw = _unpack(stream, count * dtype.itemsize, offset + start * dtype.itemsize)
+        if len(raw) < count * dtype.itemsize:
+            raise ScanError(
+                "This NIfTI file is incomplete: it ends before its last voxel. Export or download it again."
+            )
+        stored = np.frombuffer(raw, dtype)
+        some = values[start : start + count]
+        with np.errstate(all="ignore"):
+            some[:] = np.abs(stored) if dtype.kind == "c" else stored
+            if scale:
+                some *= scale[0]
+                some += scale[1]
+        some[~np.isfinite(some)] = np.nan
+    values = values.reshape(shape, order="F")
     return NiftiVolume(values, affine, sides_known, version, packed, dtype, volumes)
 
 

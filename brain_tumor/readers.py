@@ -4,8 +4,10 @@ What a file is, its content says and not its name. Nothing is written to disk.
 """
 
 import io
+import math
 import re
 import struct
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +18,10 @@ from pathlib import Path
 from PIL import Image
 
 from brain_tumor import dicom, nifti, scans
-from brain_tumor.scans import FORMATS, MAX_FILE_BYTES, ScanError, bits, open_file, open_scan
+from brain_tumor.scans import FORMATS, MAX_FILE_BYTES, ScanError, bits, open_file, open_page, open_scan
 from brain_tumor.slices import (
     MAX_FILES,
+    MAX_PAGES,
     MAX_SECONDS,
     MAX_SLICES,
     MAX_TOTAL_BYTES,
@@ -45,10 +48,13 @@ __all__ = [
     "Upload",
     "read_picture",
     "read_uploads",
+    "took_too_long",
 ]
 
 HEAD_BYTES = 4096
 """So much of a file tells what it is."""
+MAX_DIRECTORY_BYTES = 2 * 2**20
+"""Longest list of files in a zip that is looked at; one of 1,000 files with long names has a tenth."""
 PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")
 _ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 _KNOWN = {
@@ -87,7 +93,9 @@ class _File:
         return self.read(scans.MAX_FILE_BYTES)
 
 
-def read_uploads(paths: Sequence[str | Path], plane: str | None = None) -> Iterator[Upload | Rejected]:
+def read_uploads(
+    paths: Sequence[str | Path], plane: str | None = None, until: float = math.inf
+) -> Iterator[Upload | Rejected]:
     """Read any number of files: pictures, DICOM files, NIfTI volumes, and zips of these.
 
     The DICOM files of one series are one upload, in the place of the first of them. Each file is read when its turn
@@ -96,6 +104,8 @@ def read_uploads(paths: Sequence[str | Path], plane: str | None = None) -> Itera
     Args:
         paths: of files on this machine; their names are what the uploads are called.
         plane: "axial", "coronal" or "sagittal": how volumes that have a choice are cut. Default: as they are finest.
+        until: when there is no more time, as `time.monotonic` tells it. What has not been read then is left out, with
+            one `Rejected` that says how much.
 
     Yields:
         `Upload`, or `Rejected` with a sentence for a file that cannot be read; that does not stop the rest.
@@ -107,7 +117,7 @@ def read_uploads(paths: Sequence[str | Path], plane: str | None = None) -> Itera
             files += (
                 _listed(Path(path), stack) if len(files) <= MAX_FILES else [_File(_shown(Path(path).name), 0, bytes)]
             )
-        yield from _read_files(_within_limits(files), plane)
+        yield from _read_files(_within_limits(files), plane, until=until)
 
 
 def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[str]]:
@@ -182,6 +192,13 @@ def _unzipped(file: _File, source: Path | bytes, stack: ExitStack) -> list[_File
             )
         ]
     try:
+        if _directory_bytes(source) > MAX_DIRECTORY_BYTES:
+            return [
+                Rejected(
+                    file.name,
+                    f"This zip holds more than {MAX_FILES:,} files, the most that are read. Zip fewer of them.",
+                )
+            ]
         archive = stack.enter_context(zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source))
     except Exception:  # BadZipFile, and in damaged directories struct.error, UnicodeDecodeError, NotImplementedError
         return [damaged]
@@ -200,6 +217,13 @@ def _unzipped(file: _File, source: Path | bytes, stack: ExitStack) -> list[_File
     if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
         return [Rejected(file.name, _too_much("This zip unpacks to"))]
     return [_zipped(archive, entry) for entry in entries]
+
+
+def _directory_bytes(source: Path | bytes) -> int:
+    """How long a zip's list of files is: `zipfile` reads it whole, which takes seconds for a million names."""
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
+        end = zipfile._EndRecData(stream)  # private, and the only way to know what ZipFile is about to read
+    return end[zipfile._ECD_SIZE] if end else 0
 
 
 def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> _File | Rejected:
@@ -253,14 +277,16 @@ def _too_much(what: str) -> str:
 
 
 def _read_files(
-    files: Iterator[_File | Rejected], plane: str | None, alone: bool = False
+    files: Iterator[_File | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
 ) -> Iterator[Upload | Rejected]:
     """Two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
     entries: list[_File | Rejected | tuple] = []
     series: dict[tuple, list[dicom.File]] = {}
     for file in files:
         try:
-            if isinstance(file, _File) and file.size and dicom.is_dicom(file.read(HEAD_BYTES)):
+            if time.monotonic() > until:
+                entries.append(file)  # the second round says so
+            elif isinstance(file, _File) and file.size and dicom.is_dicom(file.read(HEAD_BYTES)):
                 header = dicom.read_header(file.bytes())
                 found = dicom.File(file.name, header, file.bytes)
                 key = header.key  # a new one each time for a file that stands alone
@@ -275,7 +301,11 @@ def _read_files(
         except Exception as error:
             entries.append(Rejected(file.name, _sentence(error)))
     stacks = 0
-    for entry in entries:
+    for done, entry in enumerate(entries):
+        if time.monotonic() > until:
+            name = (entry if isinstance(entry, Rejected | _File) else series[entry][0]).name
+            yield Rejected(name, took_too_long(f"{done} uploads were read, {len(entries) - done} were left out"))
+            return
         name = ""
         try:
             if isinstance(entry, Rejected):
@@ -292,6 +322,11 @@ def _read_files(
                 yield from dicom.read_series(members, name, plane)
         except Exception as error:
             yield Rejected(name, _sentence(error))
+
+
+def took_too_long(how_far: str) -> str:
+    """The sentence for a request that has used up its time; `how_far` says what was done, and what was not."""
+    return f"This request took longer than {MAX_SECONDS} seconds, the most there are: {how_far}. Upload less at a time."
 
 
 def _sentence(error: Exception) -> str:
@@ -369,23 +404,23 @@ def _read_pages(file: _File) -> Upload:
     colour = "grey" if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else "colour"
     if format == "PNG" and data[25:26] == b"\4":  # grey with alpha, which Pillow opens as colour if it has 16 bits
         colour = "grey"
-    frames = _frames(image)
+    frames = _pages(image) if format == "TIFF" else 1
     notes = []
-    if format == "TIFF" and frames > 1:
+    if frames > 1:
         slices, reasons = [], []
         taken = thinned(frames)
         notes += thinning_note(frames, taken)
+        again = open_file(data)
         pixels = 0
         for page in taken:
             try:
-                width, height = open_file(data, page).size
-                pixels += width * height
+                pixels += math.prod(_turned_to(image, page).size)
                 if slices and pixels > MAX_VOXELS:
                     notes.append(
                         f"The file has more pixels than are read at once: pages from {page + 1} on are missing."
                     )
                     break
-                slices.append(Slice(open_scan(data, page), f"page {page + 1}"))
+                slices.append(Slice(open_page(image, lambda page=page: _turned_to(again, page)), f"page {page + 1}"))
             except ScanError as error:
                 reasons.append(str(error))
                 notes.append(f"Page {page + 1} cannot be read. {error}")
@@ -393,7 +428,7 @@ def _read_pages(file: _File) -> Upload:
             raise ScanError(reasons[0])
     else:
         slices = [Slice(open_scan(data), "")]
-        if frames > 1:
+        if format != "TIFF" and _is_animated(image):
             notes.append("The file is an animation; its first frame is read.")
     if len(slices) > 1:
         notes.insert(0, f"A file of {frames} pages: each page is a scan of its own.")
@@ -408,8 +443,33 @@ def _read_pages(file: _File) -> Upload:
     return Upload(file.name, "pages" if len(slices) > 1 else "picture", slices, facts, notes)
 
 
-def _frames(image: Image.Image) -> int:
+def _pages(image: Image.Image) -> int:
+    """How many pages of a TIFF can be reached. Raises ScanError if they are too many to be counted."""
+    pages = 1
+    while pages <= MAX_PAGES:
+        try:
+            image.seek(pages)
+        except ScanError:
+            raise
+        except Exception:  # EOFError behind the last; a damaged page can raise nearly anything
+            return pages
+        pages += 1
+    raise ScanError(f"This file has more than {MAX_PAGES:,} pages, too many parts to be read. Save fewer in a file.")
+
+
+def _turned_to(image: Image.Image, page: int) -> Image.Image:
+    """A TIFF, opened, at one of its pages. Going on with it is quick; a file opened anew walks through all before."""
     try:
-        return int(getattr(image, "n_frames", 1))
-    except Exception:  # Pillow walks through a damaged file's pages here
-        return 1
+        image.seek(page)
+    except ScanError:
+        raise
+    except Exception:
+        raise ScanError("This page is damaged. Save or download the file again.") from None
+    return image
+
+
+def _is_animated(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow looks at a damaged file's second frame here
+        return False

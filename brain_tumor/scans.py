@@ -6,10 +6,11 @@ Training, evaluation and the app all open pictures here, so a picture cannot loo
 import io
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 MAX_FILE_BYTES = 50 * 1024**2
@@ -17,8 +18,15 @@ MAX_PIXELS = 40_000_000
 """Largest width x height that is decoded: 40 megapixels, about 6,300 x 6,300."""
 MIN_SIDE = 32
 """Shortest side in pixels below which a picture cannot show a brain."""
+MAX_PARTS = 10_000, 200_000
+"""Most pieces that a picture's file is read in until its size is known, and in all. Files of scanners, cameras and
+programs have hundreds; millions of empty ones would keep the server busy for minutes."""
+MAX_VALUE_BYTES = 4 * 2**20
+"""Longest value in a picture's header, such as where the strips of a TIFF lie: of 50 MB of them Pillow makes a GB."""
 WINDOW_PERCENTILES = (0.5, 99.5)
 """Grey levels of deep pictures at these percentiles become 0 and 255."""
+STRIP = 2**20
+"""Numbers that are turned to grey levels at a time: what is made of them on the way takes many times their memory."""
 
 
 TIFF_PHOTOMETRIC = 262
@@ -50,18 +58,29 @@ def open_scan(source: str | Path | bytes | Image.Image, page: int = 0) -> Image.
         ScanError: the file is empty, too large, not a picture, not of one of `FORMATS`, incomplete, below
             `MIN_SIDE` or above `MAX_PIXELS`.
     """
-    image = source if isinstance(source, Image.Image) else open_file(source, page)
+    if isinstance(source, Image.Image):
+        return open_page(source)
+    return open_page(open_file(source, page), lambda: open_file(source, page))
+
+
+def open_page(image: Image.Image, again: Callable[[], Image.Image] | None = None) -> Image.Image:
+    """`open_scan` for a picture that `open_file` has opened; `again` opens the same page of the same file once more."""
     _check_size(image)
     try:
-        low_bytes = None if isinstance(source, Image.Image) else _low_bytes(image, source, page)
+        low_bytes = None if again is None else _low_bytes(image, again)
         inverted = _is_deep(image) and _white_is_zero(image)
         image.load()
         image = ImageOps.exif_transpose(image)
         if low_bytes is not None:
-            return window(np.asarray(image)[..., :3] * np.uint16(256) + np.asarray(ImageOps.exif_transpose(low_bytes)))
+            values = np.asarray(image)[..., :3].astype(np.uint16)
+            values *= 256
+            values += np.asarray(ImageOps.exif_transpose(low_bytes))
+            del image, low_bytes  # what follows takes as much again
+            return window(values)
         if not _is_deep(image):
             return image.convert("RGB")
-        return window(-np.asarray(image, np.float64) if inverted else np.asarray(image))
+        values = np.asarray(image)
+        return window(values if not inverted else -values if values.dtype.kind == "f" else ~values)
     except ScanError:
         raise
     except MemoryError as error:
@@ -83,15 +102,40 @@ def window(values: np.ndarray) -> Image.Image:
     Returns:
         `PIL.Image.Image` of mode "RGB", values 0 to 255; one flat grey becomes black.
     """
-    values = values.astype(np.float64)
-    finite = np.isfinite(values)
-    if not finite.any():
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
+    if not finite.size:
         raise ScanError("This picture holds no numbers that could be shown as grey levels.")
-    low, high = np.percentile(values[finite], WINDOW_PERCENTILES)
+    low, high = _percentiles(finite, WINDOW_PERCENTILES)
     if high <= low:  # almost flat: nothing between the percentiles, so take the extremes
-        low, high = values[finite].min(), values[finite].max()
-    scaled = np.where(finite, values - low, 0) / max(high - low, np.finfo(np.float64).tiny)
-    return Image.fromarray((scaled.clip(0, 1) * 255).round().astype(np.uint8)).convert("RGB")
+        low, high = float(finite.min()), float(finite.max())
+    width = max(high - low, np.finfo(np.float64).tiny)
+
+    def scaled(strip: np.ndarray) -> np.ndarray:
+        return np.where(np.isfinite(strip), strip - low, 0) / width
+
+    return Image.fromarray(painted(values, scaled)).convert("RGB")
+
+
+def painted(values: np.ndarray, scaled: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Numbers -> uint8: `scaled` turns some rows of them, as float64, to 0 (black) to 1 (white) at a time."""
+    pixels = np.empty(values.shape, np.uint8)
+    rows = max(1, STRIP * len(values) // max(1, values.size))
+    for start in range(0, len(values), rows):
+        share = scaled(values[start : start + rows].astype(np.float64))
+        pixels[start : start + rows] = (share.clip(0, 1) * 255).round()
+    return pixels
+
+
+def _percentiles(values: np.ndarray, percentiles: tuple[float, ...]) -> list[float]:
+    """`np.percentile` without a copy of all the numbers in float64."""
+    places = np.array(percentiles) / 100 * (len(values) - 1)
+    below = np.floor(places).astype(int)
+    above = np.minimum(below + 1, len(values) - 1)
+    ordered = np.partition(values, sorted({*below.tolist(), *above.tolist()}))
+    return [
+        float(a) + (float(b) - float(a)) * share if share < 0.5 else float(b) - (float(b) - float(a)) * (1 - share)
+        for a, b, share in zip(ordered[below], ordered[above], places - below, strict=True)
+    ]
 
 
 def bits(image: Image.Image) -> int:
@@ -118,10 +162,14 @@ def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow warns of large pictures and raises for huge ones; `_check_size` says both in our words.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS)
+            parts = _Parts(source if isinstance(source, bytes) else Path(source).read_bytes())
+            image = Image.open(parts, formats=FORMATS)
+            parts.left = MAX_PARTS[1]
             if page:
                 image.seek(page)
             return image
+    except ScanError:
+        raise
     except Image.DecompressionBombError as error:
         raise ScanError(_too_many_pixels("with hundreds of megapixels")) from error
     except UnidentifiedImageError as error:
@@ -131,6 +179,21 @@ def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
         ) from error
     except Exception as error:  # a damaged header can raise nearly anything in Pillow's plugins
         raise ScanError("This picture is damaged: its header cannot be read. Save or download it again.") from error
+
+
+class _Parts(io.BytesIO):
+    """A picture's file, of which no more than `MAX_PARTS` pieces can be read, and no long tables."""
+
+    left = MAX_PARTS[0]
+    blocks = 0
+    """Of `SAFEBLOCK` bytes on end, as Pillow reads what is longer than that: values in a header."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= 1
+        self.blocks = self.blocks + 1 if size == ImageFile.SAFEBLOCK else 0
+        if self.left < 0 or self.blocks * ImageFile.SAFEBLOCK > MAX_VALUE_BYTES:
+            raise ScanError("This picture's file has too many parts to be read. Save it again as PNG or JPEG.")
+        return super().read(size)
 
 
 def _file_size(path: str | Path) -> int:
@@ -170,11 +233,11 @@ def _rawmode(image: Image.Image) -> str:
     return str(arguments[0]) if isinstance(arguments, tuple) and arguments else str(arguments or "")
 
 
-def _low_bytes(image: Image.Image, source: str | Path | bytes, page: int) -> Image.Image | None:
+def _low_bytes(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Image | None:
     """What Pillow drops of a colour picture of 16 bits a channel; None for any other picture.
 
     Pillow reads the high byte of each number ("RGB;16B": big-endian). Told that the bytes are the other way
-    round, it reads the low ones, so a second reading gives the rest.
+    round, it reads the low ones, so a second reading, of the same picture opened again, gives the rest.
 
     Returns:
         `PIL.Image.Image` of mode "RGB" as stored, not upright yet.
@@ -182,7 +245,13 @@ def _low_bytes(image: Image.Image, source: str | Path | bytes, page: int) -> Ima
     other = _OTHER_BYTES.get(_rawmode(image))
     if other is None or len(image.tile) != 1:
         return None
-    twin = open_file(source, page)
+    width, height = image.size
+    if width * height > MAX_PIXELS // 3:  # three numbers of two bytes a pixel, and both halves of each before
+        raise ScanError(
+            f"This picture is too large ({width} x {height} pixels in colour of 16 bits); of such at most "
+            f"{MAX_PIXELS // 3 // 10**6} megapixels are read. Save it with 8 bits, or smaller."
+        )
+    twin = again()
     (tile,) = twin.tile
     twin.tile = [tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other)]
     twin.load()

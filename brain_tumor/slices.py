@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from brain_tumor.scans import MIN_SIDE, WINDOW_PERCENTILES, ScanError
+from brain_tumor.scans import MIN_SIDE, WINDOW_PERCENTILES, ScanError, painted
 
 MAX_FILES = 1000
 """Most files of one upload, those inside zips included."""
@@ -22,6 +22,8 @@ MAX_SECONDS = 120
 MAX_VOXELS = 2**26
 """Most voxels of one volume: 512 x 512 x 256, or 406 x 406 x 406. They take 256 MB while it is read. Also the most
 pixels of all frames or pages of a file together."""
+MAX_PAGES = 5000
+"""Most pages of a TIFF that are counted."""
 MAX_SLICE_SIDE = 512
 """Longest side in pixels to which a slice with oblong voxels is stretched."""
 
@@ -92,12 +94,15 @@ class Window:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Numbers of any shape -> uint8; what is not finite becomes black."""
-        with np.errstate(all="ignore"):
-            share = (values.astype(np.float64) - self.low) / max(self.high - self.low, np.finfo(np.float64).tiny)
+
+        def scaled(strip: np.ndarray) -> np.ndarray:
+            share = (strip - self.low) / max(self.high - self.low, np.finfo(np.float64).tiny)
             if self.sigmoid:
                 share = 1 / (1 + np.exp(-4 * (share - 0.5)))
-            share = np.where(np.isfinite(values), share, 0)
-        return (share.clip(0, 1) * 255).round().astype(np.uint8)
+            return np.where(np.isfinite(strip), share, 0)
+
+        with np.errstate(all="ignore"):
+            return painted(values, scaled)
 
 
 def percentile_window(values: np.ndarray) -> Window:
@@ -156,6 +161,8 @@ def head_threshold(values: np.ndarray) -> float:
 
 def _sample(values: np.ndarray, most: int = 2_000_000) -> np.ndarray:
     """Finite numbers of all of them, at most about `most`, evenly taken."""
+    # Turned as they lie in memory, no copy of them is made, as large as they are.
+    values = values[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in values.strides)]
     flat = values.ravel() if values.flags.c_contiguous else values.ravel(order="K")
     flat = flat[:: max(1, flat.size // most) | 1]  # an odd step does not keep to one column
     return flat[np.isfinite(flat)].astype(np.float64)

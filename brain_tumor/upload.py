@@ -5,6 +5,7 @@ import base64
 import binascii
 import contextlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -20,11 +21,21 @@ from gradio.blocks import Block
 from gradio.data_classes import FileData
 from gradio.utils import is_in_or_equal, is_static_file
 from gradio_client.utils import is_http_url_like
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from brain_tumor.scans import MAX_FILE_BYTES
+from brain_tumor.slices import MAX_TOTAL_BYTES
 
 KEPT_SECONDS = 30 * 60
 """How long an upload and what was made of it are kept at most, apart from `SWEEP_SECONDS`."""
 SWEEP_SECONDS = 5 * 60
 """How often what is older is deleted."""
+
+MAX_UPLOAD_BYTES = MAX_TOTAL_BYTES + 16 * 1024**2
+"""Most bytes of one request that uploads files: those, and what a form of a thousand files adds."""
+MAX_REQUEST_BYTES = MAX_FILE_BYTES * 4 // 3 + 1024**2
+"""Most bytes of any other request: a file in a `data:` URI, which memory holds whole, several times over."""
 
 # Gradio writes a stub file (.pyi) beside each module that defines a component; not into this repository.
 component_meta.create_or_modify_pyi = lambda *arguments: None
@@ -180,15 +191,61 @@ def sweep(folder: Path, demo: gr.Blocks, before: float) -> None:
             demo.state_holder.time_last_used.pop(session, None)
 
 
-class NoDeepLinks:
-    """Middleware that answers gradio's deep links with 404: they write what a visitor sees to the disk, for anybody."""
+class ClosedDoors:
+    """Middleware that answers with 404 where gradio would do more than this demo needs.
+
+    Its deep links write what a visitor sees to the disk, for anybody; `/file=` followed by an address, and `/proxy=`,
+    fetch it for whoever asks; `/process_recording` takes any file there is.
+    """
 
     def __init__(self, app):
         self.app = app
 
     async def __call__(self, scope, receive, send):
-        if scope["type"] == "http" and scope["path"].rstrip("/").endswith("/deep_link"):
+        if scope["type"] == "http" and _CLOSED.search(scope["path"]):
             await send({"type": "http.response.start", "status": 404, "headers": []})
             await send({"type": "http.response.body", "body": b""})
             return
         await self.app(scope, receive, send)
+
+
+_CLOSED = re.compile(
+    r"/(deep_link/*$|file=\s*[a-z][a-z0-9+.-]+:|file=\s*//|proxy=|process_recording/*$)", re.IGNORECASE
+)
+
+
+class LimitedBodies:
+    """Middleware that refuses a request too large to be held, before it is read or, if it hides its length, while."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        uploads = scope["path"].rstrip("/").endswith("/upload")
+        most = MAX_UPLOAD_BYTES if uploads else MAX_REQUEST_BYTES
+        seen = 0
+
+        async def counted():
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise _TooLong
+            return message
+
+        try:
+            if int(Headers(scope=scope).get("content-length", 0)) > most:
+                raise _TooLong
+            await self.app(scope, counted, send)
+        except _TooLong:
+            words = f"This request has more than {most // 1024**2} MB. " + (
+                "Upload fewer files at a time." if uploads else "Upload the file instead of sending it along."
+            )
+            await JSONResponse({"detail": words}, 413, {"Connection": "close"})(scope, receive, send)
+
+
+class _TooLong(Exception):
+    pass

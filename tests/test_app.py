@@ -4,6 +4,8 @@ import base64
 import concurrent.futures
 import csv
 import datetime
+import hashlib
+import http.server
 import io
 import json
 import re
@@ -11,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 import urllib.parse
@@ -27,7 +30,7 @@ from gradio_client.utils import QueueError
 from PIL import Image
 from transformers import MobileNetV2ImageProcessor, pipeline
 
-from brain_tumor import page, scans
+from brain_tumor import page, scans, upload
 from brain_tumor.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
 from brain_tumor.labels import LABELS
 from brain_tumor.readers import read_picture
@@ -479,6 +482,126 @@ def test_a_path_sent_as_a_plain_string_is_refused(demo, tmp_path):
     answer = ask_with_payload(demo, str(tmp_path / "private.png"), "predict_batch")
     assert answer.startswith("event: error")
     assert "upload the file" in answer
+
+
+@pytest.fixture
+def listener():
+    """A server of this machine that nobody may be made to ask; what it was asked is in `requests`."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.server.requests.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(GOOD.read_bytes())
+
+        do_HEAD = do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests = []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+
+
+@pytest.mark.parametrize("endpoint", ["predict", "predict_batch"])
+def test_paths_and_addresses_tell_neither_what_is_there_nor_whether(endpoint, demo, tmp_path, listener):
+    there, nowhere = tmp_path / "secret.png", tmp_path / "nowhere.png"
+    shutil.copy(GOOD, there)
+    address = f"127.0.0.1:{listener.server_port}/scan.png"
+    for key in ("path", "url"):
+        for mark in ({"meta": FILE_META}, {"meta": {"_type": "other"}}, {}):
+            said = set()
+            for prefix in ("", "file://"):
+                for path in (there, nowhere, tmp_path, Path("/etc/passwd"), Path("/etc/nowhere")):
+                    answer = ask_with_payload(demo, {key: f"{prefix}{path}", "orig_name": "a.png"} | mark, endpoint)
+                    assert answer.startswith("event: error"), (prefix, path, answer)
+                    assert "root:" not in answer and "confidences" not in answer
+                    said.add(answer.replace(f"{prefix}{path}", "").replace(str(path), ""))
+                assert len(said) == 1, "what is there is told from what is not"
+                said.clear()
+            for url in (f"http://{address}", f"HTTP://{address}", f"https://{address}", f"//{address}"):
+                answer = ask_with_payload(demo, {key: url, "orig_name": "a.png"} | mark, endpoint)
+                assert answer.startswith("event: error") and "confidences" not in answer, (url, answer)
+    for plain in (str(there), f"file://{there}", f"http://{address}"):
+        assert ask_with_payload(demo, plain, endpoint).startswith("event: error")
+    assert not listener.requests
+
+
+def test_no_route_of_gradios_reads_a_file_or_fetches_an_address(demo, tmp_path, listener):
+    (tmp_path / "secret.txt").write_text("a secret")
+    address = f"127.0.0.1:{listener.server_port}/scan.png"
+    for prefix in ("/gradio_api", ""):
+        said = set()
+        for path in (tmp_path / "secret.txt", tmp_path / "nowhere.txt", tmp_path, demo.cache, demo.folder / "log.txt"):
+            for form in (f"/file={path}", f"/file=/..{path}", f"/file={demo.cache}/../../..{path}", f"/file/{path}"):
+                answer = httpx.get(demo.url + prefix + form, timeout=30)
+                assert answer.status_code >= 400, form
+                assert "a secret" not in answer.text
+                said.add((answer.status_code, answer.text.replace(str(path), "")) if form == f"/file={path}" else None)
+        assert len(said - {None}) == 1, "what is there is told from what is not"
+        for route in ("file=http://", "file=HTTP://", "file=https://", "file=//", "proxy=http://", "proxy=https://"):
+            answer = httpx.get(f"{demo.url}{prefix}/{route}{address}", timeout=30)
+            assert answer.status_code >= 400 and "PNG" not in answer.text, route
+        public = httpx.get(f"{demo.url}{prefix}/file=http://example.com/", timeout=30)
+        assert public.status_code == 404 and "Example" not in public.text, "this is no proxy"
+    files = {"file": ("a.txt", b"anything")}
+    assert httpx.post(demo.url + "/gradio_api/process_recording", files=files, timeout=30).status_code == 404
+    assert not listener.requests
+
+
+def test_the_uploads_of_a_visitor_are_neither_listed_nor_guessed(demo, tmp_path):
+    name = "MUSTERMANN.png"
+    Image.open(GOOD).rotate(7).save(tmp_path / name)
+    path = Path(uploaded(demo, tmp_path / name)["path"])
+    content = path.read_bytes()
+    assert httpx.get(f"{demo.url}/gradio_api/file={path}", timeout=30).content == content, "its visitor sees it"
+    for folder in (path.parent, path.parent.parent, demo.cache):
+        for form in (folder, f"{folder}/", f"{folder}/.", f"{folder}/*"):
+            answer = httpx.get(f"{demo.url}/gradio_api/file={form}", timeout=30)
+            assert answer.status_code >= 400 and path.name not in answer.text.replace(str(form), "")
+    # Gradio names folders by a hash of the content; without the server's own seed nobody can tell it, content or not.
+    for digest in (hashlib.sha256(content), hashlib.sha256(content + name.encode()), hashlib.md5(content)):
+        assert digest.hexdigest() not in str(path)
+    assert re.fullmatch(r"[0-9a-f]{32,}", path.parent.name)
+    for listing in ("/queue/status", "/info", "/startup-events", "/upload_progress?upload_id=a", "/heartbeats"):
+        answer = httpx.get(f"{demo.url}/gradio_api{listing}", timeout=30)
+        assert name not in answer.text and path.parent.name not in answer.text
+    assert name not in json.dumps(config_of(demo)) and path.parent.name not in json.dumps(config_of(demo))
+
+
+def test_a_request_too_large_to_be_held_is_refused_with_a_sentence(demo, client):
+    def refused(answer: httpx.Response) -> bool:
+        return answer.status_code == 413 and answer.json()["detail"].endswith(".")
+
+    address = demo.url + "/gradio_api/call/predict"
+    headers = {"Content-Type": "application/json"}
+    piece = b'{"data": ["' + b"A" * 2**20
+    most = upload.MAX_REQUEST_BYTES // 2**20
+    assert refused(httpx.post(address, headers=headers, content=piece * (most + 1), timeout=60))
+    # Without a length: as many pieces as fit, and one more.
+    hidden = (piece for _ in range(most + 1))
+    assert refused(httpx.post(address, headers=headers, content=hidden, timeout=60))
+    uri = {"url": "data:image/png;base64," + base64.b64encode(GOOD.read_bytes()).decode(), "meta": FILE_META}
+    assert ask_with_payload(demo, uri).startswith("event: complete")
+
+
+def test_what_takes_too_long_ends_with_a_sentence_that_says_how_far_it_came(model_id, tmp_path):
+    """The same demo with a second for a request instead of two minutes."""
+    volume = template_volume(tmp_path / "volume.nii.gz")
+    before = "from brain_tumor import slices; slices.MAX_SECONDS = 1"
+    with running_demo(tmp_path / "demo", before=before, MODEL_ID=str(model_id)) as demo:
+        client = Client(demo.url, verbose=False, download_files=str(tmp_path / "downloads"))
+        results = ask_batch(client, [volume] * 40)
+        *_, last = results
+        assert 1 <= len(results) < 40
+        assert re.match(r"This request took longer than 1 seconds, the most there are: \d+ (uploads|of)", last["error"])
+        assert re.search(rf"{len(results) - 1} uploads were read, {41 - len(results)} were left out", last["error"])
+        assert last["verdict"] is None and last["slices"] == []
+        assert ask(client, GOOD), "the next request has a time of its own"
 
 
 def test_uploads_stay_in_gradios_cache_and_the_repository_is_left_alone(client, demo, tmp_path):

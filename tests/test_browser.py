@@ -15,6 +15,7 @@ from PIL import Image
 
 from brain_tumor.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from tests.bad_files import dicom
 from tests.serving import (
     CHROMIUM_FLAGS,
     EXAMPLES,
@@ -460,18 +461,31 @@ def test_the_progress_of_a_batch_is_shown(page, tmp_path):
     expect(page.locator("#plot img")).not_to_have_attribute("src", plot, timeout=15_000)
 
 
-def test_a_file_name_with_html_in_it_stays_text(page, tmp_path):
-    name = "<img src=x onerror=document.title=1><b>bold.png"
+def test_html_in_a_file_name_or_a_dicom_tag_stays_text(page, tmp_path):
+    evil = "<img src=x onerror=window.ran=1><script>window.ran=2<"
+    name = f"{evil}b>bold.png"
     shutil.copy(EXAMPLES / "glioma.png", tmp_path / name)
-    (tmp_path / ("bad" + name)).write_bytes(b"no picture")
-    title = page.title()
+    (tmp_path / f"bad{name}").write_bytes(b"no picture")
+    volume = template_volume(tmp_path / f"{evil}i>.nii.gz")
+    tags = {"SeriesDescription": f"t1{evil}", "PatientName": evil, "ScanningSequence": evil, "Modality": "MR"}
+    (tmp_path / f"{evil}.dcm").write_bytes(dicom(np.asarray(Image.open(EXAMPLES / "glioma.png").convert("L")), **tags))
     with zipfile.ZipFile(tmp_path / "names.zip", "w") as archive:
-        for path in (tmp_path / name, tmp_path / ("bad" + name)):
+        for path in (tmp_path / name, tmp_path / f"bad{name}"):
             archive.write(path, path.name)
-    look_at(page, [tmp_path / name, tmp_path / ("bad" + name), tmp_path / "names.zip"])
+    names = [name, f"bad{name}", volume.name, f"{evil}.dcm"]
+    look_at(page, [*(tmp_path / name for name in names), tmp_path / "names.zip"])
+    for shown in names:
+        expect(page.locator("#table").get_by_text(shown, exact=True).first).to_be_attached()
+    expect(page.locator("#gallery").get_by_text(name).first).to_be_visible()
+    expect(page.locator("#table").get_by_text(name, exact=True).first).to_be_visible()
+    page.get_by_role("tab", name="One scan").click()
+    upload(page, tmp_path / f"{evil}.dcm")
+    expect(page.locator("#facts")).to_contain_text("T1")
     page.wait_for_timeout(500)
-    assert page.title() == title
+    assert page.evaluate("window.ran") is None
     assert page.locator("img[src=x]").count() == 0
+    assert page.locator("script", has_text="window.ran").count() == 0
+    assert evil not in page.locator("#facts").inner_html()
 
 
 # --- about ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import os
 import random
 import subprocess
 import sys
+import types
 import warnings
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ import pydicom
 import pytest
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -1179,6 +1181,59 @@ def test_too_many_files_or_bytes_are_refused_from_the_first_beyond_the_limit(tmp
     monkeypatch.setattr(readers, "MAX_TOTAL_BYTES", sum(p.stat().st_size for p in paths) - 1)
     found = list(read_uploads(paths))
     assert len(found) == 5 and found[4].name == "4.png" and "left out" in found[4].reason
+
+
+def test_what_is_not_read_when_the_time_is_over_is_left_out_with_a_sentence(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(readers, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    files = {"a.png": png_bytes(), "b.dcm": dicom_bytes(GREY16), "c.png": png_bytes(number=2)}
+    uploads = read_uploads(write_all(tmp_path, files), until=100)
+    assert next(uploads).name == "a.png"
+    clock[0] = 101
+    (rejected,) = uploads
+    assert rejected.name == "b.dcm" and "1 uploads were read, 2 were left out" in rejected.reason
+    assert f"{readers.MAX_SECONDS} seconds" in rejected.reason
+    assert_is_a_sentence(rejected.reason)
+    (rejected,) = read_uploads(tmp_path.iterdir(), until=100)
+    assert "0 uploads were read, 3 were left out" in rejected.reason
+    clock[0] = 99
+    assert len(list(read_uploads(tmp_path.iterdir(), until=100))) == 3
+
+
+def test_a_tiff_of_too_many_pages_is_refused_and_the_last_of_many_is_reached_quickly(read, monkeypatch):
+    out = io.BytesIO()
+    page = Image.new("L", (32, 32), 9)
+    page.save(out, "TIFF", save_all=True, append_images=[page] * 49)
+    seeks = []
+    seek = TiffImageFile._seek
+    monkeypatch.setattr(TiffImageFile, "_seek", lambda image, frame: seeks.append(frame) or seek(image, frame))
+    assert len(read(out.getvalue()).slices) == 50
+    assert len(seeks) < 200, "each page is found from the one before it"
+    monkeypatch.setattr(readers, "MAX_PAGES", 40)
+    rejected = read(out.getvalue())
+    assert isinstance(rejected, Rejected) and "more than 40 pages" in rejected.reason
+    assert_is_a_sentence(rejected.reason)
+
+
+def test_a_file_of_too_many_pieces_is_refused(read, monkeypatch):
+    monkeypatch.setattr(scans._Parts, "left", 3)
+    for data in (png_bytes(), png_bytes(number=2)):
+        rejected = read(data)
+        assert isinstance(rejected, Rejected) and "too many parts" in rejected.reason
+        assert_is_a_sentence(rejected.reason)
+    monkeypatch.setattr(dicom._Parts, "left", 3)
+    for syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"):
+        rejected = read(dicom_bytes(GREY16, syntax))
+        assert isinstance(rejected, Rejected) and "too many parts" in rejected.reason
+        assert_is_a_sentence(rejected.reason)
+
+
+def test_a_value_of_a_million_numbers_is_not_converted(read, monkeypatch):
+    monkeypatch.setattr(dicom, "MAX_VALUE_BYTES", 200)
+    many = read(
+        dicom_bytes(GREY16, "1.2.840.10008.1.2", RescaleSlope=[0.5] * 1000, WindowCenter=[9] * 1000, WindowWidth=9)
+    )
+    assert isinstance(many, Upload) and "percentiles" in many.facts["Window"], "as if the tag were not there"
 
 
 def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):

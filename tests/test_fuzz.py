@@ -1,0 +1,39 @@
+"""Half a minute of damaged files; `python -m tests.fuzz --minutes 10` is the same for longer."""
+
+import pytest
+
+from brain_tumor import readers, scans
+from brain_tumor.readers import Upload, read_uploads
+from tests.fuzz import check, damaged, fuzz, seeds
+
+SECONDS = 30
+
+
+def test_damaged_files_are_read_or_refused_with_a_sentence_soon_and_in_little_memory():
+    inputs = 0
+    for seed, cases, error in fuzz(SECONDS):
+        assert error is None, f"seed {seed}, input {cases[-1:]!r}: {error!r}"
+        inputs += len(cases)
+    print(f"{inputs} inputs")
+    assert inputs > 20
+
+
+@pytest.mark.parametrize("name", seeds())
+def test_the_files_that_are_damaged_are_good_ones(name, tmp_path):
+    (tmp_path / "scan").write_bytes(seeds()[name])
+    found = list(read_uploads([tmp_path / "scan"]))
+    assert found and all(isinstance(one, Upload) for one in found), found
+
+
+def test_damage_is_damage_and_an_error_of_another_kind_is_found(tmp_path, monkeypatch):
+    damage = [("set", 0.5, 7), ("repeat", 0.1, 20), ("splice", 0.2, "png", 0.3, 40), ("leave out", 0.7, 5)]
+    data = damaged("jpg", damage)
+    assert data == damaged("jpg", damage) != seeds()["jpg"]
+    panic = type("Panic", (BaseException,), {})
+    monkeypatch.setattr(scans.ImageOps, "exif_transpose", lambda image: (_ for _ in ()).throw(panic()))
+    with pytest.raises(panic):
+        check("png", seeds()["png"], None, tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr(readers, "_sentence", lambda error: f"{type(error).__name__}: {error}")
+    with pytest.raises(AssertionError):
+        check("nii.gz", seeds()["nii.gz"][:500], None, tmp_path)
