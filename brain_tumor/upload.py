@@ -226,25 +226,30 @@ class LimitedBodies:
             return
         uploads = scope["path"].rstrip("/").endswith("/upload")
         most = MAX_UPLOAD_BYTES if uploads else MAX_REQUEST_BYTES
-        seen = 0
+        over, seen = int(Headers(scope=scope).get("content-length", 0)) > most, 0
 
         async def counted():
-            nonlocal seen
+            nonlocal over, seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > most:
+            over = over or seen > most
+            if over:
                 raise _TooLong
             return message
 
-        try:
-            if int(Headers(scope=scope).get("content-length", 0)) > most:
-                raise _TooLong
-            await self.app(scope, counted, send)
-        except _TooLong:
+        async def unless_over(message):
+            if not over:  # FastAPI has words of its own for a body that cannot be read
+                await send(message)
+
+        if not over:
+            with contextlib.suppress(_TooLong):
+                await self.app(scope, counted, unless_over)
+        if over:
             words = f"This request has more than {most // 1024**2} MB. " + (
                 "Upload fewer files at a time." if uploads else "Upload the file instead of sending it along."
             )
-            await JSONResponse({"detail": words}, 413, {"Connection": "close"})(scope, receive, send)
+            # The rest of the body is read and dropped: with the connection closed a client would see no answer.
+            await JSONResponse({"detail": words}, 413)(scope, receive, send)
 
 
 class _TooLong(Exception):

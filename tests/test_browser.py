@@ -15,7 +15,7 @@ from PIL import Image
 
 from brain_tumor.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
-from tests.bad_files import dicom
+from tests.bad_files import dicom, nifti, volume
 from tests.serving import (
     CHROMIUM_FLAGS,
     EXAMPLES,
@@ -466,18 +466,17 @@ def test_html_in_a_file_name_or_a_dicom_tag_stays_text(page, tmp_path):
     name = f"{evil}b>bold.png"
     shutil.copy(EXAMPLES / "glioma.png", tmp_path / name)
     (tmp_path / f"bad{name}").write_bytes(b"no picture")
-    volume = template_volume(tmp_path / f"{evil}i>.nii.gz")
+    (tmp_path / f"{evil}i>.nii").write_bytes(nifti(volume((64, 64, 12))))
     tags = {"SeriesDescription": f"t1{evil}", "PatientName": evil, "ScanningSequence": evil, "Modality": "MR"}
     (tmp_path / f"{evil}.dcm").write_bytes(dicom(np.asarray(Image.open(EXAMPLES / "glioma.png").convert("L")), **tags))
     with zipfile.ZipFile(tmp_path / "names.zip", "w") as archive:
         for path in (tmp_path / name, tmp_path / f"bad{name}"):
             archive.write(path, path.name)
-    names = [name, f"bad{name}", volume.name, f"{evil}.dcm"]
-    look_at(page, [*(tmp_path / name for name in names), tmp_path / "names.zip"])
-    for shown in names:
-        expect(page.locator("#table").get_by_text(shown, exact=True).first).to_be_attached()
-    expect(page.locator("#gallery").get_by_text(name).first).to_be_visible()
-    expect(page.locator("#table").get_by_text(name, exact=True).first).to_be_visible()
+    names = [name, f"bad{name}", f"{evil}i>.nii", f"{evil}.dcm"]
+    look_at(page, [*(tmp_path / name for name in names), tmp_path / "names.zip"], seconds=180)
+    expect(page.locator("#files")).to_contain_text(evil)
+    expect(page.locator("#table")).to_contain_text("window.ran=1")  # gradio leaves < and > out of an upload's name
+    expect(page.locator("#gallery")).to_contain_text(evil)  # a name in a zip is shown whole
     page.get_by_role("tab", name="One scan").click()
     upload(page, tmp_path / f"{evil}.dcm")
     expect(page.locator("#facts")).to_contain_text("T1")
