@@ -108,13 +108,16 @@ def _outline(even: np.ndarray) -> list[float]:
     area = thing.mean()
     y, x = np.nonzero(thing)
     cy, cx = y.mean(), x.mean()
-    cov = np.cov(np.stack([y, x]).astype(np.float64), bias=True) + np.eye(2) / 12
+    dy, dx = y - cy, x - cx
+    cov = np.array([[dy @ dy, dy @ dx], [dy @ dx, dx @ dx]]) / len(y) + np.eye(2) / 12
     short, long = np.sqrt(np.linalg.eigvalsh(cov))
     # The ellipse with the same moments: an oval covers it and nothing else.
-    delta = np.stack([_ROWS - cy, _COLUMNS - cx])
-    inside = np.einsum("iyx,ij,jyx->yx", delta, np.linalg.inv(cov), delta) < 4
+    (a, b), (_, c) = np.linalg.inv(cov)
+    down, right = _ROWS - cy, _COLUMNS - cx
+    inside = a * down**2 + 2 * b * down * right + c * right**2 < 4
     overlap = (inside & thing).sum() / (inside | thing).sum()
-    edge = thing & ~ndimage.binary_erosion(thing, border_value=1)
+    padded = np.pad(thing, 1, constant_values=True)
+    edge = thing & ~(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
     touched = np.mean([thing[0].mean(), thing[-1].mean(), thing[:, 0].mean(), thing[:, -1].mean()])
     return [
         ground.mean(), like_ground.mean(), area, area / max(1 - ground.mean(), 1e-3), np.log1p(count),
@@ -169,7 +172,8 @@ def _edges(even: np.ndarray) -> list[float]:
     ry, rx = _ROWS - centre[0], _COLUMNS - centre[1]
     inward = (dy * ry + dx * rx) / np.maximum(np.hypot(ry, rx), 1)
     inner = np.hypot(_ROWS - SIDE / 2, _COLUMNS - SIDE / 2) < SIDE / 4
-    laplacian = ndimage.laplace(even)
+    padded = np.pad(even, 1, mode="edge")
+    laplacian = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] - 4 * even
     octaves, coarse = [], even
     for _ in range(5):  # detail of 2, 4, ... 32 pixels: what is lost when the side is halved
         fields = coarse.reshape(len(coarse) // 2, 2, len(coarse) // 2, 2)
