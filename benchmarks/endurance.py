@@ -11,6 +11,7 @@ than came within that time would be files that nobody deletes. Writes `benchmark
 import argparse
 import gzip
 import json
+import os
 import re
 import statistics
 import tempfile
@@ -110,7 +111,8 @@ def resident_memory_of(demo: RunningDemo) -> int:
 
 def files_of(demo: RunningDemo) -> list[Path]:
     """What lies below the folder that the demo has for temporary files."""
-    return [path for path in demo.folder.rglob("*") if path.is_file() and path.name != "log.txt"]
+    # Not rglob, which trips over a folder that the demo deletes at this moment.
+    return [Path(folder, name) for folder, _, names in os.walk(demo.folder) for name in names if name != "log.txt"]
 
 
 def main() -> None:

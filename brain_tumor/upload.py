@@ -181,7 +181,9 @@ def sweep(folder: Path, demo: gr.Blocks, before: float) -> None:
 
     Gradio by itself keeps a session's last inputs and results in memory until 10,000 more visitors have come.
     """
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
+    # What is in a folder comes before it. Not rglob, which fails when somebody deletes a folder meanwhile.
+    found = [Path(parent, name) for parent, *names in os.walk(folder, topdown=False) for name in sum(names, [])]
+    for path in found:
         with contextlib.suppress(OSError):
             if path.lstat().st_ctime < before:
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -90,6 +90,10 @@ class RunningDemo:
         """Where gradio may keep uploads."""
         return self.folder / "gradio"
 
+    def kept_files(self) -> list[Path]:
+        """Of visitors. Not by rglob, which fails when the demo deletes a folder meanwhile."""
+        return [Path(folder, name) for folder, _, names in os.walk(self.cache) for name in names]
+
     @property
     def log(self) -> str:
         return (self.folder / "log.txt").read_text()

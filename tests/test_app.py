@@ -688,10 +688,10 @@ def test_nothing_is_left_on_the_disk_after_sigterm_and_no_file_name_in_the_log(m
         demo.process.send_signal(signal.SIGTERM)
         for _ in range(20):  # the client is still connected, so the process takes its time; the files go at once
             time.sleep(0.1)
-            if not any(path.is_file() for path in demo.cache.rglob("*")):
+            if not demo.kept_files():
                 break
         assert demo.process.poll() is None
-        assert not any(path.is_file() for path in demo.cache.rglob("*"))
+        assert not demo.kept_files()
         assert demo.process.wait(90) == 0
         left = {
             path for path in demo.folder.rglob("*") if path.is_file() and not path.is_relative_to(demo.folder / "hub")
@@ -739,7 +739,7 @@ upload.time = types.SimpleNamespace(
 
         signal_file.touch()
         for _ in range(300):
-            left = [path for path in demo.cache.rglob("*") if path.is_file()]
+            left = demo.kept_files()
             if not left:
                 break
             time.sleep(0.2)
