@@ -572,7 +572,9 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
         summary = gr.Markdown(WAITING_FOR_FILES, elem_id="summary", min_height=72)
         with gr.Column(visible=False, elem_id="several-results") as several_results:
             with gr.Column(visible=False, elem_id="volume") as volume_panel:
-                which_volume = gr.Dropdown([], label="Series or volume", filterable=False, elem_id="which-volume")
+                which_volume = gr.Dropdown(
+                    [], label="Series or volume", filterable=False, elem_id="which-volume", interactive=True
+                )
                 volume_verdict = gr.HTML(elem_id="volume-verdict", padding=False)
                 with gr.Row():
                     plot = gr.Image(
