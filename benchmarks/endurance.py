@@ -1,7 +1,7 @@
 """Thousands of predictions in a row against the running demo: does its memory grow, do temporary files pile up?
 
     python -m benchmarks.endurance                        # 5,000 predictions, ten minutes
-    python -m benchmarks.endurance --predictions 300 --results /tmp/short.json
+    python -m benchmarks.endurance --predictions 300 --results short.json
 
 One client uploads a scan and asks for it, again and again; no two scans have the same bytes, and one in ten is a volume
 or a bad file. The demo keeps uploads for 30 seconds instead of half an hour, so that it sweeps many times; more files
@@ -11,7 +11,6 @@ than came within that time would be files that nobody deletes. Writes `benchmark
 import argparse
 import gzip
 import json
-import os
 import re
 import statistics
 import tempfile
@@ -24,7 +23,7 @@ from PIL import Image
 
 from brain_tumor.run import command_line, public_name, versions
 from tests.bad_files import nifti, picture, png_chunk, volume
-from tests.serving import EXAMPLES, ROOT, RunningDemo, running_demo
+from tests.serving import EXAMPLES, ROOT, RunningDemo, files_below, running_demo
 
 RESULTS = ROOT / "benchmarks/results/endurance.json"
 KEPT_SECONDS, SWEEP_SECONDS = 30, 5
@@ -111,8 +110,7 @@ def resident_memory_of(demo: RunningDemo) -> int:
 
 def files_of(demo: RunningDemo) -> list[Path]:
     """What lies below the folder that the demo has for temporary files."""
-    # Not rglob, which trips over a folder that the demo deletes at this moment.
-    return [Path(folder, name) for folder, _, names in os.walk(demo.folder) for name in names if name != "log.txt"]
+    return [path for path in files_below(demo.folder) if path.name != "log.txt"]
 
 
 def main() -> None:

@@ -79,6 +79,11 @@ def demo_hub():
         yield hub
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Not by rglob, which fails when the demo deletes a folder meanwhile."""
+    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+
+
 @dataclass
 class RunningDemo:
     url: str
@@ -91,8 +96,8 @@ class RunningDemo:
         return self.folder / "gradio"
 
     def kept_files(self) -> list[Path]:
-        """Of visitors. Not by rglob, which fails when the demo deletes a folder meanwhile."""
-        return [Path(folder, name) for folder, _, names in os.walk(self.cache) for name in names]
+        """Of visitors."""
+        return files_below(self.cache)
 
     @property
     def log(self) -> str:
@@ -102,7 +107,8 @@ class RunningDemo:
 def demo_environment(folder: Path, **environment: str) -> dict[str, str]:
     """The environment of a demo that keeps its files in `folder` and knows no Hub but the one it is given."""
     ours = {"TMPDIR": str(folder), "GRADIO_TEMP_DIR": str(folder / "gradio"), "HF_HOME": str(folder / "hub")}
-    inherited = {k: v for k, v in os.environ.items() if k not in ("MODEL_ID", "PORT", "SPACE_ID", "HF_HUB_OFFLINE")}
+    ours_to_set = ("MODEL_ID", "PORT", "SPACE_ID", "HF_HUB_OFFLINE", "ORT_DISABLE_TELEMETRY", "CI")
+    inherited = {name: value for name, value in os.environ.items() if name not in ours_to_set}
     return inherited | ours | {"HF_ENDPOINT": "http://127.0.0.1:9"} | environment
 
 

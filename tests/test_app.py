@@ -624,6 +624,14 @@ def test_analytics_flagging_and_histories_are_off(demo):
         assert httpx.get(demo.url + address, timeout=30).status_code >= 400
 
 
+@pytest.mark.parametrize("command", ["from brain_tumor import onnx_backend", "import benchmarks, onnxruntime"])
+def test_onnx_runtime_reports_nothing_to_its_maker(command, tmp_path):
+    environment = demo_environment(tmp_path, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path))
+    command += "; import time; time.sleep(1)"
+    subprocess.run([sys.executable, "-c", command], cwd=ROOT, env=environment, timeout=60, check=True)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "what is to be sent waits in files"
+
+
 def test_the_examples_are_served_byte_for_byte(demo):
     config = config_of(demo)
     (gallery,) = (c for c in config["components"] if c["props"].get("elem_id") == "examples")
