@@ -345,7 +345,7 @@ def examined_all(paths: list[str], plane: str, progress=gr.Progress()) -> dict: 
         rows_table: gr.Dataframe([list(row.values()) for row in rows], headers=list(table.COLUMNS)),
         csv: str(new_file("brain-mri-results.csv", table.to_csv(rows))),
         volume_panel: gr.Column(visible=bool(panels)),
-        which_volume: gr.Dropdown(names, value=names[0] if names else None, visible=len(names) > 1),
+        which_volume: Chooser(names, value=names[0] if names else None, visible=len(names) > 1),
         volumes_state: panels,
         **(panel_shown(panels[names[0]]) if names else {}),
     }
@@ -414,8 +414,17 @@ def panel_shown(panel: Panel) -> dict:
     }
 
 
-def chosen_volume(panels: dict[str, Panel] | None, event: gr.SelectData) -> dict:
-    return panel_shown(still_there(panels)[event.value])
+def chosen_volume(panels: dict[str, Panel] | None, name: str) -> dict:
+    return panel_shown(still_there((panels or {}).get(name)))
+
+
+class Chooser(gr.Dropdown):
+    """A dropdown that takes what is no choice of it, as none is any more once its visitor's things are deleted."""
+
+    is_template = True  # the browser's side is that of gr.Dropdown
+
+    def preprocess(self, payload):
+        return payload
 
 
 # --- examples ---------------------------------------------------------------------------------------------------
@@ -572,9 +581,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
         summary = gr.Markdown(WAITING_FOR_FILES, elem_id="summary", min_height=72)
         with gr.Column(visible=False, elem_id="several-results") as several_results:
             with gr.Column(visible=False, elem_id="volume") as volume_panel:
-                which_volume = gr.Dropdown(
-                    [], label="Series or volume", filterable=False, elem_id="which-volume", interactive=True
-                )
+                which_volume = Chooser([], label="Series or volume", filterable=False, elem_id="which-volume")
                 volume_verdict = gr.HTML(elem_id="volume-verdict", padding=False)
                 with gr.Row():
                     plot = gr.Image(
@@ -682,8 +689,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
     look.click(None, None, None, js="() => bringIntoSight('#summary')", **PRIVATE)
     files.clear(cleared_all, None, several, queue=False, **PRIVATE)
     volume_outputs = [volume_verdict, plot, peak, volume_facts]
-    # As an input the chooser would be refused, in gradio's words, once its choices are deleted with the rest.
-    which_volume.select(chosen_volume, volumes_state, volume_outputs, **DRAW_LANE, **PRIVATE)
+    which_volume.input(chosen_volume, [volumes_state, which_volume], volume_outputs, **DRAW_LANE, **PRIVATE)
 
 demo.queue(max_size=60, default_concurrency_limit=2)
 

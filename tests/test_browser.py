@@ -442,7 +442,12 @@ def test_a_nifti_volume_is_shown_in_the_plane_that_the_visitor_chooses(page, tmp
 
 def test_the_progress_of_a_batch_is_shown(page, tmp_path):
     page.get_by_role("tab", name="Several scans").click()
-    paths = [template_volume(tmp_path / f"volume_{number}.nii.gz") for number in range(3)]
+    paths = [template_volume(tmp_path / "volume.nii.gz")]
+    for slices in (12, 8):  # three that differ, or their plots would not
+        paths.append(tmp_path / f"series_{slices}.zip")
+        with zipfile.ZipFile(paths[-1], "w") as archive:
+            for path in dicom_series(tmp_path / f"series_{slices}", slices):
+                archive.write(path, path.name)
     page.locator("#files input[type=file]").set_input_files([str(path) for path in paths])
     expect(page.locator("#files tr.file")).to_have_count(3, timeout=30_000)
     page.get_by_role("button", name="Look at these files").click()
