@@ -36,7 +36,7 @@ THEME = gr.themes.Soft(
     stat_background_fill="*primary_600",
     # What marks a control stands out from its ground by 3 to 1.
     checkbox_border_color="*neutral_500",
-    checkbox_border_color_dark="*neutral_400",
+    checkbox_border_color_dark="*neutral_300",
     input_border_color="*neutral_500",
     input_border_color_dark="*neutral_400",
     input_border_width="1px",
@@ -101,6 +101,9 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 #map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
 #opacity input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
 #opacity input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
+/* The border around the field itself, and not around it and the button beside it. */
+#opacity .tab-like-container { border: 0; gap: 4px; }
+#opacity input[type="number"] { border: 1px solid var(--input-border-color); border-radius: var(--radius-sm); }
 .legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
