@@ -74,8 +74,6 @@ logger = logging.getLogger("train")
 EXAMPLES_PER_CLASS = 2
 START_SHARES = (0.0, 0.15, 0.3, 0.45, 0.6)
 """Shares of the starting weights that `--keep_start` tries."""
-ACCURACY_WORTH_RECALL = 0.005
-"""Between two checkpoints the one that misses fewer tumours wins, unless it is less accurate by more than this."""
 
 
 def bfloat16_is_fast() -> bool:
@@ -553,8 +551,7 @@ def mean_of_runs(processor, parts, model_args, data_args, args) -> None:
 def keep_some_of_start(model, start: dict[str, torch.Tensor], processor, parts) -> list[dict]:
     """Set the network to the mean of its weights and those it started from that is best on validation.
 
-    Recall first: the mean that calls fewest tumours "no tumor", weakly labelled ones included, of those whose accuracy
-    is at most half a point below the best; of equals, the one of the lowest NLL with the temperature fitted.
+    Best is what `decision.recall_first` says, by the NLL with the temperature fitted.
 
     Returns:
         share, missed, accuracy and calibrated_nll of every share of the start that was tried, and chosen.
@@ -575,10 +572,8 @@ def keep_some_of_start(model, start: dict[str, torch.Tensor], processor, parts) 
         accuracy = float((called == labels)[known].mean())
         missed = int(((called == NO_TUMOR) & (labels != NO_TUMOR)).sum())
         rows.append({"share": share, "missed": missed, "accuracy": accuracy, "calibrated_nll": nll})
-    enough = max(row["accuracy"] for row in rows) - ACCURACY_WORTH_RECALL
-    best = min(
-        (row for row in rows if row["accuracy"] >= enough), key=lambda row: (row["missed"], row["calibrated_nll"])
-    )
+    figures = ([row[name] for row in rows] for name in ("accuracy", "missed", "calibrated_nll"))
+    best = rows[decision.recall_first(*figures)]
     model.load_state_dict(mix_weights([start, found], [best["share"], 1 - best["share"]]))
     return [row | {"chosen": row is best} for row in rows]
 

@@ -15,13 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from brain_tumor import familiarity
-from brain_tumor.card import write_card
-from brain_tumor.dataset import load_scans, pixels_for
-from brain_tumor.export import export_checkpoint, summary
+from brain_tumor.decision import recall_first
 from brain_tumor.labels import NO_TUMOR, TUMOR_TYPES
-from brain_tumor.leakage import split_scans
-from brain_tumor.model import load_model, load_processor
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/accuracy"
@@ -109,14 +104,22 @@ def main() -> None:
 
 def bundle(source: Path, data: Path) -> None:
     """Put a run's checkpoint into `model/`, with what these runs leave out: familiarity and the network in ONNX."""
+    # Here, since `benchmarks.readme` takes its names from this module and needs no torch.
+    from brain_tumor import familiarity
+    from brain_tumor.card import write_card
+    from brain_tumor.dataset import load_scans, pixels_for
+    from brain_tumor.export import export_checkpoint, summary
+    from brain_tumor.leakage import split_scans
+    from brain_tumor.model import load_model, load_processor
+
     results = json.loads((source / "results.json").read_text())
-    processor = load_processor(str(source), results["image_size"])
+    model, processor = (load(str(source), results["image_size"]) for load in (load_model, load_processor))
     weak = load_scans(data / TUMORS, weak=True)
     parts = split_scans(load_scans(data / results["dataset"]), results["split"], results["split_seed"], weak)
     if not (source / familiarity.FILE).exists():
-        familiarity.fit_familiarity(load_model(str(source), results["image_size"]), processor, parts).save(source)
+        familiarity.fit_familiarity(model, processor, parts).save(source)
     parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
-    exported = export_checkpoint(source, load_model(str(source), results["image_size"]), processor, parts)
+    exported = export_checkpoint(source, model, processor, parts)
     write_card(results, source / "README.md", exported=summary(exported))
     shutil.rmtree(ROOT / "model", ignore_errors=True)  # nothing of another checkpoint may stay
     for path in (path for pattern in BUNDLED_FILES for path in source.glob(pattern)):
@@ -126,16 +129,10 @@ def bundle(source: Path, data: Path) -> None:
 
 
 def winner(names: list[str]) -> str:
-    """The run that misses fewest validation tumours, weakly labelled ones included; of equals, the lowest NLL.
-
-    A run whose validation accuracy is more than 0.5 points below the best one's is out, however few it misses.
-    """
-    found = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in names}
-    best = max(results["validation"]["accuracy"] for results in found.values())
-    return min(
-        (name for name, results in found.items() if results["validation"]["accuracy"] >= best - 0.005),
-        key=lambda name: (missed(found[name]), found[name]["validation"]["nll"]),
-    )
+    """The best run by its validation part: see `decision.recall_first`."""
+    found = [json.loads((RESULTS / f"{name}.json").read_text()) for name in names]
+    accuracy, nll = ([results["validation"][figure] for results in found] for figure in ("accuracy", "nll"))
+    return names[recall_first(accuracy, [missed(results) for results in found], nll)]
 
 
 def missed(results: dict) -> int:
