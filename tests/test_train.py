@@ -215,7 +215,9 @@ def test_push_to_hub_is_one_commit_that_another_process_loads_with_the_same_scor
         assert "Pushed" in output
         (commit,) = hub.commits("you/brains")
         examples = {f"examples/{path.name}" for path in (folder / "examples").iterdir()}
-        assert set(commit.paths) == FILES | PLOTS | examples
+        network = {f"onnx/{path.name}" for path in (folder / "onnx").iterdir()}
+        assert network >= {"onnx/model.onnx", "onnx/results.json"}
+        assert set(commit.paths) == FILES | PLOTS | network | examples
 
         picture = next((folder / "examples").glob("glioma_*.png"))
         script = (
