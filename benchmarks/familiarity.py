@@ -191,7 +191,7 @@ def measure(checkpoint: Checkpoint, familiarity: Familiarity, pictures: Iterable
     def flush():
         pixel_values = checkpoint.processor(images=[image for image, _ in batch], return_tensors="pt")["pixel_values"]
         rows, _ = embeddings(checkpoint.model, pixel_values)
-        found = familiarity.score(rows, np.stack([picture_statistics(image) for image, _ in batch]))
+        found = familiarity.score(rows, picture_statistics([image for image, _ in batch]))
         scores.extend(found)
         groups.extend(group for _, group in batch)
         mistakes.extend((float(s), image.resize((96, 96))) for s, (image, _) in zip(found, batch, strict=True))

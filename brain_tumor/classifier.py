@@ -170,8 +170,8 @@ class Classifier:
         probabilities = softmax(logits.astype(np.float64) / self._temperature, axis=-1)
         margins = [None] * len(slices)
         if self.has_familiarity:
-            statistics = np.stack([picture_statistics(image) for image in slices])
-            margins = (self._familiarity.score(embedding, statistics) - self._familiarity.threshold).tolist()
+            scores = self._familiarity.score(embedding, picture_statistics(slices))
+            margins = (scores - self._familiarity.threshold).tolist()
         return [
             self._judged(row.tolist(), margin, None if maps is None else maps[number] / np.float32(self._temperature))
             for number, (row, margin) in enumerate(zip(probabilities, margins, strict=True))

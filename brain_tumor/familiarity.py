@@ -5,12 +5,14 @@ What scores a picture needs numpy alone, and one small file beside the checkpoin
 
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+from scipy.special import xlogy
 
 SIDE = 64
 """Side in pixels of the copy that statistics are taken from: a head is still a head, and noise is gone."""
@@ -19,20 +21,30 @@ SIDE = 64
 # --- the picture itself -------------------------------------------------------------------------------------------
 
 
-def picture_statistics(image: Image.Image) -> np.ndarray:
-    """What can be told of a picture without a network: colour, border, outline, symmetry, grey levels, edges, layout.
+def picture_statistics(pictures: Sequence[Image.Image]) -> np.ndarray:
+    """What can be told of pictures without a network: colour, border, outline, symmetry, grey levels, edges, layout.
 
     Args:
-        image: 8-bit RGB of any size and shape.
+        pictures: 8-bit RGB of any size and shape, at least one.
 
     Returns:
-        (k,) float32, finite for every picture.
+        (n, k) float32, finite for every picture.
     """
-    return statistics_of(*reduce_picture(image))
+    averaged, sampled = (np.stack(copies) for copies in zip(*map(_reduced, pictures), strict=True))
+    rgb = averaged.astype(np.float32) / 255
+    grey = rgb @ np.float32([0.299, 0.587, 0.114])
+    level = np.percentile(grey, [1, 10, 25, 50, 75, 90, 99], axis=(1, 2)).T
+    darkest, scale = level[:, 0], np.maximum(level[:, -1] - level[:, 0], 0.02)
+    # Brightness and contrast apart from what is shown.
+    even = ((grey - darkest[:, None, None]) / scale[:, None, None]).clip(0, 1).astype(np.float32)
+    outlines = np.stack([_outline(one) for one in even])
+    rows = [_colour(rgb), level, _border(even, grey), outlines, _symmetry(even)]
+    rows += [_grey_levels(sampled), _edges(even), _rings(even), _layout(even)]
+    return np.concatenate(rows, axis=1).astype(np.float32)
 
 
-def reduce_picture(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
-    """The two small copies that `statistics_of` looks at.
+def _reduced(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """The two small copies that statistics are taken from.
 
     Returns:
         (SIDE, SIDE, 3) uint8, averaged; (SIDE, SIDE, 3) uint8, single pixels of the picture, whose grey levels are
@@ -43,73 +55,63 @@ def reduce_picture(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(averaged), np.asarray(image.resize(size, Image.Resampling.NEAREST))
 
 
-def statistics_of(averaged: np.ndarray, sampled: np.ndarray) -> np.ndarray:
-    """The statistics of a picture's two small copies (see `picture_statistics`)."""
-    rgb = averaged.astype(np.float32) / 255
-    grey = rgb @ np.float32([0.299, 0.587, 0.114])
-    level = np.percentile(grey, [1, 10, 25, 50, 75, 90, 99])
-    scale = max(level[-1] - level[0], 0.02)
-    even = ((grey - level[0]) / scale).clip(0, 1)  # brightness and contrast apart from what is shown
-    return np.concatenate(
-        [
-            _colour(rgb),
-            level,
-            _border(even, grey),
-            _outline(even),
-            _symmetry(even),
-            _grey_levels(sampled),
-            _edges(even),
-            _rings(even),
-            _layout(even),
-        ]
-    ).astype(np.float32)
+# What follows takes all pictures at once and returns (n, some): one by one, numpy's calls take longer than the numbers.
 
 
-def _colour(rgb: np.ndarray) -> list[float]:
+def _colour(rgb: np.ndarray) -> np.ndarray:
     """How much colour, and how much of it is more than one tint over a grey picture."""
     red, green, blue = np.moveaxis(rgb, -1, 0)
     chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    pixels = rgb.reshape(-1, 3) - rgb.mean((0, 1))
+    pixels = rgb.reshape(len(rgb), -1, 3)
+    pixels = pixels - pixels.mean(axis=1, keepdims=True)
     # One tint over a grey picture is a line through RGB: one eigenvalue.
-    spread = np.linalg.eigvalsh((pixels.T @ pixels).astype(np.float64) / len(pixels))[::-1].clip(0)
-    return [chroma.mean(), np.percentile(chroma, 95), (chroma > 0.12).mean(), np.sqrt(spread[1]), np.sqrt(spread[2])]
+    covariances = (pixels.transpose(0, 2, 1) @ pixels).astype(np.float64) / pixels.shape[1]
+    spread = np.sqrt(np.linalg.eigvalsh(covariances).clip(0))
+    high = np.percentile(chroma, 95, axis=(1, 2))
+    return np.stack([_mean(chroma), high, _mean(chroma > 0.12), spread[:, 1], spread[:, 0]], axis=1)
 
 
-def _border(even: np.ndarray, grey: np.ndarray) -> list[float]:
+def _mean(values: np.ndarray) -> np.ndarray:
+    """(n,) of (n, height, width)."""
+    return values.mean(axis=(1, 2))
+
+
+def _border(even: np.ndarray, grey: np.ndarray) -> np.ndarray:
     """The edge of the picture against its middle."""
-    ring = np.concatenate([even[:3].ravel(), even[-3:].ravel(), even[3:-3, :3].ravel(), even[3:-3, -3:].ravel()])
-    corners = [even[rows, columns] for rows in _ENDS for columns in _ENDS]
-    means = sorted(corner.mean() for corner in corners)
-    sides = sorted([even[:3].mean(), even[-3:].mean(), even[:, :3].mean(), even[:, -3:].mean()])
-    middle = even[16:48, 16:48]
-    return [
-        ring.mean(), ring.std(), np.median(ring), *means, max(corner.std() for corner in corners), *sides,
-        middle.mean(), middle.std(), middle.mean() - ring.mean(), (grey < 0.06).mean(), (ring < 0.1).mean(),
-        (ring > 0.9).mean(),
-    ]  # fmt: skip
+    ring, middle = even[:, _EDGE], even[:, 16:48, 16:48]
+    corners = even[:, *_CORNERS]
+    sides = [_mean(side) for side in (even[:, :3], even[:, -3:], even[:, :, :3], even[:, :, -3:])]
+    figures = [ring.mean(1), ring.std(1), np.median(ring, axis=1), *np.sort(corners.mean(2), axis=1).T]
+    figures += [corners.std(2).max(1), *np.sort(sides, axis=0), _mean(middle), middle.std((1, 2))]
+    figures += [_mean(middle) - ring.mean(1), _mean(grey < 0.06), (ring < 0.1).mean(1), (ring > 0.9).mean(1)]
+    return np.stack(figures, axis=1)
 
 
+_ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+_EDGE = np.pad(np.zeros((SIDE - 6, SIDE - 6), bool), 3, constant_values=True)
 _ENDS = (slice(0, 8), slice(-8, None))
+_CORNERS = tuple(
+    np.stack([axis[rows, columns].ravel() for rows in _ENDS for columns in _ENDS]) for axis in np.mgrid[:SIDE, :SIDE]
+)
 
 
 def _outline(even: np.ndarray) -> list[float]:
-    """The largest thing that stands out from the ground at the picture's edge, and how much it is like an oval.
+    """Of one picture the largest thing that stands out from the ground at its edge, and how much it is like an oval.
 
     The ground is what is as dark (or, in an inverted picture, as bright) as the corners and touches the edge.
     """
-    corners = np.median(np.concatenate([even[rows, columns].ravel() for rows in _ENDS for columns in _ENDS]))
-    like_ground = abs(even - corners) < 0.1
+    like_ground = abs(even - np.median(even[_CORNERS])) < 0.1
     ground = _touching_the_edge(like_ground)
     labels, count = ndimage.label(~ground)
     sizes = np.bincount(labels.ravel(), minlength=2)[1:]
     if not sizes.max():
         return [ground.mean(), like_ground.mean(), *[0.0] * 12]
     thing = labels == 1 + sizes.argmax()
-    area = thing.mean()
-    y, x = np.nonzero(thing)
-    cy, cx = y.mean(), x.mean()
-    dy, dx = y - cy, x - cx
-    cov = np.array([[dy @ dy, dy @ dx], [dy @ dx, dx @ dx]]) / len(y) + np.eye(2) / 12
+    # Sums over it: pixels, and by row and column their first and second moments, the levels and their squares.
+    weights = np.concatenate([_MOMENTS, [even.ravel(), even.ravel() ** 2]])
+    size, y, x, yy, yx, xx, level, square = weights @ thing.ravel().astype(np.float64)
+    cy, cx, mean = y / size, x / size, level / size
+    cov = np.array([[yy, yx], [yx, xx]]) / size - np.outer([cy, cx], [cy, cx]) + np.eye(2) / 12
     short, long = np.sqrt(np.linalg.eigvalsh(cov))
     # The ellipse with the same moments: an oval covers it and nothing else.
     (a, b), (_, c) = np.linalg.inv(cov)
@@ -118,16 +120,17 @@ def _outline(even: np.ndarray) -> list[float]:
     overlap = (inside & thing).sum() / (inside | thing).sum()
     padded = np.pad(thing, 1, constant_values=True)
     edge = thing & ~(padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:])
-    touched = np.mean([thing[0].mean(), thing[-1].mean(), thing[:, 0].mean(), thing[:, -1].mean()])
+    touched = (thing[0].sum() + thing[-1].sum() + thing[:, 0].sum() + thing[:, -1].sum()) / (4 * SIDE)
+    height, width = (np.flatnonzero(thing.any(axis))[[0, -1]] for axis in (1, 0))
+    area, rest = size / thing.size, 1 - ground.mean()
     return [
-        ground.mean(), like_ground.mean(), area, area / max(1 - ground.mean(), 1e-3), np.log1p(count),
-        (cy - SIDE / 2) / SIDE, (cx - SIDE / 2) / SIDE, short / long, overlap,
-        len(y) / (np.ptp(y) + 1) / (np.ptp(x) + 1), edge.sum() / np.sqrt(len(y)), touched,
-        even[thing].mean(), even[thing].std(),
+        1 - rest, like_ground.mean(), area, area / max(rest, 1e-3), np.log1p(count), (cy - SIDE / 2) / SIDE,
+        (cx - SIDE / 2) / SIDE, short / long, overlap, size / (np.ptp(height) + 1) / (np.ptp(width) + 1),
+        edge.sum() / np.sqrt(size), touched, mean, np.sqrt(max(square / size - mean**2, 0)),
     ]  # fmt: skip
 
 
-_ROWS, _COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float64)
+_MOMENTS = np.stack([_ROWS**0, _ROWS, _COLUMNS, _ROWS**2, _ROWS * _COLUMNS, _COLUMNS**2]).reshape(6, -1).astype(float)
 
 
 def _touching_the_edge(mask: np.ndarray) -> np.ndarray:
@@ -139,69 +142,64 @@ def _touching_the_edge(mask: np.ndarray) -> np.ndarray:
     return touching[labels]
 
 
-def _symmetry(even: np.ndarray) -> list[float]:
+def _symmetry(even: np.ndarray) -> np.ndarray:
     """Correlation with itself mirrored and turned."""
-    smooth = ndimage.uniform_filter(even, 5)
-    return [_correlation(smooth, turned) for turned in (smooth[:, ::-1], smooth[::-1], smooth[::-1, ::-1], smooth.T)]
+    smooth = ndimage.uniform_filter(even, (1, 5, 5))
+    smooth = smooth - _mean(smooth)[:, None, None]
+    length = (smooth**2).sum((1, 2))
+    turned = (smooth[:, :, ::-1], smooth[:, ::-1], smooth[:, ::-1, ::-1], smooth.transpose(0, 2, 1))
+    found = np.stack([(smooth * other).sum((1, 2)) for other in turned], axis=1)
+    return np.where(length[:, None] > 1e-3, found / np.maximum(length[:, None], 1e-3), 0)
 
 
-def _correlation(one: np.ndarray, other: np.ndarray) -> float:
-    one, other = one - one.mean(), other - other.mean()
-    length = np.sqrt((one**2).sum() * (other**2).sum())
-    return float((one * other).sum() / length) if length > 1e-3 else 0.0
-
-
-def _grey_levels(sampled: np.ndarray) -> list[float]:
+def _grey_levels(sampled: np.ndarray) -> np.ndarray:
     """Histogram of single pixels: drawings have few levels, slices have one heap of dark ones and a broad rest."""
-    grey = sampled.astype(np.uint16).sum(-1) // 3
-    counts = np.bincount(grey.ravel(), minlength=256) / grey.size
-    coarse = counts.reshape(16, 16).sum(1)
-    present = counts[counts > 0]
-    top = np.sort(counts)[::-1]
-    return [-(present * np.log(present)).sum(), len(present) / 256, top[0], top[:4].sum(), *coarse]
+    grey = sampled.astype(np.int64).sum(-1) // 3 + 256 * np.arange(len(sampled))[:, None, None]
+    counts = np.bincount(grey.ravel(), minlength=256 * len(sampled)).reshape(-1, 256) / SIDE**2
+    top = np.sort(counts, axis=1)[:, :-5:-1]
+    entropy, present = -xlogy(counts, counts).sum(1), (counts > 0).sum(1) / 256
+    return np.column_stack([entropy, present, top[:, 0], top.sum(1), counts.reshape(-1, 16, 16).sum(2)])
 
 
-def _edges(even: np.ndarray) -> list[float]:
+def _edges(even: np.ndarray) -> np.ndarray:
     """Where edges are, how sharp, and whether they run along the axes (text, windows) or around the middle (skulls)."""
-    dy, dx = np.gradient(even)
+    dy, dx = np.gradient(even, axis=(1, 2))
     strength = np.hypot(dy, dx)
-    total = max(strength.sum(), 1e-3)
-    power = max((strength**2).sum(), 1e-3)
-    axes = ((dy**2 - dx**2) ** 2 / np.maximum(strength, 1e-6) ** 2).sum() / power
-    centre = (strength * _ROWS).sum() / total, (strength * _COLUMNS).sum() / total
-    ry, rx = _ROWS - centre[0], _COLUMNS - centre[1]
+    total, power = (np.maximum(of.sum((1, 2)), 1e-3) for of in (strength, strength**2))
+    axes = ((dy**2 - dx**2) ** 2 / np.maximum(strength, 1e-6) ** 2).sum((1, 2)) / power
+    centre = [(strength * along).sum((1, 2)) / total for along in (_ROWS, _COLUMNS)]
+    ry, rx = _ROWS - centre[0][:, None, None], _COLUMNS - centre[1][:, None, None]
     inward = (dy * ry + dx * rx) / np.maximum(np.hypot(ry, rx), 1)
-    inner = np.hypot(_ROWS - SIDE / 2, _COLUMNS - SIDE / 2) < SIDE / 4
-    padded = np.pad(even, 1, mode="edge")
-    laplacian = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] - 4 * even
+    inner = strength[:, np.hypot(_ROWS - SIDE / 2, _COLUMNS - SIDE / 2) < SIDE / 4]
+    padded = np.pad(even, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    laplacian = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1] + padded[:, 1:-1, :-2] + padded[:, 1:-1, 2:] - 4 * even
     octaves, coarse = [], even
     for _ in range(5):  # detail of 2, 4, ... 32 pixels: what is lost when the side is halved
-        fields = coarse.reshape(len(coarse) // 2, 2, len(coarse) // 2, 2)
-        coarse = fields.mean((1, 3))
-        octaves.append(np.log((fields - coarse[:, None, :, None]).std() + 1e-3))
-    return [
-        strength.mean(), *np.percentile(strength, [50, 75, 90, 98]), (strength > 0.1).mean(), axes,
-        (inward**2).sum() / power, inward.sum() / total, strength[inner].mean(),
-        strength[inner].sum() / total, abs(laplacian).mean(), *octaves,
-    ]  # fmt: skip
+        half = coarse.shape[1] // 2
+        fields = coarse.reshape(-1, half, 2, half, 2)
+        coarse = fields.mean((2, 4))
+        octaves.append(np.log((fields - coarse[:, :, None, :, None]).std((1, 2, 3, 4)) + 1e-3))
+    figures = [_mean(strength), *np.percentile(strength, [50, 75, 90, 98], axis=(1, 2)), _mean(strength > 0.1), axes]
+    figures += [(inward**2).sum((1, 2)) / power, inward.sum((1, 2)) / total, inner.mean(1), inner.sum(1) / total]
+    return np.stack([*figures, _mean(abs(laplacian)), *octaves], axis=1)
 
 
-def _rings(even: np.ndarray) -> list[float]:
+def _rings(even: np.ndarray) -> np.ndarray:
     """Mean and spread in rings around the middle."""
-    counts = np.bincount(_RING.ravel(), minlength=6)
-    means = np.bincount(_RING.ravel(), even.ravel(), 6) / counts
-    squares = np.bincount(_RING.ravel(), even.ravel() ** 2, 6) / counts
-    return [*means, *np.sqrt((squares - means**2).clip(0))]
+    levels = even.reshape(len(even), -1).astype(np.float64)
+    means, squares = levels @ _RINGS, levels**2 @ _RINGS
+    return np.concatenate([means, np.sqrt((squares - means**2).clip(0))], axis=1)
 
 
-_RING = (np.hypot(_ROWS - SIDE / 2 + 0.5, _COLUMNS - SIDE / 2 + 0.5) / (SIDE / 10)).astype(int).clip(0, 5)
+_RINGS = np.eye(6)[(np.hypot(_ROWS - SIDE / 2 + 0.5, _COLUMNS - SIDE / 2 + 0.5) / (SIDE / 10)).astype(int).clip(0, 5)]
+_RINGS = _RINGS.reshape(-1, 6) / _RINGS.sum((0, 1))
 
 
 def _layout(even: np.ndarray) -> np.ndarray:
     """Where it is bright, in 8x8 fields, and how rough each of 4x4 fields is."""
-    fields = even.reshape(8, 8, 8, 8).mean((1, 3))
-    rough = even.reshape(4, 16, 4, 16).std((1, 3))
-    return np.concatenate([fields.ravel(), rough.ravel()])
+    fields = even.reshape(-1, 8, 8, 8, 8).mean((2, 4))
+    rough = even.reshape(-1, 4, 16, 4, 16).std((2, 4))
+    return np.concatenate([fields.reshape(len(even), -1), rough.reshape(len(even), -1)], axis=1)
 
 
 # --- the score ----------------------------------------------------------------------------------------------------
@@ -299,8 +297,8 @@ class Familiarity:
 
     def check(self) -> None:
         """Score a blank picture: raises KeyError or ValueError if an array is missing or of another shape."""
-        blank = picture_statistics(Image.new("RGB", (SIDE, SIDE)))
-        self.score(np.zeros((1, len(self.arrays["mean"])), np.float32), blank[None])
+        blank = picture_statistics([Image.new("RGB", (SIDE, SIDE))])
+        self.score(np.zeros((1, len(self.arrays["mean"])), np.float32), blank)
 
     def save(self, folder: str | Path) -> None:
         """Write `FILE` into the checkpoint's folder."""
@@ -457,9 +455,9 @@ def _measure(model, processor, pictures, bar) -> tuple[np.ndarray, np.ndarray] |
         if seen is None:
             return None
         rows.append(seen[0])
-        statistics += [picture_statistics(image) for image in batch]
+        statistics.append(picture_statistics(batch))
         bar.update(len(batch))
-    return np.concatenate(rows), np.stack(statistics)
+    return np.concatenate(rows), np.concatenate(statistics)
 
 
 def _batches(pictures):

@@ -284,7 +284,7 @@ def test_familiarity_is_the_score_above_the_threshold(classifier, folder, exampl
     pixels = AutoImageProcessor.from_pretrained(folder, backend="pil")(images=examples, return_tensors="pt")
     features, _ = embeddings(AutoModelForImageClassification.from_pretrained(folder), pixels["pixel_values"])
     stored = classifier._familiarity
-    expected = stored.score(features, np.stack([picture_statistics(image) for image in examples])) - stored.threshold
+    expected = stored.score(features, picture_statistics(examples)) - stored.threshold
     assert [p.familiarity for p in classifier.predict(examples)] == pytest.approx(expected.tolist(), abs=1e-2)
 
 

@@ -45,24 +45,32 @@ def fitted(validation_seed: int = 3) -> Familiarity:
 @pytest.mark.parametrize("size", [(1, 500), (500, 1), (1, 1), (3000, 40), (224, 224)])
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_statistics_are_finite_for_flat_and_thin_pictures(size, level):
-    statistics = picture_statistics(Image.new("RGB", size, (level,) * 3))
+    statistics = picture_statistics([Image.new("RGB", size, (level,) * 3)])
     assert statistics.dtype == np.float32
-    assert statistics.shape == picture_statistics(drawn_slices(1)[0]).shape
+    assert statistics.shape == picture_statistics(drawn_slices(1)).shape
     assert np.isfinite(statistics).all()
 
 
 def test_statistics_of_a_slice_do_not_depend_on_its_size():
     slices = drawn_slices(6, side=256)
-    spread = np.std([picture_statistics(image) for image in slices], axis=0)
+    spread = picture_statistics(slices).std(axis=0)
     for image in slices:
-        change = picture_statistics(image.resize((512, 512), Image.Resampling.BILINEAR)) - picture_statistics(image)
-        assert np.median(abs(change) / (spread + 1e-3)) < 0.1
+        small, large = picture_statistics([image, image.resize((512, 512), Image.Resampling.BILINEAR)])
+        assert np.median(abs(large - small) / (spread + 1e-3)) < 0.1
+
+
+def test_statistics_of_a_picture_do_not_depend_on_those_beside_it():
+    pictures = [*drawn_slices(3), stranger(np.random.default_rng(5)), Image.new("RGB", (90, 30))]
+    alone = np.concatenate([picture_statistics([picture]) for picture in pictures])
+    np.testing.assert_allclose(picture_statistics(pictures), alone, atol=1e-5)
+    assert abs(alone[0] - alone[3]).max() > 0.1
 
 
 def test_statistics_tell_colour_from_grey():
     picture = stranger(np.random.default_rng(3)).resize((96, 96))
     colourful = Image.merge("RGB", [picture.getchannel(0), picture.getchannel(0).rotate(90), Image.new("L", (96, 96))])
-    assert picture_statistics(colourful)[0] > picture_statistics(colourful.convert("L").convert("RGB"))[0] + 0.05
+    chroma, of_grey = picture_statistics([colourful, colourful.convert("L").convert("RGB")])[:, 0]
+    assert chroma > of_grey + 0.05
 
 
 # --- the embedding ------------------------------------------------------------------------------------------------
@@ -138,7 +146,7 @@ def test_scoring_needs_no_torch(tmp_path):
 import sys, numpy as np
 from PIL import Image
 from brain_tumor.familiarity import Familiarity, picture_statistics
-picture_statistics(Image.new("RGB", (64, 64)))
+picture_statistics([Image.new("RGB", (64, 64))])
 Familiarity.load({str(tmp_path)!r}).score(np.zeros((2, 8), np.float32), np.zeros((2, 5)))
 assert not {{"torch", "transformers", "sklearn", "datasets"}} & set(sys.modules)
 """
@@ -171,7 +179,7 @@ def test_a_fit_to_a_checkpoint_tells_its_slices_from_drawn_pictures_and_can_be_r
 
     def score(pictures):
         features, _ = embeddings(model, processor(images=pictures, return_tensors="pt")["pixel_values"])
-        return familiarity.score(features, np.stack([picture_statistics(picture) for picture in pictures]))
+        return familiarity.score(features, picture_statistics(pictures))
 
     random = np.random.default_rng(77)
     slices, others = score(drawn_slices(40, first=30_000)), score([stranger(random) for _ in range(60)])
@@ -211,7 +219,7 @@ def bundled():
 
     def familiar(pictures: list[Image.Image]) -> np.ndarray:
         features, _ = embeddings(model, processor(images=pictures, return_tensors="pt")["pixel_values"])
-        return familiarity.is_familiar(features, np.stack([picture_statistics(picture) for picture in pictures]))
+        return familiarity.is_familiar(features, picture_statistics(pictures))
 
     return familiar
 
