@@ -16,10 +16,10 @@ from pathlib import Path
 
 import gradio as gr
 import gradio.mcp
-from gradio import component_meta
+from gradio import component_meta, processing_utils, utils
 from gradio.blocks import Block
 from gradio.data_classes import FileData
-from gradio.utils import is_in_or_equal, is_static_file
+from gradio.utils import is_in_or_equal
 from gradio_client.utils import is_http_url_like
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -52,6 +52,42 @@ async def _fetch_nothing(block: Block, url_or_file_path):
 # Gradio downloads any address that a client names in place of a file, whatever the component, even a slider; this
 # server fetches nothing on behalf of others.
 Block.async_move_resource_to_block_cache = _fetch_nothing
+
+_look_for_static_file = utils.is_static_file
+
+
+def _is_static_file(file) -> bool:
+    try:
+        return _look_for_static_file(file)
+    except (OSError, ValueError):
+        raise no_file() from None
+
+
+_check_allowed = processing_utils._check_allowed
+
+
+def _check_uploaded(path, check_in_upload_folder: bool) -> None:
+    try:
+        _check_allowed(path, check_in_upload_folder)
+    except (OSError, ValueError):
+        if check_in_upload_folder:
+            raise no_file() from None
+        raise
+
+
+# Gradio asks the disk for whatever a client names, and its errors would go to the client and into the log: with this
+# machine's folders in them, and with a picture that came in the place of a path.
+utils.is_static_file = _is_static_file
+processing_utils._check_allowed = _check_uploaded
+
+
+def no_file() -> gr.Error:
+    """The error for what is neither an upload nor a `data:` URI in its place."""
+    return gr.Error(
+        "No file of yours came with this request: upload the file, or send it as a data: URI. Addresses are not "
+        "fetched.",
+        print_exception=False,
+    )
 
 
 class ScanUpload(gr.File):
@@ -86,12 +122,8 @@ class ScanUpload(gr.File):
         if isinstance(url, str) and url.startswith("data:"):
             return self._written(url, given.get("orig_name"))
         # Gradio checks this only for requests with its file mark; without the mark any file here could be read.
-        if not isinstance(path, str) or not (is_in_or_equal(path, self.GRADIO_CACHE) or is_static_file(path)):
-            raise gr.Error(
-                "No file of yours came with this request: upload the file, or send it as a data: URI. Addresses are "
-                "not fetched.",
-                print_exception=False,
-            )
+        if not isinstance(path, str) or not (is_in_or_equal(path, self.GRADIO_CACHE) or _is_static_file(path)):
+            raise no_file()
         if not os.path.exists(path):
             raise gone(given.get("orig_name") or "This file")
         return path

@@ -457,6 +457,15 @@ def test_an_address_is_never_fetched(key, endpoint, demo, hub):
     assert not any("somebody" in request.path for request in hub.requests)
 
 
+@pytest.mark.parametrize("path", ["data:image/png;base64," + "iVBORw0K" * 60, "x" * 300, "a\0b"])
+def test_what_comes_as_a_path_and_is_none_is_refused_in_words_and_not_logged(path, demo):
+    for endpoint in ("predict", "predict_batch"):
+        error = ask_with_payload(demo, {"path": path, "meta": FILE_META}, endpoint)
+        assert "No file of yours came with this request" in error
+        assert path[-40:] not in error
+    assert path[-40:] not in demo.log
+
+
 @pytest.mark.parametrize(
     "elem_id, event, count", [("opacity", "input", 3), ("plane", None, 2), ("which-volume", "input", 2)]
 )
