@@ -1,9 +1,11 @@
 """What programs get: the answers of the endpoints `/predict` and `/predict_batch`, and their types."""
 
+import functools
+import inspect
 import json
 
 import gradio as gr
-from gradio import component_meta
+from gradio import component_meta, utils
 from gradio.mcp import GradioMCPServer
 
 from brain_tumor.labels import LABELS
@@ -20,6 +22,74 @@ def _as_json(server: GradioMCPServer, data, root_url: str):
 
 # Gradio writes a tool's answer as Python would print it, which no other language reads.
 GradioMCPServer.postprocess_output_data = _as_json
+
+_with_addresses = GradioMCPServer.simplify_filedata_schema
+
+
+def _with_data_uris(server: GradioMCPServer, schema: dict) -> tuple[dict, list]:
+    simple, places = _with_addresses(server, schema)
+    return json.loads(json.dumps(simple), object_hook=_format_of_files), places
+
+
+def _format_of_files(node: dict) -> dict:
+    return node | {"format": "data: URI"} if str(node.get("format")).startswith("Gradio File") else node
+
+
+_as_files = GradioMCPServer.convert_strings_to_filedata
+
+
+def _data_uris_alone(server: GradioMCPServer, value, places):
+    try:
+        return _as_files(server, value, places)
+    except ValueError:  # base64 that is none is one too
+        sentence = "This is no file. Send it as a data: URI: data:image/png;base64, and the file in base64."
+        raise ValueError(sentence) from None
+
+
+# Gradio tells tools' callers to give addresses of files or paths from a tool for uploads, and both are refused here.
+GradioMCPServer.simplify_filedata_schema = _with_data_uris
+GradioMCPServer.convert_strings_to_filedata = _data_uris_alone
+GradioMCPServer._file_data_tool_description = ""
+
+_of_single_lines = utils.get_function_description
+
+
+def _of_wrapped_lines(function) -> tuple[str, dict[str, str], list[str]]:
+    @functools.wraps(function)
+    def unwrapped(): ...
+
+    unwrapped.__doc__ = unwrap(inspect.getdoc(function) or "")
+    return _of_single_lines(unwrapped)
+
+
+# Gradio reads docstrings line by line: of a description of an argument the first line, and of what is returned a list.
+utils.get_function_description = _of_wrapped_lines
+
+
+def unwrap(docstring: str) -> str:
+    """Each argument of a docstring on one line, and all that is returned on one line.
+
+    >>> print(unwrap("Do it.\\n\\nArgs:\\n    a: one,\\n        or two.\\n\\nReturns:\\n    all that\\n    there is."))
+    Do it.
+    <BLANKLINE>
+    Args:
+        a: one, or two.
+    <BLANKLINE>
+    Returns:
+        all that there is.
+    """
+    lines, section = [], ""
+    for line in docstring.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if line.strip() and not indent:
+            section = line if line.endswith(":") else ""
+        continued = section and line.strip() and lines[-1] not in ("", section)
+        if continued and (indent > 4 or section == "Returns:"):
+            lines[-1] += " " + line.strip()
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
 
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
 

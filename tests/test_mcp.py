@@ -61,11 +61,18 @@ def data_uri(content: bytes, mime: str = "image/png") -> str:
 def test_the_two_endpoints_are_the_tools_and_they_say_what_they_take(demo):
     tools = {tool.name: tool for tool in with_session(demo, lambda session: session.list_tools()).tools}
     assert set(tools) == {"predict", "predict_batch"}
-    assert "data: URI" in tools["predict"].inputSchema["properties"]["scan"]["description"]
+    scan = tools["predict"].inputSchema["properties"]["scan"]
+    assert "data: URI" in scan["description"]
+    assert scan["description"].endswith("the middle one is taken.")
+    assert scan["format"] == "data: URI"
     assert tools["predict"].inputSchema["required"] == ["scan"]
     assert "data: URIs" in tools["predict_batch"].inputSchema["properties"]["files"]["description"]
     assert tools["predict_batch"].inputSchema["required"] == ["files"]
-    assert "No diagnosis" in tools["predict"].description
+    for tool in tools.values():
+        assert "No diagnosis" in tool.description
+        assert "http" not in json.dumps(tool.inputSchema) + tool.description
+        assert "upload_file_to_gradio" not in tool.description
+        assert ",," not in tool.description
 
 
 @needs_mcp
@@ -106,7 +113,15 @@ def test_a_path_of_the_server_is_refused(demo):
         ("predict", {"scan": str(EXAMPLES / "make_examples.py")}),
         ("predict_batch", {"files": [str(EXAMPLES / "make_examples.py")]}),
     ):
-        assert isinstance(call(demo, tool, **arguments), str)
+        error = call(demo, tool, **arguments)
+        assert isinstance(error, str)
+        assert "data: URI" in error
+        assert "make_examples" not in error
+
+
+@needs_mcp
+def test_what_is_no_base64_is_refused_in_words(demo):
+    assert "Send it as a data: URI" in call(demo, "predict", scan="data:,hello")
 
 
 @needs_mcp
