@@ -64,7 +64,7 @@ SHOWN_SLICES = 24
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
 OPACITY = 0.45
-WIDTHS = {"File": 150, "Slice": 90, "Reason": 360, "Brain MRI": 90, "Notes": 360}
+WIDTHS = {"File": 150, "Slice": 90, "Reason": 360, "Most probable class": 200, "Brain MRI": 90, "Notes": 360}
 """Pixels of the table's columns that need another width than their fellows."""
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
 MEGABYTE = 1024**2
@@ -147,6 +147,7 @@ def predict_batch(files: list[str], plane: str | None = None, progress=gr.Progre
             continue
         upload, volume = item.upload, item.volume
         headline, why = (volume.headline, volume.sentence) if volume else verdict_words(item.predictions[0])
+        counted = volume.counted if volume else [slice_.counts for slice_ in upload.slices]
         results.append(
             {
                 "name": upload.name,
@@ -157,8 +158,8 @@ def predict_batch(files: list[str], plane: str | None = None, progress=gr.Progre
                 "sentence": why,
                 "peak": upload.slices[volume.peak].name if volume and volume.peak is not None else None,
                 "slices": [
-                    {"name": slice_.name, "counts": slice_.counts} | api.judgement(prediction)
-                    for slice_, prediction in zip(upload.slices, item.predictions, strict=True)
+                    {"name": slice_.name, "counts": counts} | api.judgement(prediction)
+                    for slice_, prediction, counts in zip(upload.slices, item.predictions, counted, strict=True)
                 ],
                 "facts": upload.facts,
                 "notes": upload.notes,
@@ -561,7 +562,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
         volumes_state = gr.State(time_to_live=KEPT_SECONDS)
         with gr.Row():
             with gr.Column(min_width=280):
-                files = ScanUpload(label="Scans", file_count="multiple", elem_id="files", height=200)
+                files = ScanUpload(label="Scans", file_count="multiple", elem_id="files", height=280)
             with gr.Column(min_width=280):
                 plane = gr.Radio(
                     list(PLANES),
