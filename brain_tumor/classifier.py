@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from brain_tumor import decision, familiarity, onnx_backend
 from brain_tumor.checkpoint import CONFIG, PREPROCESSOR, WEIGHTS, DamagedError, file_of, reading, settings_of
-from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds
+from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds, limit
 from brain_tumor.familiarity import Familiarity, picture_statistics
 from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
 from brain_tumor.onnx_backend import OnnxBackend
@@ -258,17 +258,17 @@ def verdict_words(prediction: Prediction) -> tuple[str, str]:
     if verdict == UNCERTAIN_VERDICT:
         low, high = 1 - thresholds.no_tumor, thresholds.tumor
         return "Uncertain: needs a specialist", (
-            f"The model gives {percent(tumor, low, high)} to a tumor of any kind, between the {percent(low)} up to "
-            f"which it says no tumor and the {percent(high)} from which on it says tumor."
+            f"The model gives {percent(tumor, low, high)} to a tumor of any kind, between the {limit(low)} up to "
+            f"which it says no tumor and the {limit(high)} from which on it says tumor."
         )
     if verdict == LABELS[NO_TUMOR]:
         return "No tumor seen", (
             f"The model gives {percent(1 - tumor, thresholds.no_tumor)} to no tumor, and from "
-            f"{percent(thresholds.no_tumor)} on it says so; it can still miss one, above all a small one."
+            f"{limit(thresholds.no_tumor)} on it says so; it can still miss one, above all a small one."
         )
     return f"Looks like: {name}", (
         f"The model gives {percent(tumor, thresholds.tumor)} to a tumor of any kind, and from "
-        f"{percent(thresholds.tumor)} on it says so; the most probable kind is {name}."
+        f"{limit(thresholds.tumor)} on it says so; the most probable kind is {name}."
     )
 
 

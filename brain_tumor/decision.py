@@ -103,6 +103,15 @@ def from_config(config) -> Thresholds | None:
         return None
 
 
+def limit(threshold: float) -> str:
+    """A threshold in [0, 1] as per cent, the same number wherever it is said.
+
+    >>> [limit(0.9861), limit(1 - 0.9), limit(0.5)]
+    ['98.61 %', '10 %', '50 %']
+    """
+    return f"{100 * threshold:.4g} %"
+
+
 # --- choosing between checkpoints -------------------------------------------------------------------------------
 
 ACCURACY_WORTH_RECALL = 0.005

@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds
+from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds, limit
 from brain_tumor.labels import LABELS, NO_TUMOR
 
 WAITING = (
@@ -40,8 +40,8 @@ def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:
     tumor = f"{100 * tumor_probability:.1f} %"
     healthy = f"{100 * (1 - tumor_probability):.1f} %"
     rule = (
-        f"<small>The verdict is a tumor from {100 * thresholds.tumor:.4g} % on, no tumor from "
-        f"{100 * thresholds.no_tumor:.4g} % on, and uncertain in between.</small>"
+        f"<small>The verdict is a tumor from {limit(thresholds.tumor)} for any tumor on, no tumor up to "
+        f"{limit(1 - thresholds.no_tumor)}, and uncertain in between.</small>"
         if thresholds
         else ""
     )

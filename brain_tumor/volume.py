@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from brain_tumor.classifier import UNFAMILIAR, Prediction, by_canonical_label, percent
-from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds
+from brain_tumor.decision import UNCERTAIN_VERDICT, Thresholds, limit
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES, display_name
 
 LEAST_SLICES = 3
@@ -211,10 +211,13 @@ def plot_volume(verdict: VolumeVerdict) -> Image.Image:
             (verdict.thresholds.tumor, _TUMOR, "a slice says tumor from", "--"),
             (1 - verdict.thresholds.no_tumor, _CLEAR, "a slice says no tumor up to", ":"),
         )
-        for limit, colour, words, style in limits:
-            axis.axhline(limit, color=colour, ls=style, lw=1.5, label=f"{words} {percent(limit)}")
+        for height, colour, words, style in limits:
+            axis.axhline(height, color=colour, ls=style, lw=1.5, label=f"{words} {limit(height)}")
     if (~counted).any() and np.isfinite(values[~counted]).any():
         axis.plot(numbers[~counted], values[~counted], "x", color=_FADED, ms=5, label="not counted")
+    if np.isnan(values).any():
+        none = np.isnan(values)
+        axis.plot(numbers[none], np.zeros(none.sum()), "|", color=_FADED, ms=6, label="not judged")
     size = 4 if counted.sum() <= 60 else 2  # larger dots than that are a band; a slice on its own needs one
     axis.plot(numbers, np.where(counted, values, np.nan), "o-", color=_LINE, ms=size, lw=1.8)
     if verdict.peak is not None:
