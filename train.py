@@ -182,6 +182,13 @@ class DataArguments:
     tumor_repeats: int = field(
         default=3, metadata={"help": "How often a pass goes through the training slices of --tumor_dataset."}
     )
+    extra_dataset: str | None = field(
+        default=None,
+        metadata={
+            "help": "Another set of the four classes, which only trains: Hub id or folder. Slices with a copy in a "
+            "validation or test part are left out."
+        },
+    )
     validation_only: bool = field(
         default=False,
         metadata={"help": "Leave the test part shut and write no card: for choosing between recipes."},
@@ -449,7 +456,8 @@ def main() -> None:
     with args.main_process_first(desc="loading the slices"), cache:
         scans = load_scans(data_args.dataset_name)
         weak = load_scans(data_args.tumor_dataset, weak=True) if data_args.tumor_dataset else None
-        parts = split_scans(scans, data_args.split, data_args.split_seed, weak)
+        extra = load_scans(data_args.extra_dataset) if data_args.extra_dataset else None
+        parts = split_scans(scans, data_args.split, data_args.split_seed, weak, extra)
         if data_args.max_slices_per_class:
             parts = {name: first_of_each_class(part, data_args.max_slices_per_class) for name, part in parts.items()}
         beginning = model_args.soup[0] if model_args.soup else model_args.model_name_or_path
@@ -485,11 +493,11 @@ def main() -> None:
     trainer = ScanTrainer(
         model=model,
         args=args,
-        train_dataset=with_weak(parts, "train", data_args.tumor_repeats).with_transform(train_transform),
-        eval_dataset=with_weak(parts, "validation").with_transform(EvalTransform(processor)),
+        train_dataset=with_others(parts, "train", data_args.tumor_repeats).with_transform(train_transform),
+        eval_dataset=with_others(parts, "validation").with_transform(EvalTransform(processor)),
         processing_class=processor,
         compute_metrics=compute_metrics,
-        class_weights=class_weights(parts["train"], data_args.class_weights),
+        class_weights=class_weights(parts, data_args.class_weights),
         mixup=data_args.mixup,
         ema=args.ema,
         callbacks=callbacks,
@@ -605,10 +613,12 @@ def finish(model, processor, parts, made: dict, model_args, data_args, args, out
     results = {
         "dataset": public_name(data_args.dataset_name),
         "tumor_dataset": public_name(data_args.tumor_dataset) if data_args.tumor_dataset else None,
+        "extra_dataset": public_name(data_args.extra_dataset) if data_args.extra_dataset else None,
         "split": data_args.split,
         "split_seed": data_args.split_seed,
         "counts": {name: counts_by_class(parts[name]) for name in ("train", "validation", "test")},
         "tumor_counts": {name: part.num_rows for name, part in parts.items() if name.startswith("tumor_")},
+        "extra_counts": counts_by_class(parts["extra_train"]) if "extra_train" in parts else {},
         "model_name_or_path": earlier[0]["model_name_or_path"]
         if earlier
         else public_name(model_args.model_name_or_path),
@@ -678,9 +688,11 @@ def warn_of_seen_slices(name_or_path: str, data_args: DataArguments) -> None:
             )  # fmt: skip
 
 
-def with_weak(parts, name: str, repeats: int = 1):
-    """The columns pixels and label of a part and, where there is one, of its weakly labelled counterpart."""
-    rows = [parts[name]] + [parts[f"tumor_{name}"]] * repeats if f"tumor_{name}" in parts else [parts[name]]
+def with_others(parts, name: str, tumor_repeats: int = 1):
+    """The columns pixels and label of a part and, where there are any, of its counterparts from the other sets."""
+    others = [parts[f"tumor_{name}"]] * tumor_repeats if f"tumor_{name}" in parts else []
+    others += [parts[f"extra_{name}"]] if f"extra_{name}" in parts else []
+    rows = [parts[name], *others]
     columns = [part.select_columns(["pixels", "label"]).cast_column("label", Value("int64")) for part in rows]
     return concatenate_datasets(columns)
 
@@ -702,9 +714,10 @@ def compute_metrics(prediction) -> dict[str, float]:
     return single | {"calibrated_nll": calibration.nll(logits / calibration.fit_temperature(logits, labels), labels)}
 
 
-def class_weights(part, how: str) -> torch.Tensor:
-    """(4,) float32 with mean 1 over the slices: inverse to the class's share, or all 1."""
-    counts = torch.tensor([float(count) for count in counts_by_class(part).values()])
+def class_weights(parts, how: str) -> torch.Tensor:
+    """(4,) float32 with mean 1 over the training slices: inverse to the class's share, or all 1."""
+    trained = [counts_by_class(parts[name]) for name in ("train", "extra_train") if name in parts]
+    counts = torch.tensor([float(sum(part[label] for part in trained)) for label in LABELS])
     return torch.ones(len(LABELS)) if how == "none" else counts.sum() / (len(LABELS) * counts)
 
 

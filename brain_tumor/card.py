@@ -65,6 +65,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         exported=exported,
         dataset=hub_name(results["dataset"]),
         dataset_license=DATASET_LICENSES.get(hub_name(results["dataset"]), "see the dataset's own page"),
+        extra_license=DATASET_LICENSES.get(results.get("extra_dataset"), "see the dataset's own page"),
         tumor_license=DATASET_LICENSES.get(results.get("tumor_dataset"), "see the dataset's own page"),
         base_model=None if _is_baseline(results) else hub_name(results["model_name_or_path"]),
         derived=results["model_name_or_path"] in _HUB_NAMES,

@@ -100,7 +100,9 @@ def group_copies(thumbnails: np.ndarray, sha256: list[str]) -> np.ndarray:
     return rank[np.searchsorted(np.unique(component), component)]
 
 
-def split_scans(scans: DatasetDict, how: str, seed: int, weak: DatasetDict | None = None) -> DatasetDict:
+def split_scans(
+    scans: DatasetDict, how: str, seed: int, weak: DatasetDict | None = None, extra: DatasetDict | None = None
+) -> DatasetDict:
     """Train, validation and test parts of a dataset.
 
     Args:
@@ -111,11 +113,14 @@ def split_scans(scans: DatasetDict, how: str, seed: int, weak: DatasetDict | Non
         seed: of the random split.
         weak: a set of tumours of unknown type, as `load_scans(..., weak=True)` returns it. The parts of `scans` are
             the same with it and without it.
+        extra: another set of the four classes, which only trains: all of its slices but those with a copy in a
+            validation or test part, and the copies of these. The other parts are the same with it and without it.
 
     Returns:
-        The three parts (with `weak` also tumor_train, tumor_validation and tumor_test), sorted by file hash, with the
-        columns group (int64, over the whole dataset), part (the dataset's own name of the part) and copy_in_train
-        (bool: a copy is in the part "train" of this split, before validation was taken from it).
+        The three parts (with `weak` also tumor_train, tumor_validation and tumor_test, with `extra` also extra_train),
+        sorted by file hash, with the columns group (int64, over the whole dataset), part (the dataset's own name of the
+        part) and copy_in_train (bool: a copy is in the part "train" of this split, before validation was taken from
+        it).
 
     Raises:
         DatasetError: a part would be empty or lack a class.
@@ -141,7 +146,11 @@ def split_scans(scans: DatasetDict, how: str, seed: int, weak: DatasetDict | Non
                 f"The {name} part of the {how} split has no pictures of {', '.join(lacking)} "
                 f"({rows.num_rows} pictures in all). More pictures, or another --split, are needed."
             )
-    return result if weak is None else DatasetDict({**result, **_weak_parts(weak, pooled, part, seed)})
+    if weak is not None:
+        result = DatasetDict({**result, **_weak_parts(weak, pooled, part, seed)})
+    if extra is not None:
+        result["extra_train"] = _extra_part(extra, result)
+    return result
 
 
 def _weak_parts(weak: DatasetDict, main: Dataset, main_part: np.ndarray, seed: int) -> dict[str, Dataset]:
@@ -174,6 +183,19 @@ def _weak_parts(weak: DatasetDict, main: Dataset, main_part: np.ndarray, seed: i
     rows = rows.remove_columns("group").add_column("group", (groups + first).tolist())
     rows = rows.add_column("copy_in_train", has_copy.tolist())
     return {f"tumor_{name}": rows.select(np.flatnonzero(part == name)) for name in SPLITS}
+
+
+def _extra_part(extra: DatasetDict, parts: DatasetDict) -> Dataset:
+    """What of another set may train: no group with a copy in a part that does not. Its group numbers go on after all
+    others."""
+    rows = _pooled(extra)
+    groups, thumbnails = np.array(rows["group"]), thumbnails_of(rows)
+    judged = [thumbnails_of(part) for name, part in parts.items() if not name.endswith("train")]
+    copies = find_copies(thumbnails, np.concatenate(judged))[:, 0]
+    first = max(max(part["group"], default=0) for part in parts.values()) + 1
+    rows = rows.remove_columns("group").add_column("group", (groups + first).tolist())
+    rows = rows.add_column("copy_in_train", [False] * len(rows))
+    return rows.select(np.flatnonzero(~np.isin(groups, groups[copies])))
 
 
 def _pooled(scans: DatasetDict) -> Dataset:
