@@ -46,6 +46,8 @@ SOUP = "scans_copy-free_soup"
 FINAL = [*GOING_ON, "--lesions", "0.25", "--num_train_epochs", "5", "--freeze", "3", "--ema", "0.98", "--keep_start"]
 FINAL += ["--no_familiarity"]
 TUMORS = "br35h-tumors"
+EXTRA = "labeled-mri-brain-tumor"
+"""Trains too in the runs named "patients", for the patients that the main set lacks."""
 RUNS = {
     FIRST: ("brain-tumour-MRI-scan", []),
     "scans_copy-free_curves_seed42": ("brain-tumour-MRI-scan", [*CURVES, "--seed", "42"]),
@@ -57,6 +59,7 @@ RUNS = {
         f"scans_copy-free_final_seed{seed}": ("brain-tumour-MRI-scan", [*FINAL, "--seed", str(seed)])
         for seed in (1, 2, 3)
     },
+    "scans_copy-free_patients_seed1": ("brain-tumour-MRI-scan", [*FINAL, "--seed", "1"]),
     SOUP: (
         "brain-tumour-MRI-scan",
         [
@@ -81,7 +84,9 @@ RUNS = {
     ),
 }
 
-WITH_TUMORS = [name for name in RUNS if any(part in name for part in ("_curves_", "_chosen_", "_final_", "_soup"))]
+WITH_TUMORS = [
+    name for name in RUNS if any(part in name for part in ("_curves_", "_chosen_", "_final_", "_patients_", "_soup"))
+]
 """Runs with the weakly labelled set: what may be bundled."""
 
 
@@ -148,8 +153,9 @@ def run(name: str, data: Path, checkpoint: str) -> None:
     output_dir = Path("runs/benchmarks") / name
     if not (ROOT / output_dir / "results.json").exists():
         model = [] if {"--model_name_or_path", "--soup"} & set(flags) else ["--model_name_or_path", checkpoint]
-        weak = ["--tumor_dataset", str(data / TUMORS)] if name in WITH_TUMORS else []
-        command = ["train.py", "--dataset_name", str(data / dataset), *weak, *model, *flags]
+        others = ["--tumor_dataset", str(data / TUMORS)] if name in WITH_TUMORS else []
+        others += ["--extra_dataset", str(data / EXTRA)] if "_patients_" in name else []
+        command = ["train.py", "--dataset_name", str(data / dataset), *others, *model, *flags]
         command += ["--output_dir", str(output_dir)]
         subprocess.run([sys.executable, *command, "--overwrite"], cwd=ROOT, check=True)
     shutil.copyfile(ROOT / output_dir / "results.json", RESULTS / f"{name}.json")

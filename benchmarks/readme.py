@@ -26,6 +26,7 @@ def recipe(name: str) -> str:
         "_curves_": ", grey curves",
         "_chosen_": ", keeping some of the start by NLL",
         "_final_": ", keeping some of the start by missed tumours",
+        "_patients_": ", the same and more patients",
         "_soup": ", mean of one run of each",
     }
     return next((text for part, text in words.items() if part in name), "")
@@ -48,6 +49,7 @@ def table() -> str:
         groups.items(), key=lambda item: (item[0][0], item[0][2] == "baseline-cnn", not item[0][3])
     ):
         network += f" with {tumors} and simulated lesions" if tumors else ""
+        network += f" and {runs[0]['extra_dataset']}" if runs[0].get("extra_dataset") else ""
         tests = [run["test"] for run in runs]
         seeds = (
             f"mean of seeds {', '.join(str(run['seed']) for run in runs)}"
@@ -157,10 +159,31 @@ def beside() -> list[str]:
                 f"({figure(default['mean']['accuracy'])}, clean {percent([default['clean']['accuracy']['share']])})"
             )
         lines.append(line + ".")
+    lines += other_patients()
     if familiarity := load("familiarity", SHIPPED):
         rows = [f"{row['what']} {figure(row)}" for row in familiarity["rows"]]
         lines.append("- Flagged as no brain MRI: " + "; ".join(rows) + ".")
     return lines
+
+
+def other_patients() -> list[str]:
+    """What `benchmarks/other_patients.py` found: the recipe on slices of which no part of the split has a copy."""
+    folder = ROOT / "benchmarks/results/other_patients"
+    if not (folder / f"{SHIPPED}.json").exists():
+        return []
+    own = json.loads((folder / f"{SHIPPED}.json").read_text())
+    seeds = [json.loads(path.read_text()) for path in sorted(folder.glob("final_seed*.json"))]
+    new, trained = own["no copy"], own["copy in train"]
+    low, high = (f"{100 * bound:.1f}" for bound in new["accuracy"]["interval"])
+    recall = ", ".join(f"{label} {percent([of['share']])}" for label, of in new["recall"].items())
+    others = percent([seed["no copy"]["accuracy"]["share"] for seed in seeds])
+    return [
+        f"- Probably other patients: {new['accuracy']['pictures']} tumours of `{own['dataset']}` that have no copy in "
+        f"any part of the split: accuracy {percent([new['accuracy']['share']])} ({low} to {high}; mean of the recipe's "
+        f'other seeds {others}), {recall}; called "no tumor" {percent([new["called_no_tumor"]["share"]])}. Slices of '
+        f"that set with a copy in train: {percent([trained['accuracy']['share']])}. So it is not the rendering: a "
+        "copy-free split still has slices of the same patients in all parts."
+    ]
 
 
 def ideas() -> list[str]:
