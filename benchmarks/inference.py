@@ -4,15 +4,19 @@
     python -m benchmarks.inference --data ../shared/data
 
 The whole call goes from a Pillow picture to labels: `pipeline("image-classification")` of transformers, and
-`Classifier.predict`, which also gives heat maps, familiarity and the verdict. The forward pass alone goes from pixels
+`Classifier.predict`, which also gives heat maps, familiarity and the verdict; and the same of the checkpoint without its
+familiarity, which is what the pipeline gives and the maps. The forward pass alone goes from pixels
 to arrays: the classifier's own backend; OpenVINO in float32 on the same ONNX file, compiled for a fixed batch, if it is
 installed (requirements-bench.txt); and torch as `transformers` loads the network. Each contestant has a process of its
 own; they take turns. Writes `benchmarks/results/speed/inference.json`.
 """
 
 import argparse
+import atexit
+import shutil
 import statistics
 import sys
+import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +25,7 @@ from benchmarks.timing import RESULTS, ROOT, Contestant, picture_files, ratio, s
 from brain_tumor.run import public_name
 
 ONNX = "onnx/model.onnx"
-PIPELINE, OURS = "pipeline", "classifier"
+PIPELINE, OURS, LABELS = "pipeline", "classifier", "labels"
 OPENVINO, BACKEND, TORCH = "openvino", "backend", "torch"
 SECONDS = {"one": 1.0, "list": 2.0, "batch": 2.0}
 """How long a turn lasts; at least three calls are measured, after two that are not."""
@@ -53,7 +57,7 @@ def whole_call(turns, name: str, folder: str, files: list[Path]) -> None:
     else:
         from brain_tumor.classifier import Classifier
 
-        classifier = Classifier(folder)
+        classifier = Classifier(folder if name == OURS else _without_familiarity(folder))
         calls = {
             "one": lambda start: classifier.predict([pictures[start % len(pictures)]]),
             "batch": lambda start: classifier.predict(some(start)),
@@ -69,6 +73,13 @@ def whole_call(turns, name: str, folder: str, files: list[Path]) -> None:
             turns.answer("torch" in sys.modules)
         else:
             turns.answer(_milliseconds(calls[request], SECONDS[request]))
+
+
+def _without_familiarity(folder: str) -> str:
+    copy = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("familiarity.*"), dirs_exist_ok=True)
+    return copy
 
 
 def forward_pass(turns, name: str, folder: str, sizes: dict[str, int]) -> None:
@@ -146,13 +157,13 @@ def main() -> int:
 
 def whole_calls(model: str, files: list[Path], repeats: int) -> dict:
     """Milliseconds of a call with one picture and with a batch, how many times faster, and whether both agree."""
-    contestants = {name: Contestant(_WHOLE_CALL, name, model, files) for name in (PIPELINE, OURS)}
+    contestants = {name: Contestant(_WHOLE_CALL, name, model, files) for name in (PIPELINE, OURS, LABELS)}
     theirs, ours = (contestants[name].ask("answers") for name in (PIPELINE, OURS))
     same = sum(max(a, key=a.get) == max(b, key=b.get) for a, b in zip(theirs, ours, strict=True))
     apart = max(abs(a[label] - b[label]) for a, b in zip(theirs, ours, strict=True) for label in a)
     takes = {what: {} for what in ("one", "batch")}
     for what in takes:
-        takes[what] = take_turns((PIPELINE, OURS), repeats, lambda name, what=what: contestants[name].ask(what))
+        takes[what] = take_turns(tuple(contestants), repeats, lambda name, what=what: contestants[name].ask(what))
     listed = [contestants[PIPELINE].ask("list") for _ in range(repeats)]
     imports_torch = contestants[OURS].ask("imports torch")
     for contestant in contestants.values():
@@ -169,13 +180,15 @@ def whole_calls(model: str, files: list[Path], repeats: int) -> dict:
         "pipeline_given": way,
         "whole_call_ms": {w: {name: spread(values) for name, values in of.items()} for w, of in takes.items()},
         "times_faster": {what: ratio(of[PIPELINE], of[OURS]) for what, of in takes.items()},
+        "times_faster_to_labels": {what: ratio(of[PIPELINE], of[LABELS]) for what, of in takes.items()},
     }
     print(f"The same label on {same} of {len(files)} pictures, confidences within {apart:.1e}.")
     for what, words in (("one", "one scan"), ("batch", f"{len(files) // 2} scans")):
         medians = {name: of["median"] for name, of in found["whole_call_ms"][what].items()}
         print(
             f"{words}: pipeline {medians[PIPELINE]:.1f} ms, classifier {medians[OURS]:.1f} ms, "
-            f"{found['times_faster'][what]['median']:.1f} times faster"
+            f"{found['times_faster'][what]['median']:.1f} times faster, to labels alone {medians[LABELS]:.1f} ms, "
+            f"{found['times_faster_to_labels'][what]['median']:.1f} times faster"
         )
     return found
 
