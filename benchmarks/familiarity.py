@@ -3,10 +3,12 @@
     python -m benchmarks.collect_photographs runs/photographs
     python -m benchmarks.familiarity CHECKPOINT --data ../shared/data --part test --photographs runs/photographs
 
-Slices must pass: those of the part, the same made worse (`corruptions`), Br35H's, and the average brain that the
-project's examples and nilearn hold. Everything else must be flagged: photographs in colour and in grey, drawn
-pictures, screenshots, and scans of other kinds. With `--part validation` the development half of the photographs is
-used, with `--part test` the half that nobody looked at; the first digit of a file's hash says which half it is in.
+Slices must pass: those of the part, the same made worse (`corruptions`), Br35H's, the project's examples, the average
+brain that nilearn holds, and a healthy brain of another source, of which the verdicts are counted too. Everything else
+must be flagged: photographs in colour and in grey, drawn pictures, screenshots, and scans of other kinds. With `--part
+validation` the development half of the photographs is used, with `--part test` the half that nobody looked at; the
+first digit of a file's hash says which half it is in. The few scans of other body parts and of the healthy brain are
+all held out.
 
 Writes `benchmarks/results/familiarity/<NAME or the checkpoint's name>_<part>.json`, and a sheet of the mistakes to
 `runs/familiarity/`.
@@ -26,12 +28,15 @@ from tqdm.auto import tqdm
 
 from benchmarks.corruptions import CORRUPTIONS, corrupt
 from benchmarks.verdicts import BATCH, SPLIT, SPLIT_SEED, Checkpoint, open_slices, share
-from brain_tumor import strangers
+from brain_tumor import decision, strangers
 from brain_tumor.dataset import load_scans
 from brain_tumor.familiarity import Familiarity, embeddings, fit_familiarity, picture_statistics
+from brain_tumor.labels import LABELS, NO_TUMOR
 from brain_tumor.leakage import split_scans
+from brain_tumor.readers import read_picture, read_uploads
 from brain_tumor.run import command_line, public_name, versions
 from brain_tumor.scans import MAX_PIXELS, ScanError, open_scan, window
+from brain_tumor.slices import Upload
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/familiarity"
@@ -60,6 +65,14 @@ DRAWN = (
 DRAWN_EACH = 60
 LARGEST_PHOTOGRAPH = 640
 """Longest side in pixels to which photographs are reduced before anything else: some have 20 megapixels."""
+OTHER_SCANS = {"body": "MRI and CT of other body parts", "head_ct": "CT of a head"}
+"""Folder of scans that are no MRI of a brain -> row."""
+HEALTHY = {
+    "ch2.nii.gz": "healthy brain of another source (Colin 27)",
+    "ch2bet.nii.gz": "healthy brain of another source, without its skull",
+}
+"""Volume of mricron-data, T1-weighted (Holmes et al. 1998, "Enhancement of MR images using registration for signal
+averaging") -> row."""
 
 Picture = tuple[Image.Image, str]  # and the group that it belongs to: pictures of one group are one piece of evidence
 
@@ -91,6 +104,11 @@ def rows_of(arguments) -> Iterator[tuple[str, bool, Iterable[Picture]]]:
             pictures = list(pictures_in(arguments.photographs / folder, arguments.part == "test"))
             if pictures:
                 yield what, False, pictures
+        if arguments.part == "test":
+            for folder, what in OTHER_SCANS.items():
+                yield what, False, scans_in(arguments.photographs / folder)
+            for name, what in HEALTHY.items():
+                yield what, True, list(scans_in(arguments.photographs / "healthy", f"*__{name}"))
     random = np.random.default_rng(8)
     for kind in DRAWN:
         drawn = [kind(random) for _ in range(DRAWN_EACH)]
@@ -136,6 +154,14 @@ def pictures_in(folder: Path, held_out: bool) -> Iterator[Picture]:
     yield from opened(sorted(path for path in folder.rglob("*.*") if path.is_file()), held_out)
 
 
+def scans_in(folder: Path, pattern: str = "*") -> Iterator[Picture]:
+    """The slices of each scan that show enough to be judged; a scan is one piece of evidence."""
+    for path in sorted(folder.glob(pattern)):
+        for upload in read_uploads([path]):
+            if isinstance(upload, Upload):
+                yield from ((slice_.image, path.name) for slice_ in upload.slices if slice_.counts)
+
+
 def opened(paths: list[Path], held_out: bool) -> Iterator[Picture]:
     """Pictures of one of the two halves, each file once, reduced."""
     seen = set()
@@ -145,11 +171,14 @@ def opened(paths: list[Path], held_out: bool) -> Iterator[Picture]:
             continue
         seen.add(digest)
         try:
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    continue
-                image.draft("RGB", (LARGEST_PHOTOGRAPH, LARGEST_PHOTOGRAPH))  # lets JPEG decode at a fraction
-                picture = open_scan(image)
+            if path.suffix == ".dcm":
+                picture = read_picture(path)[0].image
+            else:
+                with Image.open(path) as image:
+                    if image.width * image.height > MAX_PIXELS:
+                        continue
+                    image.draft("RGB", (LARGEST_PHOTOGRAPH, LARGEST_PHOTOGRAPH))  # lets JPEG decode at a fraction
+                    picture = open_scan(image)
         except (ScanError, OSError):
             continue
         picture.thumbnail((LARGEST_PHOTOGRAPH, LARGEST_PHOTOGRAPH))
@@ -206,6 +235,17 @@ def measure(checkpoint: Checkpoint, familiarity: Familiarity, pictures: Iterable
     return np.array(scores), np.array(groups), mistakes
 
 
+def count_verdicts(checkpoint: Checkpoint, pictures: list[Picture], flagged: np.ndarray) -> dict[str, int]:
+    """How many pictures get which verdict, those that are flagged counted apart; {} without thresholds."""
+    thresholds = decision.from_config(checkpoint.model.config)
+    if thresholds is None:
+        return {}
+    found = decision.decide(checkpoint.probabilities(image for image, _ in pictures), thresholds)[~flagged]
+    healthy, uncertain = int((found == NO_TUMOR).sum()), int((found == decision.UNCERTAIN).sum())
+    tumor = len(found) - healthy - uncertain
+    return {LABELS[NO_TUMOR]: healthy, "uncertain": uncertain, "tumor": tumor, "unfamiliar": int(flagged.sum())}
+
+
 def sheet(mistakes: list[Image.Image], path: Path) -> None:
     columns = 15
     result = Image.new("RGB", (columns * 100, 100 * -(-len(mistakes) // columns)), "white")
@@ -247,16 +287,20 @@ def main() -> None:
             continue
         flagged = scores < familiarity.threshold
         figures = share(flagged, groups)
+        if figures["groups"] == 1 and 0 < figures["share"] < 1:
+            figures["interval"] = None  # one scan does not say how much scans differ
         rows.append({"what": what, "slices_of_a_head": head, "flagged": int(flagged.sum()), **figures})
+        if what in HEALTHY.values():
+            rows[-1]["verdicts"] = count_verdicts(checkpoint, pictures, flagged)
         scored[what] = scores
         wrong = sorted((s, i) for i, s in enumerate(scores) if (s < familiarity.threshold) == head)
         if wrong:
             name = f"{Path(arguments.checkpoint).name}_{arguments.part}_{what.replace(' ', '_').replace(':', '')}.png"
             sheet([thumbnails[i][1] for _, i in wrong[:150]], SHEETS / name)
-        low, high = figures["interval"]
-        print(
-            f"{what:42} {len(scores):5} pictures, flagged {flagged.mean():7.2%} ({low:.1%} to {high:.1%})", flush=True
-        )
+        interval = "({:.1%} to {:.1%})".format(*figures["interval"]) if figures["interval"] else "(one scan)"
+        print(f"{what:50} {len(scores):5} pictures, flagged {flagged.mean():7.2%} {interval}", flush=True)
+        if verdicts := rows[-1].get("verdicts"):
+            print(f"{'':50} {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}", flush=True)
     auroc = {}
     for what in ("photographs in colour", "photographs in grey"):
         if what in scored:

@@ -138,7 +138,9 @@ def beside() -> list[str]:
         return json.loads(path.read_text()) if path.exists() else None
 
     def figure(share: dict) -> str:
-        return f"{percent([share['share']])} ({' to '.join(f'{100 * bound:.1f}' for bound in share['interval'])})"
+        interval = share["interval"]  # None: of one scan
+        between = f" ({' to '.join(f'{100 * bound:.1f}' for bound in interval)})" if interval else ""
+        return f"{percent([share['share']])}{between}"
 
     lines = []
     if probes := load("probes", SHIPPED):
