@@ -165,6 +165,13 @@ def beside() -> list[str]:
     if familiarity := load("familiarity", SHIPPED):
         rows = [f"{row['what']} {figure(row)}" for row in familiarity["rows"]]
         lines.append("- Flagged as no brain MRI: " + "; ".join(rows) + ".")
+        lines += [
+            f"- Verdicts on slices of a {row['what']}: "
+            + ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in row["verdicts"].items())
+            + "."
+            for row in familiarity["rows"]
+            if row.get("verdicts")
+        ]
     return lines
 
 
