@@ -4,11 +4,11 @@
     python -m benchmarks.inference --data ../shared/data
 
 The whole call goes from a Pillow picture to labels: `pipeline("image-classification")` of transformers, and
-`Classifier.predict`, which also gives heat maps, familiarity and the verdict; and the same of the checkpoint without its
-familiarity, which is what the pipeline gives and the maps. The forward pass alone goes from pixels
-to arrays: the classifier's own backend; OpenVINO in float32 on the same ONNX file, compiled for a fixed batch, if it is
-installed (requirements-bench.txt); and torch as `transformers` loads the network. Each contestant has a process of its
-own; they take turns. Writes `benchmarks/results/speed/inference.json`.
+`Classifier.predict`, which also gives heat maps, familiarity and the verdict; and the same of the checkpoint without
+its familiarity, which gives what the pipeline does, and the maps. The forward pass alone goes from pixels to arrays:
+the classifier's own backend; OpenVINO in float32 on the same ONNX file, compiled for a fixed batch, if it is installed
+(requirements-bench.txt); and torch as `transformers` loads the network. Each contestant has a process of its own; they
+take turns. Writes `benchmarks/results/speed/inference.json`.
 """
 
 import argparse

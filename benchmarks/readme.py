@@ -163,9 +163,13 @@ def beside() -> list[str]:
         lines.append(line + ".")
     lines += other_patients()
     if familiarity := load("familiarity", SHIPPED):
-        rows = [f"{row['what']} {figure(row)}" for row in familiarity["rows"]]
-        lines.append("- Flagged as no brain MRI: " + "; ".join(rows) + ".")
+        lines += ["", "| pictures | number, groups | flagged as no brain MRI |", "|---|---|---|"]
         lines += [
+            f"| {row['what']}{', should pass' if row['slices_of_a_head'] else ''} | {row['pictures']}, {row['groups']} "
+            f"| {figure(row)} |"
+            for row in familiarity["rows"]
+        ]
+        lines += [""] + [
             f"- Verdicts on slices of a {row['what']}: "
             + ", ".join(f"{count} {verdict.replace('_', ' ')}" for verdict, count in row["verdicts"].items())
             + "."
