@@ -4,9 +4,9 @@
     python -m benchmarks.ideas --data ../shared/data
 
 Every training goes on from the first command's checkpoint, as the chosen recipe does. Trains every idea that has no run
-yet under `runs/ideas/` (160 px, 2 passes, one seed: some 2 minutes each on two idle cores), judges all of them on the
+yet under `runs/ideas/` (160 px, 2 passes, one seed: some 2 minutes each on two idle cores), judges them on the
 validation parts and on simulated lesions, changed contrast and corruptions of their slices, and writes
-`benchmarks/results/ideas.json`. The test parts stay shut.
+`benchmarks/results/ideas.json`, where rows of ideas without a run here stay as they were. The test parts stay shut.
 """
 
 import argparse
@@ -42,6 +42,7 @@ IDEAS = {
     "crops": ("tight and loose crops of 50 % of the slices", ["--crops", "0.5"]),
     "mixup": ("mixup with Beta(0.2, 0.2)", ["--mixup", "0.2"]),
     "ema": ("moving average of the weights, decay 0.98", ["--ema", "0.98"]),
+    "longer": ("twice as many passes", ["--num_train_epochs", "4"]),
     "start": ("the mean with the weights of the start, share chosen by validation NLL", ["--keep_start"]),
 }
 
@@ -50,9 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds both sets")
     parser.add_argument("--start", default=f"runs/benchmarks/{FIRST}", help="folder that all trainings go on from")
-    parser.add_argument("--only", nargs="*", default=list(IDEAS), choices=list(IDEAS), help="try only these")
+    parser.add_argument("--only", nargs="*", default=list(IDEAS), choices=list(IDEAS), help="try these and the base")
     arguments = parser.parse_args()
-    for name in arguments.only:
+    for name in dict.fromkeys([BASE, *arguments.only]):
         if not (RUNS / name / "results.json").exists():
             train(name, arguments.data, arguments.start)
     parts = split_scans(
@@ -60,12 +61,15 @@ def main() -> None:
     )
     judged = {name: judge(RUNS / name, parts) for name in IDEAS if (RUNS / name / "results.json").exists()}
     labels, groups = np.array(parts["validation"]["label"]), np.array(parts["validation"]["group"])
+    earlier = {row["name"]: row for row in json.loads(RESULTS.read_text())["ideas"]} if RESULTS.exists() else {}
     rows = []
     for name, (what, flags) in IDEAS.items():
         if name in judged:
             figures, right = judged[name]
             against = compare(right, judged[BASE][1], groups) if name != BASE else None
             rows.append({"name": name, "what": what, "flags": " ".join(flags), **figures, "against_base": against})
+        elif name in earlier:
+            rows.append(earlier[name])
     result = {
         "command": command_line(),
         "slices": len(labels),
