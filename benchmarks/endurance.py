@@ -5,7 +5,7 @@
 
 One client uploads a scan and asks for it, again and again; no two scans have the same bytes, and one in ten is a volume
 or a bad file. The demo keeps uploads for 30 seconds instead of half an hour, so that it sweeps many times; more files
-than came within that time would be files that nobody deletes. Writes `benchmarks/results/endurance.json`.
+than came within that time would be files that nobody deletes. Writes `benchmarks/results/speed/endurance.json`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from brain_tumor.run import command_line, public_name, versions
 from tests.bad_files import nifti, picture, png_chunk, volume
 from tests.serving import EXAMPLES, ROOT, RunningDemo, files_below, running_demo
 
-RESULTS = ROOT / "benchmarks/results/endurance.json"
+RESULTS = ROOT / "benchmarks/results/speed/endurance.json"
 KEPT_SECONDS, SWEEP_SECONDS = 30, 5
 WARM_UP = 0.1
 """Share of the predictions after which memory is compared: caches and allocators are full by then."""

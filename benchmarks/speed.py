@@ -19,11 +19,22 @@ def section(folder: Path = RESULTS) -> str:
         ("training", training),
         ("training_accuracy", accuracy),
         ("leak_search", leak_search),
+        ("endurance", endurance),
     ):
         path = folder / f"{name}.json"
         if path.exists():
             parts.append("\n".join(write(json.loads(path.read_text()))))
     return "\n\n".join(parts)
+
+
+def endurance(found: dict) -> list[str]:
+    memory = [sample["rss_mb"] for sample in found["samples"]]
+    return [
+        f"{found['predictions']:,} predictions in a row: {found['errors']} errors, "
+        f"{found['most_files_over']} files more than uploads that may still be there, memory "
+        f"{100 * found['growth']:+.1f} % ({memory[0]:.0f} MB after the first {found['samples'][0]['predictions']:,}, "
+        f"{memory[-1]:.0f} MB at the end)."
+    ]
 
 
 def inference(found: dict) -> list[str]:
