@@ -40,8 +40,8 @@ def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:
     tumor = f"{100 * tumor_probability:.1f} %"
     healthy = f"{100 * (1 - tumor_probability):.1f} %"
     rule = (
-        f"<small>The verdict is a tumor from {limit(thresholds.tumor)} for any tumor on, no tumor up to "
-        f"{limit(1 - thresholds.no_tumor)}, and uncertain in between.</small>"
+        f"<small>With {limit(thresholds.tumor)} or more for any tumor the verdict is a tumor, with "
+        f"{limit(1 - thresholds.no_tumor)} or less it is no tumor, and in between it is uncertain.</small>"
         if thresholds
         else ""
     )
