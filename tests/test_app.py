@@ -402,7 +402,7 @@ def test_a_checkpoint_without_heat_map_familiarity_and_thresholds_has_no_panels_
         shown = {names[number]: value for number, value in zip(outputs, answer["output"]["data"], strict=True)}
         assert shown["map"]["visible"] is False
         assert len(shown["confidence"]["value"]["confidences"]) == 4
-        assert "The verdict is a tumor from" not in shown["share"]["value"]
+        assert "the verdict is a tumor" not in shown["share"]["value"]
         assert "heat map" not in shown["picture"]["alt_text"]
 
 
