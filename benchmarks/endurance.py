@@ -11,7 +11,6 @@ than came within that time would be files that nobody deletes. Writes `benchmark
 import argparse
 import gzip
 import json
-import re
 import statistics
 import tempfile
 import time
@@ -23,6 +22,7 @@ from PIL import Image
 
 from brain_tumor.run import command_line, public_name, versions
 from tests.bad_files import nifti, picture, png_chunk, volume
+from tests.memory import resident_memory_of
 from tests.serving import EXAMPLES, ROOT, RunningDemo, files_below, running_demo
 
 RESULTS = ROOT / "benchmarks/results/speed/endurance.json"
@@ -68,7 +68,7 @@ def endurance(
                 samples.append(
                     {
                         "predictions": number,
-                        "rss_mb": resident_memory_of(demo) / 2**20,
+                        "rss_mb": resident_memory_of(demo.process.pid) / 2**20,
                         "files": len(files_of(demo)) - at_first,
                         "recent_uploads": sum(moment > recent for moment in uploads),
                         "seconds": time.monotonic() - start,
@@ -100,12 +100,6 @@ def ask(client: httpx.Client, url: str, name: str, content: bytes) -> bool:
     data = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
     event_id = client.post(call, json=data).json()["event_id"]
     return client.get(f"{call}/{event_id}").text.strip().split("\n")[-2] == "event: complete"
-
-
-def resident_memory_of(demo: RunningDemo) -> int:
-    """Bytes of the demo's process."""
-    status = Path(f"/proc/{demo.process.pid}/status").read_text()
-    return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status)[1])
 
 
 def files_of(demo: RunningDemo) -> list[Path]:

@@ -11,8 +11,7 @@ import argparse
 import collections
 import functools
 import gzip
-import re
-import resource
+import os
 import tempfile
 import time
 import traceback
@@ -34,6 +33,7 @@ from brain_tumor import readers
 from brain_tumor.readers import Rejected, read_picture, read_uploads
 from brain_tumor.scans import MIN_SIDE, ScanError, open_scan
 from tests.bad_files import DEFLATED, JPEG2000, RLE, dicom, nifti, picture, rle_frame, volume, whole, zipped
+from tests.memory import peak_memory_of
 from tests.slices import draw_slice
 
 ROUND = 100
@@ -158,15 +158,7 @@ def check(name: str, data: bytes, plane: str | None, folder: Path) -> None:
             except ScanError as error:
                 assert_is_a_sentence(str(error))
     assert time.process_time() - start < MOST_SECONDS, "it took too long"
-    assert peak_memory() < MOST_MEMORY, "it took too much memory"
-
-
-def peak_memory() -> int:
-    """Bytes that this process had at most; of a process that a larger one started, getrusage gives the larger one's."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return 1024 * int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1])
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert peak_memory_of(os.getpid()) < MOST_MEMORY, "it took too much memory"
 
 
 def assert_is_a_slice(image: Image.Image) -> None:

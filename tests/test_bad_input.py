@@ -10,6 +10,7 @@ import pytest
 
 from brain_tumor.labels import LABELS
 from tests.bad_files import ANSWER, BAD_FILES
+from tests.memory import peak_memory_of
 from tests.serving import EXAMPLES, checkpoint, running_demo
 
 FILE_META = {"_type": "gradio.FileData"}
@@ -75,12 +76,6 @@ def work_of(process) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def peak_memory_of(process) -> int:
-    """The most bytes that a process had in memory since `forget_peak_memory_of`, or since its start."""
-    with open(f"/proc/{process.pid}/status") as file:
-        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", file.read())[1])
-
-
 def forget_peak_memory_of(process) -> None:
     with open(f"/proc/{process.pid}/clear_refs", "w") as file:
         file.write("5")
@@ -105,7 +100,7 @@ def test_a_bad_file_gets_its_sentence_soon_and_the_next_scan_is_answered(name, d
         before, start = work_of(demo.process), time.monotonic()
         event, body = ask(demo, endpoint, file)
         work, wall = work_of(demo.process) - before, time.monotonic() - start
-        peaks[name] = peak_memory_of(demo.process)
+        peaks[name] = peak_memory_of(demo.process.pid)
         if expected == ANSWER:
             assert event == "complete", body
             assert endpoint == "predict" or [result["error"] for result in body[0]["results"]] == [None], body
@@ -133,5 +128,5 @@ def test_there_are_at_least_sixty_bad_files_and_they_are_always_the_same():
 def test_what_was_measured_can_exceed_the_limit(demo):
     """The checks above see memory and work: both grow where something is done."""
     forget_peak_memory_of(demo.process)
-    assert 2**27 < peak_memory_of(demo.process) < MOST_MEMORY
+    assert 2**27 < peak_memory_of(demo.process.pid) < MOST_MEMORY
     assert work_of(demo.process) > 1
