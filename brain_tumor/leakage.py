@@ -179,10 +179,14 @@ def _weak_parts(weak: DatasetDict, main: Dataset, main_part: np.ndarray, seed: i
     trained = part == "train"
     has_copy = np.zeros(len(rows), bool)
     has_copy[np.flatnonzero(~trained)[find_copies(thumbnails[~trained], thumbnails[trained])[:, 0]]] = True
-    first = max(main["group"]) + 1
-    rows = rows.remove_columns("group").add_column("group", (groups + first).tolist())
-    rows = rows.add_column("copy_in_train", has_copy.tolist())
+    rows = _groups_after(main, rows).add_column("copy_in_train", has_copy.tolist())
     return {f"tumor_{name}": rows.select(np.flatnonzero(part == name)) for name in SPLITS}
+
+
+def _groups_after(others: Dataset, rows: Dataset) -> Dataset:
+    """The rows with group numbers that go on after those of the others."""
+    groups = np.array(rows["group"]) + max(others["group"]) + 1
+    return rows.remove_columns("group").add_column("group", groups.tolist())
 
 
 def _extra_part(extra: DatasetDict, parts: DatasetDict) -> Dataset:
@@ -192,8 +196,7 @@ def _extra_part(extra: DatasetDict, parts: DatasetDict) -> Dataset:
     groups, thumbnails = np.array(rows["group"]), thumbnails_of(rows)
     judged = [thumbnails_of(part) for name, part in parts.items() if not name.endswith("train")]
     copies = find_copies(thumbnails, np.concatenate(judged))[:, 0]
-    first = max(max(part["group"], default=0) for part in parts.values()) + 1
-    rows = rows.remove_columns("group").add_column("group", (groups + first).tolist())
+    rows = _groups_after(concatenate_datasets([part.select_columns("group") for part in parts.values()]), rows)
     rows = rows.add_column("copy_in_train", [False] * len(rows))
     return rows.select(np.flatnonzero(~np.isin(groups, groups[copies])))
 
