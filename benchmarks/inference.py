@@ -76,9 +76,11 @@ def whole_call(turns, name: str, folder: str, files: list[Path]) -> None:
 
 
 def _without_familiarity(folder: str) -> str:
+    from brain_tumor.familiarity import FILE
+
     copy = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("familiarity.*"), dirs_exist_ok=True)
+    shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(FILE), dirs_exist_ok=True)
     return copy
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
+from sklearn.metrics import confusion_matrix
 
+from benchmarks.accuracy import EXTRA
 from benchmarks.verdicts import SPLIT, SPLIT_SEED, Checkpoint, load_parts, open_slices, share
 from brain_tumor.dataset import load_scans
 from brain_tumor.labels import LABELS, NO_TUMOR
@@ -24,7 +26,6 @@ from brain_tumor.run import command_line, public_name, results_of_run, versions
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results/other_patients"
-OTHER = "labeled-mri-brain-tumor"
 NEW = "no copy"
 """Name of the slices with no copy in the set that trained; the others go by the part that their copy is in."""
 
@@ -43,13 +44,11 @@ def figures(called: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict:
     """Accuracy, and that of each class there is, tumours called "no tumor", and who is taken for whom."""
     tumour = labels != NO_TUMOR
     present = np.unique(labels)
-    table = np.zeros((len(LABELS), len(LABELS)), int)
-    np.add.at(table, (labels, called), 1)
     return {
         "accuracy": share(called == labels, groups),
         "recall": {LABELS[c]: share((called == labels)[labels == c], groups[labels == c]) for c in present},
         "called_no_tumor": share((called == NO_TUMOR)[tumour], groups[tumour]),
-        "confusion": table.tolist(),
+        "confusion": confusion_matrix(labels, called, labels=range(len(LABELS))).tolist(),
     }
 
 
@@ -62,14 +61,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if (results_of_run(arguments.checkpoint) or {}).get("extra_dataset"):
         parser.error(f"{arguments.checkpoint} was trained with --extra_dataset: these slices are not new to it.")
-    rows = whole_set(load_scans(arguments.data / OTHER))
+    rows = whole_set(load_scans(arguments.data / EXTRA))
     labels, groups = np.array(rows["label"]), group_copies(thumbnails_of(rows), rows["sha256"])
     called = Checkpoint(arguments.checkpoint).probabilities(open_slices(rows)).argmax(axis=1)
     results = {
         "checkpoint": public_name(arguments.checkpoint),
         "split": SPLIT,
         "split_seed": SPLIT_SEED,
-        "dataset": OTHER,
+        "dataset": EXTRA,
         "command": command_line(),
         "versions": versions(),
     }

@@ -215,9 +215,9 @@ def plot_volume(verdict: VolumeVerdict) -> Image.Image:
             axis.axhline(height, color=colour, ls=style, lw=1.5, label=f"{words} {limit(height)}")
     if (~counted).any() and np.isfinite(values[~counted]).any():
         axis.plot(numbers[~counted], values[~counted], "x", color=_FADED, ms=5, label="not counted")
-    if np.isnan(values).any():
-        none = np.isnan(values)
-        axis.plot(numbers[none], np.zeros(none.sum()), "|", color=_FADED, ms=6, label="not judged")
+    unjudged = np.isnan(values)
+    if unjudged.any():
+        axis.plot(numbers[unjudged], np.zeros(unjudged.sum()), "|", color=_FADED, ms=6, label="not judged")
     size = 4 if counted.sum() <= 60 else 2  # larger dots than that are a band; a slice on its own needs one
     axis.plot(numbers, np.where(counted, values, np.nan), "o-", color=_LINE, ms=size, lw=1.8)
     if verdict.peak is not None:

@@ -15,7 +15,7 @@ FOUR = {"glioma": 30, "meningioma": 30, "no_tumor": 30, "pituitary": 30}
 
 
 def extra_of(folder, main, copied: int = 30):
-    """Copies of some slices of a set, brighter, of each class; and as many that are nowhere else."""
+    """A set of copies of some slices of another, of each class, and of as many that are nowhere else."""
     for label in LABELS:
         (folder / label).mkdir(parents=True)
     rows = main["train"].select(range(0, main["train"].num_rows, main["train"].num_rows // copied))
