@@ -26,7 +26,7 @@ def recipe(name: str) -> str:
         "_curves_": ", grey curves",
         "_chosen_": ", keeping some of the start by NLL",
         "_final_": ", keeping some of the start by missed tumours",
-        "_patients_": ", the same and more patients",
+        "_patients_": ", keeping some of the start by missed tumours, more patients",
         "_soup": ", mean of one run of each",
     }
     return next((text for part, text in words.items() if part in name), "")
