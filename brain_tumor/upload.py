@@ -24,6 +24,7 @@ from gradio_client.utils import is_http_url_like
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
+from brain_tumor import sessions
 from brain_tumor.scans import MAX_FILE_BYTES
 from brain_tumor.slices import MAX_TOTAL_BYTES
 
@@ -209,20 +210,16 @@ def keep_sweeping(folder: Path, demo: gr.Blocks) -> None:
 
 
 def sweep(folder: Path, demo: gr.Blocks, before: float) -> None:
-    """Deletes what was last changed or used before this time (seconds since 1970): files, and sessions of visitors.
-
-    Gradio by itself keeps a session's last inputs and results in memory until 10,000 more visitors have come.
-    """
+    """Deletes what was last changed or used before this time (seconds since 1970): files, and sessions of visitors."""
     # What is in a folder comes before it. Not rglob, which fails when somebody deletes a folder meanwhile.
     found = [Path(parent, name) for parent, *names in os.walk(folder, topdown=False) for name in sum(names, [])]
+    deleted = []
     for path in found:
         with contextlib.suppress(OSError):
             if path.lstat().st_ctime < before:
                 path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    for session, used in list(demo.state_holder.time_last_used.items()):
-        if used.timestamp() < before:
-            demo.state_holder.session_data.pop(session, None)
-            demo.state_holder.time_last_used.pop(session, None)
+                deleted.append(str(path))
+    sessions.forget(demo, before, deleted)
 
 
 class ClosedDoors:
