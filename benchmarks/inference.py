@@ -91,12 +91,13 @@ def forward_pass(turns, name: str, folder: str, sizes: dict[str, int]) -> None:
     side = 224
     pixels = np.random.default_rng(0).standard_normal((max(sizes.values()), 3, side, side)).astype(np.float32)
     if name == BACKEND:
-        from brain_tumor.classifier import Classifier
+        from brain_tumor.classifier import Classifier, portions, together
 
         backend = Classifier(folder)._backend
 
-        def forward(size: int):
-            return lambda _: backend.run(pixels[:size])
+        def forward(size: int):  # as the classifier does it
+            jobs = [(backend.run, part) for part in portions(pixels[:size], backend.portion(size))]
+            return lambda _: together(jobs, backend.workers)
     elif name == OPENVINO:
         import openvino
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,8 +23,8 @@ from brain_tumor.run import public_name
 
 UNFAMILIAR = "unfamiliar"
 """The verdict on a picture that is not of the kind the checkpoint has learned from."""
-BATCH = 32
-"""Slices in one forward pass at most."""
+STATISTICS_AT_ONCE = 8
+"""Slices whose statistics are taken in one go: of fewer it takes longer, of more other threads must wait."""
 
 
 class CheckpointError(RuntimeError):
@@ -79,6 +81,12 @@ class Backend(Protocol):
     """What the checkpoint's config.json holds."""
     weights_sha256: str | None
     """Of the weights that the network was made from, in hexadecimal; None if it is these weights themselves."""
+    workers: Executor | None
+    """Threads that help the caller's; None if passes through the network wait for one another."""
+
+    def portion(self, count: int) -> int:
+        """How many of so many slices go through the network together at best."""
+        ...
 
     def forward(self, slices: list[Image.Image]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """One pass over 8-bit RGB slices of any size: logits (n, classes), class activation maps (n, classes, h, w)
@@ -159,18 +167,17 @@ class Classifier:
         Returns:
             One `Prediction` for each.
         """
-        return [
-            prediction
-            for start in range(0, len(slices), BATCH)
-            for prediction in self._predict(slices[start : start + BATCH])
-        ]
-
-    def _predict(self, slices: list[Image.Image]) -> list[Prediction]:
-        logits, maps, embedding = self._backend.forward(slices)
+        if not slices:
+            return []
+        looks = portions(slices, STATISTICS_AT_ONCE) if self.has_familiarity else []
+        passes = portions(slices, self._backend.portion(len(slices)))
+        jobs = [(picture_statistics, some) for some in looks] + [(self._backend.forward, some) for some in passes]
+        found = together(jobs, self._backend.workers)
+        logits, maps, embedding = map(_joined, zip(*found[len(looks) :], strict=True))
         probabilities = softmax(logits.astype(np.float64) / self._temperature, axis=-1)
         margins = [None] * len(slices)
         if self.has_familiarity:
-            scores = self._familiarity.score(embedding, picture_statistics(slices))
+            scores = self._familiarity.score(embedding, _joined(found[: len(looks)]))
             margins = (scores - self._familiarity.threshold).tolist()
         return [
             self._judged(row.tolist(), margin, None if maps is None else maps[number] / np.float32(self._temperature))
@@ -206,6 +213,39 @@ class Classifier:
                 "that anew with python -m brain_tumor.export"
             )
         return digest
+
+
+def portions(items: Sequence, size: int) -> list:
+    """Items, such as a list or an array, in pieces of this size; the last may be smaller.
+
+    >>> portions("abcde", 2)
+    ['ab', 'cd', 'e']
+    """
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    return None if parts[0] is None else np.concatenate(parts)
+
+
+def together(jobs: Sequence[tuple[Callable, object]], workers: Executor | None) -> list:
+    """Call functions, the first of them in the workers' threads and the last, at the same time, in this one.
+
+    Nobody waits for workers that are busy with something else: what they have not begun is done here.
+
+    Args:
+        jobs: functions, each with its argument.
+        workers: threads; None to do everything here.
+
+    Returns:
+        What the functions returned, in the order of the jobs.
+    """
+    begun = [workers.submit(*job) for job in jobs[:-1]] if workers else []
+    results: list = []
+    for number, (function, argument) in reversed(list(enumerate(jobs))):
+        here = number >= len(begun) or begun[number].cancel()
+        results.append(function(argument) if here else begun[number])
+    return [result.result() if isinstance(result, Future) else result for result in reversed(results)]
 
 
 def _load_backend(model_id: str) -> Backend:

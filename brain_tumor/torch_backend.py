@@ -14,6 +14,9 @@ from brain_tumor import familiarity
 from brain_tumor.checkpoint import CONFIG, PREPROCESSOR, WEIGHTS, DamagedError, reading
 from brain_tumor.model import drop_needless_padding, final_layer
 
+AT_ONCE = 32
+"""Slices that go through the network together at most."""
+
 
 class TorchBackend:
     """See `classifier.Backend`.
@@ -25,6 +28,7 @@ class TorchBackend:
 
     file = WEIGHTS
     weights_sha256 = None
+    workers = None
 
     def __init__(self, model, processor):
         self.config = model.config.to_dict()
@@ -59,6 +63,9 @@ class TorchBackend:
             if loaded["missing_keys"]:
                 raise DamagedError(f"its {WEIGHTS} lacks {len(loaded['missing_keys'])} of the network's tensors")
         return cls(model, processor)
+
+    def portion(self, count: int) -> int:
+        return AT_ONCE
 
     def forward(self, slices: list[Image.Image]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         logits, features, embedding = self._features(self._pixel_values(slices))

@@ -59,7 +59,10 @@ _look_for_static_file = utils.is_static_file
 
 def _is_static_file(file) -> bool:
     try:
-        return _look_for_static_file(file)
+        path = getattr(file, "path", file)
+        # Every upload is asked about, and it is compared with each of the static files, one by one.
+        uploaded = isinstance(path, str) and is_in_or_equal(path, utils.get_upload_folder())
+        return not uploaded and _look_for_static_file(file)
     except (OSError, ValueError):
         raise no_file() from None
 

@@ -730,10 +730,28 @@ def test_what_is_old_is_swept_and_what_is_new_stays(tmp_path):
     new.write_bytes(b"scan")
     last_used = {name: datetime.datetime.fromtimestamp(between + lag) for name, lag in (("gone", -1), ("here", 1))}
     holder = types.SimpleNamespace(session_data=dict.fromkeys(last_used, "results"), time_last_used=last_used)
-    sweep(tmp_path, types.SimpleNamespace(state_holder=holder), between)
+    queue = types.SimpleNamespace(
+        pending_event_ids_session=dict.fromkeys(last_used, set()),
+        pending_messages_per_session=dict.fromkeys(last_used, "messages"),
+    )
+    files = [{str(old)}, {str(old), str(new)}]
+    sweep(tmp_path, types.SimpleNamespace(state_holder=holder, _queue=queue, temp_file_sets=files), between)
     assert not old.exists()
     assert new.exists()
-    assert list(holder.session_data) == list(holder.time_last_used) == ["here"]
+    memory = (holder.session_data, holder.time_last_used, queue.pending_event_ids_session)
+    for kept in (*memory, queue.pending_messages_per_session):
+        assert list(kept) == ["here"]
+    assert files == [set(), {str(new)}]
+
+
+def test_of_visitors_whose_call_is_under_way_the_queue_is_kept(tmp_path):
+    last_used = {"waits": datetime.datetime.fromtimestamp(0)}
+    holder = types.SimpleNamespace(session_data={"waits": "results"}, time_last_used=last_used)
+    queue = types.SimpleNamespace(
+        pending_event_ids_session={"waits": {"event"}}, pending_messages_per_session={"waits": "messages"}
+    )
+    sweep(tmp_path, types.SimpleNamespace(state_holder=holder, _queue=queue, temp_file_sets=[]), time.time())
+    assert list(queue.pending_event_ids_session) == list(queue.pending_messages_per_session) == ["waits"]
 
 
 def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(model_id, tmp_path):

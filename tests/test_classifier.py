@@ -16,7 +16,6 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, Vi
 
 from brain_tumor import onnx_backend
 from brain_tumor.classifier import (
-    BATCH,
     UNFAMILIAR,
     CheckpointError,
     Classifier,
@@ -92,13 +91,14 @@ def test_a_slice_is_judged_the_same_alone_and_among_others(classifier, examples)
         assert alone.familiarity == pytest.approx(expected.familiarity, abs=1e-3)
 
 
-def test_more_slices_than_a_batch_come_out_in_their_order(classifier, examples, monkeypatch):
+def test_more_slices_than_go_through_the_network_at_once_come_out_in_their_order(classifier, examples, monkeypatch):
     sizes = []
     forward = classifier._backend.forward
     monkeypatch.setattr(classifier._backend, "forward", lambda slices: sizes.append(len(slices)) or forward(slices))
-    slices = [examples[i % 4] for i in range(BATCH + 3)]
+    most = classifier._backend.portion(1000)
+    slices = [examples[i % 4] for i in range(3 * most + 2)]
     predictions = classifier.predict(slices)
-    assert sizes == [BATCH, 3]
+    assert sorted(sizes) == [2, most, most, most]
     assert len(predictions) == len(slices)
     assert len({p.confidences["glioma"] for p in predictions[:4]}) == 4
     for number, prediction in enumerate(predictions):

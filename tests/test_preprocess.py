@@ -34,6 +34,10 @@ def test_pixels_are_those_of_the_library_to_the_last_bit(settings, tmp_path):
         Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8))
         for height, width in ((300, 220), (96, 96), (33, 500), (512, 512))
     ]
+    slices += [
+        slices[0].getchannel("G").convert("RGB"),
+        Image.merge("RGB", [*slices[0].split()[:1] * 2, Image.new("L", (220, 300))]),
+    ]
     processor = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
     expected = processor(images=slices, return_tensors="np")["pixel_values"]
     pixels = preprocessor(slices)
