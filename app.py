@@ -9,6 +9,7 @@ It listens on this machine only; on a Hugging Face Space (SPACE_ID is set there)
 
 import datetime
 import importlib.util
+import math
 import os
 import sys
 import time
@@ -59,6 +60,8 @@ BUNDLED_MODEL = Path(__file__).resolve().parent / "model"
 MODEL_ID = os.environ.get("MODEL_ID") or str(BUNDLED_MODEL)
 AT_ONCE = 32
 """Slices of a batch between two steps of the progress bar; a scan of its own waits for one such step at most."""
+MOST_PIXELS = 10**7
+"""Of single pictures that wait in memory to be classified together, and one more picture."""
 SHOWN_SLICES = 24
 """Slices of one volume that the gallery shows at most, evenly spread; the table's download has all."""
 SHOWN_PICTURES = 240
@@ -183,18 +186,24 @@ def looked_at(path: str | None) -> tuple[Seen, list[str]]:
 
 
 def judged(paths: list[str], plane: str | None, progress: gr.Progress) -> Iterator[Judged | Rejected]:
-    """Files, read and classified one upload after the other, with their progress."""
+    """Files, read one upload after the other and classified, single pictures several at a time, with their progress."""
     if not paths:
         raise sentence("Choose files first.")
-    done = 0
+    done, waiting = 0, []
     until = time.monotonic() + MAX_SECONDS
     progress(0, desc="Reading the files")
     try:
         for upload in read_uploads(paths, plane, until):
-            if isinstance(upload, Rejected):
+            if isinstance(upload, Rejected) or len(upload.slices) == 1:
                 done += 1
-                yield upload
+                progress(min(done / len(paths), 1), desc=f"Upload {done}")
+                waiting.append(upload)
+                if len(waiting) == AT_ONCE or sum(map(pixels_of, waiting)) > MOST_PIXELS:
+                    yield from judged_together(waiting)
+                    waiting = []
                 continue
+            yield from judged_together(waiting)
+            waiting = []
             predictions = []
             for start in range(0, len(upload.slices), AT_ONCE):
                 if time.monotonic() > until:
@@ -202,19 +211,36 @@ def judged(paths: list[str], plane: str | None, progress: gr.Progress) -> Iterat
                 some = upload.slices[start : start + AT_ONCE]
                 predictions += classifier.predict([slice_.image for slice_ in some])
                 share = len(predictions) / len(upload.slices)
-                of = f", slice {len(predictions)} of {len(upload.slices)}" if len(upload.slices) > 1 else ""
-                progress(min((done + share) / len(paths), 1), desc=f"Upload {done + 1}{of}")
+                so_far = f"Upload {done + 1}, slice {len(predictions)} of {len(upload.slices)}"
+                progress(min((done + share) / len(paths), 1), desc=so_far)
             done += 1
             if len(predictions) < len(upload.slices):
                 how_far = f"{len(predictions)} of the {len(upload.slices)} slices were judged, too few for a verdict"
                 yield Rejected(upload.name, took_too_long(how_far))
                 continue
-            volume = None
-            if upload.kind in ("series", "volume"):
-                volume = judge_volume(predictions, [slice_.counts for slice_ in upload.slices])
-            yield Judged(upload, predictions, volume)
+            yield with_verdict(upload, predictions)
+        yield from judged_together(waiting)
     except Exception as error:
         raise unexpected(error) from None
+
+
+def judged_together(uploads: list[Upload | Rejected]) -> Iterator[Judged | Rejected]:
+    """Uploads of one slice each, classified together, and what could not be read, in their order."""
+    images = [upload.slices[0].image for upload in uploads if isinstance(upload, Upload)]
+    predictions = iter(classifier.predict(images))
+    for upload in uploads:
+        yield with_verdict(upload, [next(predictions)]) if isinstance(upload, Upload) else upload
+
+
+def with_verdict(upload: Upload, predictions: list[Prediction]) -> Judged:
+    """An upload whose slices are classified; a series or volume gets a verdict on the whole."""
+    if upload.kind not in ("series", "volume"):
+        return Judged(upload, predictions, None)
+    return Judged(upload, predictions, judge_volume(predictions, [slice_.counts for slice_ in upload.slices]))
+
+
+def pixels_of(upload: Upload | Rejected) -> int:
+    return sum(math.prod(slice_.image.size) for slice_ in upload.slices) if isinstance(upload, Upload) else 0
 
 
 def sentence(message: object) -> gr.Error:
