@@ -42,6 +42,7 @@ from brain_tumor.readers import (
 )
 from brain_tumor.report import html_report
 from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS, ScanError
+from brain_tumor.sessions import ForgottenCalls
 from brain_tumor.theme import CSS, HEAD, PASTE_JS, THEME
 from brain_tumor.upload import (
     KEPT_SECONDS,
@@ -741,7 +742,13 @@ if __name__ == "__main__":
             ssr_mode=False,
             enable_monitoring=False,
             mcp_server=mcp,
-            app_kwargs={"middleware": [Middleware(ClosedDoors), Middleware(LimitedBodies)]},
+            app_kwargs={
+                "middleware": [
+                    Middleware(ClosedDoors),
+                    Middleware(LimitedBodies),
+                    Middleware(ForgottenCalls, demo=demo),
+                ]
+            },
             theme=THEME,
             css=CSS,
             head=HEAD,

@@ -7,7 +7,9 @@ its page of statistics, which this demo does not have.
 """
 
 import os
+import re
 import sys
+from collections import ChainMap
 from collections.abc import Iterable
 from types import SimpleNamespace
 
@@ -25,6 +27,9 @@ def _remember_no_page(session: SessionState, blocks: gr.Blocks) -> None:
     # The settings are copied of those components that these "blocks" name: none of them.
     _remember_the_page(session, SimpleNamespace(default_config=blocks.default_config, blocks=()))
     session.blocks_config.config_for_block = lambda *_: {}  # of those that change: nothing
+    # The components themselves: those that changed for this visitor, before everybody's.
+    session.blocks_config.blocks = ChainMap({}, blocks.default_config.blocks)
+    session.blocks_config.fns = ChainMap({}, blocks.default_config.fns)
 
 
 SessionState.__init__ = _remember_no_page
@@ -37,18 +42,42 @@ def forget(demo: gr.Blocks, before: float, deleted: Iterable[str] = ()) -> None:
     good.
 
     Args:
-        demo: on whose queue nobody of these visitors waits.
+        demo: running.
         before: time, as `time.time` tells it.
         deleted: paths of files that are gone; nobody needs to know their names.
     """
     names = set(deleted)
     for known in demo.temp_file_sets:
         known -= names
-    holder, queue = demo.state_holder, demo._queue
-    for session, used in list(holder.time_last_used.items()):
+    for session, used in list(demo.state_holder.time_last_used.items()):
         if used.timestamp() < before:
-            holder.session_data.pop(session, None)
-            holder.time_last_used.pop(session, None)
-            if not queue.pending_event_ids_session.get(session):
-                queue.pending_event_ids_session.pop(session, None)
-                queue.pending_messages_per_session.pop(session, None)
+            _forget(demo, session)
+
+
+def _forget(demo: gr.Blocks, session: str) -> None:
+    demo.state_holder.session_data.pop(session, None)
+    demo.state_holder.time_last_used.pop(session, None)
+    queue = demo._queue
+    if not queue.pending_event_ids_session.get(session):  # nobody waits for an answer
+        queue.pending_event_ids_session.pop(session, None)
+        queue.pending_messages_per_session.pop(session, None)
+
+
+class ForgottenCalls:
+    """Middleware that forgets a program's call as soon as its answer is sent.
+
+    Gradio takes a call that names no session for a session of its own, to which nobody can come back.
+    """
+
+    def __init__(self, app, demo: gr.Blocks):
+        self.app, self.demo = app, demo
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+        answered = _ANSWER.search(scope["path"]) if scope["type"] == "http" else None
+        if answered and not self.demo._queue.pending_event_ids_session.get(answered[1]):
+            _forget(self.demo, answered[1])
+
+
+_ANSWER = re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)/*$")
+"""The address of a call's answer; it ends with what Gradio calls the session of such a call."""
