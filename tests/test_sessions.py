@@ -41,12 +41,21 @@ def known(demo: gr.Blocks) -> set[str]:
     return {*queue.pending_messages_per_session, *(session for of in kept for session in of)}
 
 
+def forgotten(demo: gr.Blocks, sessions: set[str]) -> bool:
+    """Whether nothing is kept of these; a client may have the end of an answer a moment before the server is done."""
+    for _ in range(100):
+        if not sessions & known(demo):
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_of_a_programs_call_nothing_is_left_once_it_is_answered(demo):
     before = known(demo)
     for _ in range(3):
         assert '["a first"]' in call(demo, "say", "a", "first")
     assert "event: error" in call(demo, "say", "a", "no such choice")
-    assert known(demo) == before
+    assert forgotten(demo, known(demo) - before)
     assert len(demo._queue.event_analytics) <= 1
 
 
@@ -56,7 +65,7 @@ def test_a_call_is_kept_until_somebody_asks_for_its_answer(demo):
     time.sleep(2)
     assert event_id in known(demo)
     assert "event: complete" in httpx.get(f"{address}/{event_id}", timeout=30).text
-    assert event_id not in known(demo)
+    assert forgotten(demo, {event_id})
 
 
 def test_a_visitor_keeps_what_changed_for_them_and_nobody_else_sees_it(demo):
