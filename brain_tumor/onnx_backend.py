@@ -68,6 +68,7 @@ def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    # Visitors come in several threads, and threads that spin while they wait take the others' cores.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads that share a slice wait for one another for microseconds, and spin meanwhile; not between two slices,
+    # when they would take the cores of other visitors.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
