@@ -140,8 +140,10 @@ def _send(pipe, function: Callable[[int], dict], slices: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--search", type=int, nargs="+", default=[6_000, 20_000, 60_000], help="slices to search")
-    parser.add_argument("--preprocess", type=int, nargs="+", default=[6_000, 20_000], help="slices to open and resize")
-    parser.add_argument("--minutes", type=float, default=8, help="for all together")
+    parser.add_argument(
+        "--preprocess", type=int, nargs="+", default=[6_000, 20_000, 60_000], help="slices to open and resize"
+    )
+    parser.add_argument("--minutes", type=float, default=15, help="for all together")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     arguments = parser.parse_args()
     until = time.perf_counter() + 60 * arguments.minutes

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+MOST_COMPARED = 2**22
+"""Pixels of the largest slice whose channels are compared: copies of them take as much memory as the slice."""
+
 
 class UnsupportedError(ValueError):
     """A preprocessor_config.json that asks for more than resizing to one size, rescaling and normalising."""
@@ -49,17 +52,22 @@ class Preprocessor:
 
     def __call__(self, slices: Sequence[Image.Image]) -> np.ndarray:
         """Slices, 8-bit RGB of any size -> (n, 3, height, width) float32."""
-        size = (self.width, self.height)
         values = np.empty((len(slices), 3, self.height, self.width), np.float32)
         for image, channels in zip(slices, values, strict=True):
-            bands = image.split()
-            first, second, third = (band.tobytes() for band in bands)
-            if first == second == third:  # grey, as most slices are: a third of the work
-                bands = bands[:1]
-            resized = [np.asarray(band.resize(size, self._resample)) for band in bands]
+            resized = self._resized(image)
             for number, table in enumerate(self._table):
                 np.take(table, resized[number % len(resized)], out=channels[number], mode="clip")
         return values
+
+    def _resized(self, image: Image.Image) -> Sequence[np.ndarray]:
+        """Three channels, or one of a grey slice, as most are: a third of the work."""
+        size = (self.width, self.height)
+        if image.width * image.height <= MOST_COMPARED:
+            first, *others = image.split()
+            levels = first.tobytes()
+            if all(other.tobytes() == levels for other in others):
+                return [np.asarray(first.resize(size, self._resample))]
+        return np.asarray(image.resize(size, self._resample)).transpose(2, 0, 1)
 
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
         """Resized slices, (n, 3, height, width) uint8 -> the same as float32, rescaled and normalised."""

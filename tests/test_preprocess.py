@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from transformers import AutoImageProcessor, ViTImageProcessorPil
 
+from brain_tumor import preprocess
 from brain_tumor.preprocess import Preprocessor, UnsupportedError
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -27,7 +28,9 @@ def settings_of(folder, **settings) -> dict:
         {"rescale_factor": 1 / 127.5, "image_mean": [1.0] * 3},
     ],
 )
-def test_pixels_are_those_of_the_library_to_the_last_bit(settings, tmp_path):
+@pytest.mark.parametrize("most_compared", [preprocess.MOST_COMPARED, 0])
+def test_pixels_are_those_of_the_library_to_the_last_bit(settings, most_compared, tmp_path, monkeypatch):
+    monkeypatch.setattr(preprocess, "MOST_COMPARED", most_compared)
     preprocessor = Preprocessor(settings_of(tmp_path, **settings))
     random = np.random.default_rng(0)
     slices = [
