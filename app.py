@@ -25,7 +25,7 @@ from starlette.middleware import Middleware
 
 from brain_tumor import api, page, table
 from brain_tumor.about import LIMITS, about
-from brain_tumor.classifier import UNFAMILIAR, CheckpointError, Classifier, Prediction, verdict_words
+from brain_tumor.classifier import UNFAMILIAR, CheckpointError, Classifier, Prediction, portions, verdict_words
 from brain_tumor.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, offline_examples, public_examples
 from brain_tumor.heatmap import gradient, overlay
 from brain_tumor.labels import display_name
@@ -206,10 +206,9 @@ def judged(paths: list[str], plane: str | None, progress: gr.Progress) -> Iterat
             yield from judged_together(waiting)
             waiting = []
             predictions = []
-            for start in range(0, len(upload.slices), AT_ONCE):
+            for some in portions(upload.slices, AT_ONCE):
                 if time.monotonic() > until:
                     break
-                some = upload.slices[start : start + AT_ONCE]
                 predictions += classifier.predict([slice_.image for slice_ in some])
                 share = len(predictions) / len(upload.slices)
                 so_far = f"Upload {done + 1}, slice {len(predictions)} of {len(upload.slices)}"

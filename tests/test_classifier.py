@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -21,6 +22,7 @@ from brain_tumor.classifier import (
     Classifier,
     Prediction,
     percent,
+    together,
     verdict_words,
 )
 from brain_tumor.decision import Thresholds, verdict
@@ -104,6 +106,24 @@ def test_more_slices_than_go_through_the_network_at_once_come_out_in_their_order
     for number, prediction in enumerate(predictions):
         assert prediction.confidences == pytest.approx(predictions[number % 4].confidences, abs=1e-5)
     assert classifier.predict([]) == []
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_jobs_come_back_in_their_order_and_wait_for_no_busy_worker(busy):
+    leave = threading.Event()
+    with ThreadPoolExecutor(1) as workers:
+        if busy:
+            workers.submit(leave.wait, 30)
+        try:
+            jobs = [(lambda number: (number, threading.current_thread()), number) for number in range(20)]
+            found = together(jobs, workers)
+            assert not leave.is_set()
+        finally:
+            leave.set()
+    assert [number for number, _ in found] == list(range(20))
+    if busy:
+        assert {thread for _, thread in found} == {threading.current_thread()}
+    assert together(jobs, None) == [(number, threading.current_thread()) for number in range(20)]
 
 
 def test_confidences_are_those_of_the_plain_network_and_sum_to_one(classifier, folder, examples):
