@@ -793,20 +793,37 @@ upload.time = types.SimpleNamespace(
         assert GOOD.name not in demo.log
 
 
-def test_a_full_queue_is_answered_with_a_sentence_and_has_room_again_later(client, demo, tmp_path):
-    endpoint = demo.url + "/gradio_api/call/predict_batch"
-    volume = uploaded(demo, template_volume(tmp_path / "volume.nii.gz"))
-    first = httpx.post(endpoint, json={"data": [[volume] * 4, ""]}, timeout=60)
-    for _ in range(61):  # they wait for the first one
+def test_a_full_queue_is_answered_with_a_sentence_and_has_room_again_later(model_id, tmp_path):
+    held, freed = tmp_path / "held", tmp_path / "freed"
+    holding = f"""
+import pathlib, time
+from brain_tumor import classifier
+held, freed, predict = pathlib.Path({str(held)!r}), pathlib.Path({str(freed)!r}), classifier.Classifier.predict
+def when_freed(self, slices):
+    held.touch()
+    while not freed.exists():
+        time.sleep(0.05)
+    return predict(self, slices)
+classifier.Classifier.predict = when_freed
+"""
+    with running_demo(tmp_path / "demo", before=holding, MODEL_ID=str(model_id)) as demo:
+        client = Client(demo.url, verbose=False, download_files=str(tmp_path / "downloads"))
+        endpoint = demo.url + "/gradio_api/call/predict_batch"
+        first = httpx.post(endpoint, json={"data": [[uploaded(demo, GOOD)], ""]}, timeout=60)
+        until = time.monotonic() + 60
+        while not held.exists():
+            assert time.monotonic() < until, "the first call has not begun"
+            time.sleep(0.05)
+        for _ in range(60):  # they wait for the first one
+            assert httpx.post(endpoint, json={"data": [[], ""]}, timeout=60).status_code == 200
         answer = httpx.post(endpoint, json={"data": [[], ""]}, timeout=60)
-        if answer.status_code != 200:
-            break
-    assert answer.status_code == 503
-    assert answer.json()["detail"].startswith("Queue is full.")
-    with pytest.raises(QueueError, match="try again"):
-        ask(client, GOOD)
-    assert "event: complete" in httpx.get(f"{endpoint}/{first.json()['event_id']}", timeout=300).text
-    assert ask(client, GOOD)
+        assert answer.status_code == 503
+        assert answer.json()["detail"].startswith("Queue is full.")
+        with pytest.raises(QueueError, match="try again"):
+            ask(client, GOOD)
+        freed.touch()
+        assert "event: complete" in httpx.get(f"{endpoint}/{first.json()['event_id']}", timeout=300).text
+        assert ask(client, GOOD)
 
 
 def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):
