@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,16 @@ def demo_hub():
         hub.seed(PUBLIC_DATASET, public)
         hub.seed("somebody/model", own.parent, repo_type="model")
         yield hub
+
+
+def comes_true(condition: Callable[[], bool], seconds: float) -> bool:
+    """Waits for something that happens elsewhere, and says whether it did within this time."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -40,6 +40,7 @@ from tests.serving import (
     ROOT,
     bad_files,
     checkpoint,
+    comes_true,
     deep_values,
     demo_environment,
     demo_hub,
@@ -75,6 +76,28 @@ def demo(model_id, hub, tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(demo, tmp_path_factory):
     return Client(demo.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+
+
+@pytest.fixture
+def holdable(model_id, tmp_path):
+    """A demo, and two files: a call that finds `hold` makes it `held` and waits until that is gone, or a minute."""
+    hold, held = tmp_path / "hold", tmp_path / "held"
+    holding = f"""
+import contextlib, pathlib, time
+from brain_tumor.classifier import Classifier
+hold, held, predict = pathlib.Path({str(hold)!r}), pathlib.Path({str(held)!r}), Classifier.predict
+def when_let_go(self, slices):
+    with contextlib.suppress(FileNotFoundError):
+        hold.rename(held)
+        until = time.monotonic() + 60
+        while held.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        held.unlink(missing_ok=True)
+    return predict(self, slices)
+Classifier.predict = when_let_go
+"""
+    with running_demo(tmp_path / "demo", before=holding, MODEL_ID=str(model_id)) as demo:
+        yield demo, hold, held
 
 
 @pytest.fixture(scope="module")
@@ -310,13 +333,18 @@ def test_a_nifti_volume_is_cut_in_the_plane_that_was_asked_for(client, tmp_path)
         ask_batch(client, [path], plane="oblique")
 
 
-def test_a_batch_does_not_block_a_scan_of_its_own(client, tmp_path):
+def test_a_batch_does_not_block_a_scan_of_its_own(holdable, tmp_path):
+    demo, hold, held = holdable
+    client = Client(demo.url, verbose=False, download_files=str(tmp_path))
     volume = template_volume(tmp_path / "volume.nii.gz")
     with concurrent.futures.ThreadPoolExecutor() as pool:
+        hold.touch()
         batch = pool.submit(ask_batch, client, [volume] * 4)
-        time.sleep(1)
+        assert comes_true(held.exists, 60), "the batch has begun"
         ask(client, GOOD)
+        assert held.exists(), "the answer came while the batch was held"
         assert not batch.done()
+        held.unlink()
         assert len(batch.result(300)) == 4
 
 
@@ -704,12 +732,9 @@ def test_nothing_is_left_on_the_disk_after_sigterm_and_no_file_name_in_the_log(m
         ours = {demo.folder / "log.txt"}
         assert {path for path in demo.folder.rglob("*") if path.is_file()} - ours
         demo.process.send_signal(signal.SIGTERM)
-        for _ in range(20):  # the client is still connected, so the process takes its time; the files go at once
-            time.sleep(0.1)
-            if not demo.kept_files():
-                break
+        # The client is still connected, so the process takes its time; the files go at once.
+        assert comes_true(lambda: not demo.kept_files(), 2)
         assert demo.process.poll() is None
-        assert not demo.kept_files()
         assert demo.process.wait(90) == 0
         left = {
             path for path in demo.folder.rglob("*") if path.is_file() and not path.is_relative_to(demo.folder / "hub")
@@ -774,12 +799,7 @@ upload.time = types.SimpleNamespace(
         assert ask_as_page(demo, *choose)["success"], "what is new is kept"
 
         signal_file.touch()
-        for _ in range(300):
-            left = demo.kept_files()
-            if not left:
-                break
-            time.sleep(0.2)
-        assert not left
+        assert comes_true(lambda: not demo.kept_files(), 60)
         time.sleep(3)  # what is in memory goes after the files
         for asked in (
             choose,
@@ -793,37 +813,23 @@ upload.time = types.SimpleNamespace(
         assert GOOD.name not in demo.log
 
 
-def test_a_full_queue_is_answered_with_a_sentence_and_has_room_again_later(model_id, tmp_path):
-    held, freed = tmp_path / "held", tmp_path / "freed"
-    holding = f"""
-import pathlib, time
-from brain_tumor import classifier
-held, freed, predict = pathlib.Path({str(held)!r}), pathlib.Path({str(freed)!r}), classifier.Classifier.predict
-def when_freed(self, slices):
-    held.touch()
-    while not freed.exists():
-        time.sleep(0.05)
-    return predict(self, slices)
-classifier.Classifier.predict = when_freed
-"""
-    with running_demo(tmp_path / "demo", before=holding, MODEL_ID=str(model_id)) as demo:
-        client = Client(demo.url, verbose=False, download_files=str(tmp_path / "downloads"))
-        endpoint = demo.url + "/gradio_api/call/predict_batch"
-        first = httpx.post(endpoint, json={"data": [[uploaded(demo, GOOD)], ""]}, timeout=60)
-        until = time.monotonic() + 60
-        while not held.exists():
-            assert time.monotonic() < until, "the first call has not begun"
-            time.sleep(0.05)
-        for _ in range(60):  # they wait for the first one
-            assert httpx.post(endpoint, json={"data": [[], ""]}, timeout=60).status_code == 200
-        answer = httpx.post(endpoint, json={"data": [[], ""]}, timeout=60)
-        assert answer.status_code == 503
-        assert answer.json()["detail"].startswith("Queue is full.")
-        with pytest.raises(QueueError, match="try again"):
-            ask(client, GOOD)
-        freed.touch()
-        assert "event: complete" in httpx.get(f"{endpoint}/{first.json()['event_id']}", timeout=300).text
-        assert ask(client, GOOD)
+def test_a_full_queue_is_answered_with_a_sentence_and_has_room_again_later(holdable, tmp_path):
+    demo, hold, held = holdable
+    client = Client(demo.url, verbose=False, download_files=str(tmp_path))
+    endpoint = demo.url + "/gradio_api/call/predict_batch"
+    hold.touch()
+    first = httpx.post(endpoint, json={"data": [[uploaded(demo, GOOD)], ""]}, timeout=60)
+    assert comes_true(held.exists, 60), "the first call has begun"
+    for _ in range(60):  # they wait for the first one
+        assert httpx.post(endpoint, json={"data": [[], ""]}, timeout=60).status_code == 200
+    answer = httpx.post(endpoint, json={"data": [[], ""]}, timeout=60)
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("Queue is full.")
+    with pytest.raises(QueueError, match="try again"):
+        ask(client, GOOD)
+    held.unlink()
+    assert "event: complete" in httpx.get(f"{endpoint}/{first.json()['event_id']}", timeout=300).text
+    assert ask(client, GOOD)
 
 
 def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):

@@ -8,6 +8,7 @@ import pytest
 from starlette.middleware import Middleware
 
 from brain_tumor.sessions import ForgottenCalls, forget
+from tests.serving import comes_true
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +44,7 @@ def known(demo: gr.Blocks) -> set[str]:
 
 def forgotten(demo: gr.Blocks, sessions: set[str]) -> bool:
     """Whether nothing is kept of these; a client may have the end of an answer a moment before the server is done."""
-    for _ in range(100):
-        if not sessions & known(demo):
-            return True
-        time.sleep(0.05)
-    return False
+    return comes_true(lambda: not sessions & known(demo), 5)
 
 
 def test_of_a_programs_call_nothing_is_left_once_it_is_answered(demo):
