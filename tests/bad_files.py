@@ -504,7 +504,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
         lambda: zipped({"../../../../etc/cron.d/a.png": b"no", "C:\\Windows\\b.png": b"no"}), "is a text, not a scan"
     ),
     "a good picture with a name that leads elsewhere.zip": BadFile(
-        lambda: zipped({"../../../../../../tmp/outside.png": picture("PNG")}), ANSWER
+        lambda: zipped({"../../../../../../outside.png": picture("PNG")}), ANSWER
     ),
     "locked.zip": BadFile(
         lambda: (
