@@ -121,7 +121,7 @@ def predict(scan: str | None) -> dict:
     headline, sentence = verdict_words(seen.prediction)
     words = {"headline": headline, "sentence": sentence}
     file = {"facts": seen.facts, "notes": notes}
-    return api.judgement(seen.prediction) | words | file | {"model": classifier.version}
+    return api.judgment(seen.prediction) | words | file | {"model": classifier.version}
 
 
 def predict_batch(files: list[str], plane: str | None = None, progress=gr.Progress()) -> dict:  # noqa: B008
@@ -162,7 +162,7 @@ def predict_batch(files: list[str], plane: str | None = None, progress=gr.Progre
                 "sentence": why,
                 "peak": upload.slices[volume.peak].name if volume and volume.peak is not None else None,
                 "slices": [
-                    {"name": slice_.name, "counts": counts} | api.judgement(prediction)
+                    {"name": slice_.name, "counts": counts} | api.judgment(prediction)
                     for slice_, prediction, counts in zip(upload.slices, item.predictions, counted, strict=True)
                 ],
                 "facts": upload.facts,
@@ -673,7 +673,7 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
             )
         if known.copies:
             gr.Markdown(
-                "## What copies in public data are worth\n\nPublic sets hold the same slice, or its neighbour, in the "
+                "## What copies in public data are worth\n\nPublic sets hold the same slice, or its neighbor, in the "
                 "training and in the test part. A network that has seen a copy looks better than it is; so the parts "
                 f"that this checkpoint was measured on were split anew.\n\n{known.copies}"
             )

@@ -2,7 +2,7 @@
 
     python train.py                                             # the Hub's dataset and MobileNetV2, copy-free split
     python train.py --dataset_name path/to/folder               # train/glioma/*.jpg, Testing/2-glioma/*.jpg, ...
-    python train.py --tumor_dataset path/to/tumors              # and tumours of unknown type, in other kinds of scan
+    python train.py --tumor_dataset path/to/tumors              # and tumors of unknown type, in other kinds of scan
     python train.py --soup runs/a runs/b runs/c                  # no training: the mean of finished checkpoints
     python train.py --model_name_or_path baseline-cnn           # the small network trained from scratch, a yardstick
     python train.py --resume_from_checkpoint --output_dir DIR   # go on after being stopped
@@ -119,7 +119,7 @@ class ModelArguments:
         default=False,
         metadata={
             "help": "At the end take the mean of the weights that the training started from and of those that it "
-            "found, with the share that misses fewest validation tumours; of equals, the lowest NLL."
+            "found, with the share that misses fewest validation tumors; of equals, the lowest NLL."
         },
     )
     soup: list[str] | None = field(
@@ -175,8 +175,8 @@ class DataArguments:
     tumor_dataset: str | None = field(
         default=None,
         metadata={
-            "help": "A second set, of slices that show a tumour of unknown type (one class, 'tumor'): Hub id or "
-            "folder. It teaches that a tumour may be in any kind of scan. Split by groups of copies too."
+            "help": "A second set, of slices that show a tumor of unknown type (one class, 'tumor'): Hub id or "
+            "folder. It teaches that a tumor may be in any kind of scan. Split by groups of copies too."
         },
     )
     tumor_repeats: int = field(
@@ -207,7 +207,7 @@ class DataArguments:
         default=0.0, metadata={"help": "Share of the training slices that are cropped tightly or framed widely."}
     )
     curves: float = field(
-        default=0.0, metadata={"help": "Share of the training slices whose greys go through a random curve."}
+        default=0.0, metadata={"help": "Share of the training slices whose grays go through a random curve."}
     )
     mixup: float = field(
         default=0.0, metadata={"help": "Mixes pairs of training slices, by shares from Beta(mixup, mixup); 0 does not."}
@@ -400,7 +400,7 @@ class ScanTrainer(Trainer):
         return loss.sum() / items
 
     def cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(n,) losses: cross-entropy, weighted by class and smoothed; for a tumour of unknown type, -log of the summed
+        """(n,) losses: cross-entropy, weighted by class and smoothed; for a tumor of unknown type, -log of the summed
         probability of the three.
 
         """
@@ -464,7 +464,7 @@ def main() -> None:
         processor = load_processor(beginning, model_args.image_size)
         parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
     for name, part in parts.items():
-        what = "tumours of unknown type" if name.startswith("tumor_") else counts_by_class(part)
+        what = "tumors of unknown type" if name.startswith("tumor_") else counts_by_class(part)
         logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
 
     if model_args.soup:
@@ -656,7 +656,7 @@ def finish(model, processor, parts, made: dict, model_args, data_args, args, out
     test = results["test"]
     low, high = test["intervals"]["accuracy"]
     logger.info(
-        "Test (%s, %s): accuracy %.1f %% (95 %% interval %.1f to %.1f), macro recall %.1f %%, ECE %.3f, tumour "
+        "Test (%s, %s): accuracy %.1f %% (95 %% interval %.1f to %.1f), macro recall %.1f %%, ECE %.3f, tumor "
         "sensitivity %.1f %%, specificity %.1f %%. Everything is in %s.",
         results["dataset"], results["split"], 100 * test["accuracy"], 100 * low, 100 * high,
         100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"], args.output_dir,

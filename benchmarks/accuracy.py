@@ -34,7 +34,7 @@ BUNDLED_FILES = (
 # name -> dataset's folder, flags of train.py. Nothing here was chosen by looking at a test part.
 LABELED = ["--split", "published", "--num_train_epochs", "16"]  # a third of the slices, so some more passes
 FIRST = "scans_copy-free_mobilenet_seed42"
-# Recipes that go on from the first run with the weakly labelled set and a lower learning rate. What is shipped is the
+# Recipes that go on from the first run with the weakly labeled set and a lower learning rate. What is shipped is the
 # run, or mean of runs, that wins on validation (see `winner`).
 GOING_ON = ["--learning_rate", "2e-4", "--lesions", "0.12", "--model_name_or_path", f"runs/benchmarks/{FIRST}"]
 CURVES = [*GOING_ON, "--num_train_epochs", "5", "--curves", "0.2", "--no_familiarity"]
@@ -42,7 +42,7 @@ CHOSEN = [*GOING_ON, "--num_train_epochs", "3", "--freeze", "3", "--ema", "0.98"
 # The result of CURVES that is here was made when a simulated lesion still took the place of its healthy slice, and with
 # the familiarity fit: a new run comes near it and is not the same.
 SOUP = "scans_copy-free_soup"
-# More lesions, more passes, and the share of the start by missed tumours first (of CHOSEN's it was by NLL alone).
+# More lesions, more passes, and the share of the start by missed tumors first (of CHOSEN's it was by NLL alone).
 FINAL = [*GOING_ON, "--lesions", "0.25", "--num_train_epochs", "5", "--freeze", "3", "--ema", "0.98", "--keep_start"]
 FINAL += ["--no_familiarity"]
 TUMORS = "br35h-tumors"
@@ -87,7 +87,7 @@ RUNS = {
 WITH_TUMORS = [
     name for name in RUNS if any(part in name for part in ("_curves_", "_chosen_", "_final_", "_patients_", "_soup"))
 ]
-"""Runs with the weakly labelled set: what may be bundled."""
+"""Runs with the weakly labeled set: what may be bundled."""
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def winner(names: list[str]) -> str:
 
 
 def missed(results: dict) -> int:
-    """Validation tumours called "no tumor" by the most probable class."""
+    """Validation tumors called "no tumor" by the most probable class."""
     matrix = results["validation"]["confusion_matrix"]
     of_type = sum(matrix[i][NO_TUMOR] for i in TUMOR_TYPES)
     weak = results.get("tumor_validation")

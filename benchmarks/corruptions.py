@@ -2,7 +2,7 @@
 
 Strength 1 is what happens every day, 5 the named extreme. Families and the five steps follow Hendrycks & Dietterich,
 "Benchmarking Neural Network Robustness to Common Corruptions and Perturbations" (ICLR 2019); the ranges are ours, for
-grey slices on a black ground.
+gray slices on a black ground.
 """
 
 import io
@@ -29,7 +29,7 @@ def motion_blur(image: Image.Image, strength: int, rng: np.random.Generator) -> 
     """
     length = _of(strength, 0.01, 0.02, 0.03, 0.05, 0.08) * min(image.size)
     angle = rng.uniform(0, math.pi)
-    # A line drawn so finely that its grey levels, added up in pixels, are those of an ideal one.
+    # A line drawn so finely that its gray levels, added up in pixels, are those of an ideal one.
     along = np.linspace(-length / 2, length / 2, 401)
     reach = math.ceil(length / 2) + 1
     edges = np.arange(-reach, reach + 2) - 0.5
@@ -40,7 +40,7 @@ def motion_blur(image: Image.Image, strength: int, rng: np.random.Generator) -> 
 def noise(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
     """Rician noise, that of a magnitude image: standard deviation of 2, 4, 7, 11, 16 % of the full range.
 
-    The signal's real and imaginary part each get Gaussian noise, and the magnitude is kept, so dark air becomes grey:
+    The signal's real and imaginary part each get Gaussian noise, and the magnitude is kept, so dark air becomes gray:
     Gudbjartsson & Patz, "The Rician distribution of noisy MRI data" (MRM 1995). The same in all channels.
     """
     sigma = 255 * _of(strength, 0.02, 0.04, 0.07, 0.11, 0.16)
@@ -56,7 +56,7 @@ def jpeg(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.I
 
 
 def brightness(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
-    """Another window level: all grey levels 5, 10, 20, 30, 40 % of the range up or down, which is random."""
+    """Another window level: all gray levels 5, 10, 20, 30, 40 % of the range up or down, which is random."""
     change = rng.choice([-1, 1]) * 255 * _of(strength, 0.05, 0.1, 0.2, 0.3, 0.4)
     return _filtered(image, lambda plane: plane + change)
 
@@ -70,7 +70,7 @@ def contrast(image: Image.Image, strength: int, rng: np.random.Generator) -> Ima
 
 
 def gamma(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
-    """Another screen curve: grey levels to the power 1.2, 1.4, 1.8, 2.3, 3 or its inverse, which is random."""
+    """Another screen curve: gray levels to the power 1.2, 1.4, 1.8, 2.3, 3 or its inverse, which is random."""
     power = _of(strength, 1.2, 1.4, 1.8, 2.3, 3.0) ** rng.choice([-1, 1])
     return _filtered(image, lambda plane: 255 * (plane / 255) ** power)
 
@@ -136,7 +136,7 @@ def _filtered(image: Image.Image, function: Callable[[np.ndarray], np.ndarray]) 
     """A function of (height, width) float64 on every channel; the results are rounded and clipped to 0 to 255."""
     pixels = np.asarray(image).astype(np.float64)
     planes = np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), -1, 0)
-    if all(np.array_equal(plane, planes[0]) for plane in planes[1:]):  # grey: once is enough
+    if all(np.array_equal(plane, planes[0]) for plane in planes[1:]):  # gray: once is enough
         changed = np.broadcast_to(function(planes[0])[..., None], (*pixels.shape[:2], len(planes)))
     else:
         changed = np.stack([function(plane) for plane in planes], axis=-1)

@@ -141,7 +141,7 @@ def main() -> None:
         figures = results[name]
         low, high = figures["intervals"]["accuracy"]
         print(
-            f"{name}: accuracy {100 * figures['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f}), tumour "
+            f"{name}: accuracy {100 * figures['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f}), tumor "
             f"sensitivity {100 * figures['sensitivity']:.1f} %, specificity {100 * figures['specificity']:.1f} %"
         )
 

@@ -5,7 +5,7 @@
 
 Slices must pass: those of the part, the same made worse (`corruptions`), Br35H's, the project's examples, the average
 brain that nilearn holds, and a healthy brain of another source, of which the verdicts are counted too. Everything else
-must be flagged: photographs in colour and in grey, drawn pictures, screenshots, and scans of other kinds. With `--part
+must be flagged: photographs in color and in gray, drawn pictures, screenshots, and scans of other kinds. With `--part
 validation` the development half of the photographs is used, with `--part test` the half that nobody looked at; the
 first digit of a file's hash says which half it is in. The few scans of other body parts and of the healthy brain are
 all held out.
@@ -97,8 +97,8 @@ def rows_of(arguments) -> Iterator[tuple[str, bool, Iterable[Picture]]]:
         yield "average brain (ICBM 152)", True, average_brain()
 
     photographs = list(photographs_of(arguments.photographs, arguments.part == "test"))
-    yield "photographs in colour", False, photographs
-    yield "photographs in grey", False, [(image.convert("L").convert("RGB"), group) for image, group in photographs]
+    yield "photographs in color", False, photographs
+    yield "photographs in gray", False, [(image.convert("L").convert("RGB"), group) for image, group in photographs]
     if arguments.photographs:
         for folder, what in (("screens", "screenshots"), ("medical", "other medical pictures")):
             pictures = list(pictures_in(arguments.photographs / folder, arguments.part == "test"))
@@ -302,7 +302,7 @@ def main() -> None:
         if verdicts := rows[-1].get("verdicts"):
             print(f"{'':50} {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())}", flush=True)
     auroc = {}
-    for what in ("photographs in colour", "photographs in grey"):
+    for what in ("photographs in color", "photographs in gray"):
         if what in scored:
             truth = np.repeat([1, 0], [len(scored["slices"]), len(scored[what])])
             auroc[what] = float(roc_auc_score(truth, np.concatenate([scored["slices"], scored[what]])))

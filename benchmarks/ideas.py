@@ -35,10 +35,10 @@ SHORT += ["--validation_only"]
 CORRUPTED_SLICES = 32
 BASE = "base"
 IDEAS = {
-    BASE: ("the recipe with the weakly labelled set, three times a pass", []),
+    BASE: ("the recipe with the weakly labeled set, three times a pass", []),
     "lesions12": ("simulated lesions beside 12 % of the healthy slices", ["--lesions", "0.12"]),
     "lesions40": ("simulated lesions beside 40 % of the healthy slices", ["--lesions", "0.4"]),
-    "curves": ("random grey curves, rising and falling, in 30 % of the slices", ["--curves", "0.3"]),
+    "curves": ("random gray curves, rising and falling, in 30 % of the slices", ["--curves", "0.3"]),
     "crops": ("tight and loose crops of 50 % of the slices", ["--crops", "0.5"]),
     "mixup": ("mixup with Beta(0.2, 0.2)", ["--mixup", "0.2"]),
     "ema": ("moving average of the weights, decay 0.98", ["--ema", "0.98"]),
@@ -107,7 +107,7 @@ def judge(folder: Path, parts) -> tuple[dict, np.ndarray]:
         "nll": float(-np.log(probabilities[np.arange(len(labels)), labels].clip(1e-12)).mean()),
         "ece": expected_calibration_error(probabilities, labels),
         "missed": int(((called == NO_TUMOR) & (labels != NO_TUMOR)).sum()),
-        "tumours": int((labels != NO_TUMOR).sum()),
+        "tumors": int((labels != NO_TUMOR).sum()),
         "weak_missed": int(weak.sum()),
         "weak_slices": len(weak),
         "false_alarms": float((called[labels == NO_TUMOR] != NO_TUMOR).mean()),

@@ -4,7 +4,7 @@
 
 A copy-free test part has other slices of the same patients, so its figures are too good for a patient whom the network
 has never seen. The two public sets share most of their pictures in two renderings; what the smaller one has beyond, in
-no part of the larger one's split, are tumours of other examinations. The same figures of the slices that do have a
+no part of the larger one's split, are tumors of other examinations. The same figures of the slices that do have a
 copy there say whether it is the rendering. For checkpoints that were not trained with `--extra_dataset`. Writes
 `benchmarks/results/other_patients/<NAME or the checkpoint's name>.json`.
 """
@@ -41,13 +41,13 @@ def by_copy(rows: Dataset, parts: dict[str, Dataset]) -> dict[str, np.ndarray]:
 
 
 def figures(called: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict:
-    """Accuracy, and that of each class there is, tumours called "no tumor", and who is taken for whom."""
-    tumour = labels != NO_TUMOR
+    """Accuracy, and that of each class there is, tumors called "no tumor", and who is taken for whom."""
+    tumor = labels != NO_TUMOR
     present = np.unique(labels)
     return {
         "accuracy": share(called == labels, groups),
         "recall": {LABELS[c]: share((called == labels)[labels == c], groups[labels == c]) for c in present},
-        "called_no_tumor": share((called == NO_TUMOR)[tumour], groups[tumour]),
+        "called_no_tumor": share((called == NO_TUMOR)[tumor], groups[tumor]),
         "confusion": confusion_matrix(labels, called, labels=range(len(LABELS))).tolist(),
     }
 

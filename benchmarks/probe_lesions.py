@@ -1,7 +1,7 @@
-"""Simulated lesions for asking a checkpoint whether it looks at the tumour. Nothing here ever trains anything.
+"""Simulated lesions for asking a checkpoint whether it looks at the tumor. Nothing here ever trains anything.
 
 A lesion is drawn into a real healthy slice, so scanner, patient, frame and contrast are those of a picture that the
-checkpoint should call "no tumor", and only the lesion says otherwise. Simulated lesions are not tumours: how many
+checkpoint should call "no tumor", and only the lesion says otherwise. Simulated lesions are not tumors: how many
 are noticed compares checkpoints, and says nothing about sensitivity in patients.
 """
 
@@ -32,7 +32,7 @@ class Head:
         mask: (height, width) bool, the head with all that is inside it.
         brain: (height, width) bool, where a lesion may lie.
         depth: (height, width) float, pixels to the head's outside.
-        centre: (2,) float, row and column of the head's centre of mass.
+        center: (2,) float, row and column of the head's center of mass.
         axes: (2, 2) float, the half-axes of the ellipse with the head's second moments, as vectors (row, column),
             longer one first.
         width: of the head in pixels: the shorter axis of that ellipse.
@@ -41,7 +41,7 @@ class Head:
     mask: np.ndarray
     brain: np.ndarray
     depth: np.ndarray
-    centre: np.ndarray
+    center: np.ndarray
     axes: np.ndarray
     width: float
 
@@ -60,26 +60,26 @@ class Lesion:
     as_dict = asdict
 
 
-def find_head(grey: np.ndarray) -> Head:
+def find_head(gray: np.ndarray) -> Head:
     """Rough masks of head and brain by a threshold, the largest component and an erosion: no atlas, no network.
 
     Args:
-        grey: (height, width), values 0 to 255, any real dtype.
+        gray: (height, width), values 0 to 255, any real dtype.
 
     Returns:
         The head. In a flat or empty picture it is an ellipse that fills the picture.
     """
-    grey = grey.astype(np.float64)
-    height, width = grey.shape
-    smooth = ndimage.gaussian_filter(grey, 0.008 * min(grey.shape))
-    margin = max(2, round(0.02 * min(grey.shape)))
+    gray = gray.astype(np.float64)
+    height, width = gray.shape
+    smooth = ndimage.gaussian_filter(gray, 0.008 * min(gray.shape))
+    margin = max(2, round(0.02 * min(gray.shape)))
     border = np.concatenate([smooth[:margin].ravel(), smooth[-margin:].ravel(), smooth[:, [0, -1]].ravel()])
-    # The 10th percentile: a head may touch the border, and some exports have grey air.
+    # The 10th percentile: a head may touch the border, and some exports have gray air.
     air = np.percentile(border, 10)
     mask = smooth > air + 0.13 * (np.percentile(smooth, 99) - air)
     mask = ndimage.binary_closing(np.pad(mask, 8), iterations=4)[8:-8, 8:-8]
     mask = ndimage.binary_fill_holes(mask)
-    mask = ndimage.binary_opening(mask, iterations=max(1, round(0.02 * min(grey.shape))))  # text, rulers
+    mask = ndimage.binary_opening(mask, iterations=max(1, round(0.02 * min(gray.shape))))  # text, rulers
     parts, count = ndimage.label(mask)
     if count:
         mask = parts == 1 + np.argmax(ndimage.sum_labels(mask, parts, range(1, count + 1)))
@@ -96,7 +96,7 @@ def find_head(grey: np.ndarray) -> Head:
     # Sagittal and coronal slices show face and neck too: far from an ellipse, unlike their mirror image, or still wide
     # where the head ends below. Their brain is in the upper part. Where an axial slice is taken for one of them, the
     # lesion merely lies in its upper part.
-    y, x = np.indices(grey.shape)
+    y, x = np.indices(gray.shape)
     offset = np.stack([y - rows.mean(), x - columns.mean()])
     ellipse = sum((np.tensordot(axis, offset, 1) / (axis @ axis)) ** 2 for axis in axes) < 1
     widths = mask.sum(axis=1)
@@ -111,17 +111,17 @@ def find_head(grey: np.ndarray) -> Head:
     return Head(mask, brain, depth, points.mean(axis=1), axes, shorter)
 
 
-def kind_of_scan(grey: np.ndarray, head: Head) -> tuple[str, dict[str, float]]:
+def kind_of_scan(gray: np.ndarray, head: Head) -> tuple[str, dict[str, float]]:
     """T1-like, T2-like or FLAIR-like, by a heuristic that knows fluid and white matter only by where they lie.
 
-    Fluid (the ventricles, in the middle) is the bright tail of a T2's grey levels and the dark tail of the others'.
+    Fluid (the ventricles, in the middle) is the bright tail of a T2's gray levels and the dark tail of the others'.
     Of these, a T1 shows white matter (deep) clearly brighter than the cortex (under the skull), a FLAIR does not.
     Heavily processed exports are called what they resemble. No scan is left out for being unclear.
 
     Returns:
         One of `KINDS`, and the scores: fluid (-1 to 1, above 0 bright), white (above 0 deep tissue is brighter).
     """
-    smooth = ndimage.gaussian_filter(grey.astype(np.float64), 1)
+    smooth = ndimage.gaussian_filter(gray.astype(np.float64), 1)
     middle = smooth[head.brain & (head.depth > 0.25 * head.width)]
     cortex = smooth[head.brain & (head.depth < 0.18 * head.width)]
     deep = smooth[head.brain & (head.depth > 0.22 * head.width) & (head.depth < 0.36 * head.width)]
@@ -141,7 +141,7 @@ def draw_lesion(
     """A slice with one simulated lesion in its brain.
 
     T1-like scans get one that takes up contrast agent: a bright rim, a darker core where the shape has one, dark
-    oedema around. T2-like and FLAIR-like ones get a bright one with bright oedema. Grey levels are set between
+    oedema around. T2-like and FLAIR-like ones get a bright one with bright oedema. Gray levels are set between
     those that the scan itself has, noise has the scan's own strength, and the tissue around gives way a little.
 
     Args:
@@ -155,22 +155,22 @@ def draw_lesion(
         The picture, RGB and as large as `image`, and what was drawn.
     """
     random = np.random.default_rng(seed)
-    grey = np.asarray(image.convert("L")).astype(np.float64)
-    head = head or find_head(grey)
-    kind, _ = kind_of_scan(grey, head)
+    gray = np.asarray(image.convert("L")).astype(np.float64)
+    head = head or find_head(gray)
+    kind, _ = kind_of_scan(gray, head)
     diameter = SIZES[size] * head.width
-    row, column = _place(grey, head, diameter / 2, random)
-    distance = _distance(grey.shape, row, column, shape, diameter / 2, random)
+    row, column = _place(gray, head, diameter / 2, random)
+    distance = _distance(gray.shape, row, column, shape, diameter / 2, random)
 
-    # --- grey levels ------------------------------------------------------------------------------------------
-    brain = grey[head.brain] if head.brain.any() else grey.ravel()
+    # --- gray levels ------------------------------------------------------------------------------------------
+    brain = gray[head.brain] if head.brain.any() else gray.ravel()
     dark, half, light = np.percentile(brain, (3, 50, 97))
     near = head.brain & (distance > 0) & (distance < 0.6)
-    tissue = float(np.median(grey[near])) if near.any() else half
-    brightest = np.percentile(grey[head.mask], 99.8)
+    tissue = float(np.median(gray[near])) if near.any() else half
+    brightest = np.percentile(gray[head.mask], 99.8)
     visible = max(30.0, 0.4 * (brightest - dark))  # less than this is lost among sulci and vessels
     bright = float(np.clip(max(tissue + visible, light), 0, 250))
-    cloud, fine = _waves(grey.shape, diameter / 4, random), _noise(grey, head, random)
+    cloud, fine = _waves(gray.shape, diameter / 4, random), _noise(gray, head, random)
     # Necrosis and cysts in the middle of a ring: dark in T1, as fluid in T2, in between in FLAIR.
     match kind:
         case "T1":
@@ -185,7 +185,7 @@ def draw_lesion(
 
     # --- layers, from the outside in --------------------------------------------------------------------------
     soft = ndimage.gaussian_filter(head.brain.astype(np.float64), 0.008 * head.width)
-    result = _push_aside(grey, row, column, diameter / 2, soft, random.uniform(0.15, 0.35))
+    result = _push_aside(gray, row, column, diameter / 2, soft, random.uniform(0.15, 0.35))
     edge = max(1.0, 0.012 * head.width) / (diameter / 2)
     reach *= random.uniform(0.6, 1.3)
     oedema = np.clip(1 - (distance + 0.25 * cloud * reach) / reach, 0, 1) ** 0.8
@@ -206,13 +206,13 @@ def draw_lesion(
     return drawn, Lesion(shape, size, kind, float(row), float(column), float(diameter))
 
 
-def _place(grey: np.ndarray, head: Head, radius: float, random: np.random.Generator) -> tuple[int, int]:
-    """Row and column of a centre within the brain, preferring tissue to ventricles and sulci."""
+def _place(gray: np.ndarray, head: Head, radius: float, random: np.random.Generator) -> tuple[int, int]:
+    """Row and column of a center within the brain, preferring tissue to ventricles and sulci."""
     candidates = np.argwhere(head.brain & (head.depth > SKULL * head.width + 0.8 * radius))
     if not len(candidates):
         candidates = np.argwhere(head.depth >= head.depth.max() - 1)
     candidates = candidates[random.integers(len(candidates), size=TRIES)]
-    smooth = ndimage.gaussian_filter(grey, 0.01 * head.width)
+    smooth = ndimage.gaussian_filter(gray, 0.01 * head.width)
     low, high = np.percentile(smooth[head.brain] if head.brain.any() else smooth, (12, 88))
     tissue = (head.brain & (smooth >= low) & (smooth <= high)).astype(np.float64)
     share = ndimage.uniform_filter(tissue, max(3, round(1.8 * radius)))[tuple(candidates.T)]
@@ -245,7 +245,7 @@ def _distance(shape, row, column, form: str, radius: float, random: np.random.Ge
 
 
 def _outline(angle: np.ndarray, amount: float, random: np.random.Generator) -> np.ndarray:
-    """Waves of 2 to 6 periods around the centre: what makes an outline irregular."""
+    """Waves of 2 to 6 periods around the center: what makes an outline irregular."""
     phases = random.uniform(0, 2 * np.pi, 5)
     return sum(
         amount * random.uniform(0.3, 1) / np.sqrt(k - 1) * np.cos(k * angle + p) for k, p in enumerate(phases, 2)
@@ -258,20 +258,20 @@ def _waves(shape, width: float, random: np.random.Generator) -> np.ndarray:
     return (field - field.mean()) / field.std()
 
 
-def _noise(grey: np.ndarray, head: Head, random: np.random.Generator) -> np.ndarray:
+def _noise(gray: np.ndarray, head: Head, random: np.random.Generator) -> np.ndarray:
     """Fine texture as strong as the scan's own, by the median of what a light blur takes away from the brain."""
-    fine = (grey - ndimage.gaussian_filter(grey, 1))[head.brain]
+    fine = (gray - ndimage.gaussian_filter(gray, 1))[head.brain]
     strength = 1.4826 * np.median(np.abs(fine)) if fine.size else 0.0
-    return strength * _waves(grey.shape, 1.6, random)
+    return strength * _waves(gray.shape, 1.6, random)
 
 
-def _push_aside(grey, row, column, radius: float, soft: np.ndarray, amount: float) -> np.ndarray:
+def _push_aside(gray, row, column, radius: float, soft: np.ndarray, amount: float) -> np.ndarray:
     """Tissue around a lesion moved outwards by up to `amount` radii, as by its mass; the skull stays."""
-    y, x = np.indices(grey.shape).astype(np.float64)
+    y, x = np.indices(gray.shape).astype(np.float64)
     away = np.hypot(y - row, x - column) + 1e-6
     shift = amount * radius * np.exp(-((np.maximum(away - radius, 0) / (1.2 * radius)) ** 2)) * soft
     shift *= np.minimum(away / radius, 1)
-    return ndimage.map_coordinates(grey, [y - shift * (y - row) / away, x - shift * (x - column) / away], order=1)
+    return ndimage.map_coordinates(gray, [y - shift * (y - row) / away, x - shift * (x - column) / away], order=1)
 
 
 def _step(distance: np.ndarray, width: float) -> np.ndarray:

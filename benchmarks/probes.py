@@ -1,11 +1,11 @@
-"""Does a checkpoint look at the tumour? Three probes of the shortcuts that these data offer.
+"""Does a checkpoint look at the tumor? Three probes of the shortcuts that these data offer.
 
     python -m benchmarks.probes CHECKPOINT [CHECKPOINT ...] --data ../shared/data --part validation
     python -m benchmarks.probes model --data ../shared/data --part validation --only lesions
 
 lesions: simulated lesions in healthy slices (`probe_lesions`). How many are noticed, and how many of the same slices
-are called a tumour without one? masks: how much does the checkpoint know from the frame of a scan alone, and from the
-middle alone? contrast: does a healthy slice become a tumour when its grey levels change, and a tumour none?
+are called a tumor without one? masks: how much does the checkpoint know from the frame of a scan alone, and from the
+middle alone? contrast: does a healthy slice become a tumor when its gray levels change, and a tumor none?
 
 The validation part is for choosing between checkpoints, the test part for reporting once. Writes
 `benchmarks/results/probes/<NAME or the checkpoint's name>_<part>.json`.
@@ -98,12 +98,12 @@ def contact_sheet(pictures: list[tuple[Image.Image, dict]], columns: int = 9, si
 
 
 def probe_lesions(checkpoint: Checkpoint, part: Dataset) -> dict:
-    """How many simulated lesions are noticed, and how many of the same slices without one are called a tumour.
+    """How many simulated lesions are noticed, and how many of the same slices without one are called a tumor.
 
     Returns:
-        noticed: share of pictures with a lesion that are called a tumour, overall ("all") and by shape, size, kind.
+        noticed: share of pictures with a lesion that are called a tumor, overall ("all") and by shape, size, kind.
         false_alarms: the same of the slices as they are, overall and by kind.
-        added: noticed by this lesion alone: share of pictures called a tumour whose slice is not.
+        added: noticed by this lesion alone: share of pictures called a tumor whose slice is not.
         auroc: of 1 - p(no tumor) for pictures with against slices without a lesion: threshold-free.
         tumor_confidence: mean of 1 - p(no tumor), with and without a lesion.
     """
@@ -154,13 +154,13 @@ def masked(image: Image.Image, head: Head, visible: str, scale: float, fill: str
     Args:
         head: as `find_head` finds it in the slice.
         visible: "outside" or "middle" of the head's ellipse, scaled by `scale`.
-        fill: of the rest: "black", or "grey", the mean of the head's grey levels.
+        fill: of the rest: "black", or "gray", the mean of the head's gray levels.
     """
     pixels = np.asarray(image.convert("RGB")).copy()
-    grey = np.asarray(image.convert("L")).astype(np.float64)
-    offset = np.stack(np.indices(grey.shape)) - head.centre[:, None, None]
+    gray = np.asarray(image.convert("L")).astype(np.float64)
+    offset = np.stack(np.indices(gray.shape)) - head.center[:, None, None]
     middle = sum((np.tensordot(axis, offset, 1) / (scale * axis @ axis)) ** 2 for axis in head.axes) < 1
-    pixels[middle if visible == "outside" else ~middle] = 0 if fill == "black" else round(grey[head.mask].mean())
+    pixels[middle if visible == "outside" else ~middle] = 0 if fill == "black" else round(gray[head.mask].mean())
     return Image.fromarray(pixels)
 
 
@@ -178,7 +178,7 @@ def probe_masks(checkpoint: Checkpoint, part: Dataset) -> dict:
         f"{visible} of {scale}, {fill}": (visible, scale, fill)
         for visible in ("outside", "middle")
         for scale in MASK_SCALES
-        for fill in ("black", "grey")
+        for fill in ("black", "gray")
     }
     results = {"intact": _figures(checkpoint.probabilities(images).argmax(axis=1), labels, groups)}
     for name, view in views.items():
@@ -200,20 +200,20 @@ def _figures(called: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict
     }
 
 
-# --- grey levels ------------------------------------------------------------------------------------------------
+# --- gray levels ------------------------------------------------------------------------------------------------
 
 
 def recontrasted(image: Image.Image, how: str, donor: Image.Image | None = None) -> Image.Image:
-    """A slice with other grey levels within the head and the same anatomy. What is outside stays as it is.
+    """A slice with other gray levels within the head and the same anatomy. What is outside stays as it is.
 
     Args:
         how: "gamma G" raises levels, as shares of 255, to the power G; "inverted" swaps the head's 1st and 99th
-            percentile and what is between; "histogram" gives the head the grey levels of the donor's.
+            percentile and what is between; "histogram" gives the head the gray levels of the donor's.
         donor: slice whose histogram is taken.
     """
-    grey = np.asarray(image.convert("L")).astype(np.float64)
-    mask = find_head(grey).mask
-    levels = grey[mask]
+    gray = np.asarray(image.convert("L")).astype(np.float64)
+    mask = find_head(gray).mask
+    levels = gray[mask]
     if how.startswith("gamma"):
         changed = 255 * (levels / 255) ** float(how.split()[1])
     elif how == "inverted":
@@ -223,16 +223,16 @@ def recontrasted(image: Image.Image, how: str, donor: Image.Image | None = None)
         other = np.asarray(donor.convert("L")).astype(np.float64)
         other = other[find_head(other).mask]
         changed = np.quantile(other, (rankdata(levels) - 0.5) / len(levels))
-    grey[mask] = changed
-    return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert("RGB")
+    gray[mask] = changed
+    return Image.fromarray(gray.round().clip(0, 255).astype(np.uint8)).convert("RGB")
 
 
 def probe_contrast(checkpoint: Checkpoint, part: Dataset) -> dict:
-    """Called a tumour for its contrast, called none for its contrast.
+    """Called a tumor for its contrast, called none for its contrast.
 
     Returns:
         healthy_called_tumor: "intact" and each of `CONTRASTS` -> share of the healthy slices.
-        tumor_called_none: "intact" and "histogram of a healthy scan" -> share of the tumours of a `fair_subset`.
+        tumor_called_none: "intact" and "histogram of a healthy scan" -> share of the tumors of a `fair_subset`.
         Donors are slices of the same part, taken in turn.
     """
     healthy, tumors = fair_subset(part, SUBSET, [NO_TUMOR]), fair_subset(part, SUBSET, TUMOR_TYPES)

@@ -23,10 +23,10 @@ SHIPPED, DEFAULT = "shipped", "default_recipe"
 def recipe(name: str) -> str:
     """What a run's name says beside its network."""
     words = {
-        "_curves_": ", grey curves",
+        "_curves_": ", gray curves",
         "_chosen_": ", keeping some of the start by NLL",
-        "_final_": ", keeping some of the start by missed tumours",
-        "_patients_": ", keeping some of the start by missed tumours, more patients",
+        "_final_": ", keeping some of the start by missed tumors",
+        "_patients_": ", keeping some of the start by missed tumors, more patients",
         "_soup": ", mean of one run of each",
     }
     return next((text for part, text in words.items() if part in name), "")
@@ -42,7 +42,7 @@ def table() -> str:
         groups.setdefault(key, []).append(results)
     rows = [
         "| dataset, split, test slices | network | accuracy (95 % interval) | macro recall | "
-        '"no tumor" recall / precision | tumour sensitivity | ECE | training |',
+        '"no tumor" recall / precision | tumor sensitivity | ECE | training |',
         "|---|---|---|---|---|---|---|---|",
     ]
     for (dataset, split, network, tumors), runs in sorted(
@@ -120,12 +120,12 @@ def evaluation() -> str:
         return 1 - value, (1 - high, 1 - low)
 
     row("accuracy", of("test", "accuracy"))
-    row('tumours called "no tumor", most probable class', miss)
+    row('tumors called "no tumor", most probable class', miss)
     row("ECE", of("test", "ece"), shown=lambda value: f"{value:.3f}")
-    row('verdict: sensitivity (tumours not called "no tumor")', verdict("test", "sensitivity"))
-    row("verdict: specificity (healthy slices not called a tumour)", verdict("test", "specificity"))
+    row('verdict: sensitivity (tumors not called "no tumor")', verdict("test", "sensitivity"))
+    row("verdict: specificity (healthy slices not called a tumor)", verdict("test", "specificity"))
     row("verdict: uncertain", verdict("test", "uncertain"))
-    row('Br35H tumours of groups kept out of training, called "no tumor"', of("tumor_test", "called_no_tumor"))
+    row('Br35H tumors of groups kept out of training, called "no tumor"', of("tumor_test", "called_no_tumor"))
     row("the same by the verdict: sensitivity", verdict("tumor_test", "sensitivity"))
     return "\n".join([*rows, "", *beside(), "", *ideas()])
 
@@ -151,7 +151,7 @@ def beside() -> list[str]:
             f"False alarms on the same slices without a lesion: {figure(lesions['false_alarms']['all'])}."
         )
         turned = ", ".join(f"{how} {percent([of['share']])}" for how, of in contrast.items())
-        lines.append(f"- Healthy slices called a tumour when their contrast is changed: {turned}.")
+        lines.append(f"- Healthy slices called a tumor when their contrast is changed: {turned}.")
     if own := load("robustness", SHIPPED):
         line = f"- Ten corruptions in five strengths: {own['points_lost']['points']:.1f} points of accuracy lost"
         if default := load("robustness", DEFAULT):
@@ -191,7 +191,7 @@ def other_patients() -> list[str]:
     recall = ", ".join(f"{label} {percent([of['share']])}" for label, of in new["recall"].items())
     others = percent([seed["no copy"]["accuracy"]["share"] for seed in seeds])
     return [
-        f"- Probably other patients: {new['accuracy']['pictures']} tumours of `{own['dataset']}` that have no copy in "
+        f"- Probably other patients: {new['accuracy']['pictures']} tumors of `{own['dataset']}` that have no copy in "
         f"any part of the split: accuracy {percent([new['accuracy']['share']])} ({low} to {high}; mean of the recipe's "
         f'other seeds {others}), {recall}; called "no tumor" {percent([new["called_no_tumor"]["share"]])}. Slices of '
         f"that set with a copy in train: {percent([trained['accuracy']['share']])}. So it is not the rendering: a "

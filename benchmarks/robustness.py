@@ -33,7 +33,7 @@ def robustness(checkpoint: Checkpoint, part: Dataset) -> dict:
 
     Returns:
         slices: label -> number.
-        clean: accuracy, sensitivity (tumours not called "no tumor") and specificity of the slices as they are.
+        clean: accuracy, sensitivity (tumors not called "no tumor") and specificity of the slices as they are.
         corruptions: name -> five accuracies, by strength; and the same of sensitivity and specificity.
         mean: accuracy over all 50, sensitivity and specificity alike, with intervals over groups of copies.
         points_lost: clean accuracy minus `mean`, in percentage points, with its interval (the slices are paired).

@@ -4,7 +4,7 @@
     python -m benchmarks.training ... --accuracy     # and what both reach in a short training on the same slices
 
 `train.py` runs as it is, with its defaults. The other side is what `run_image_classification.py` of transformers does:
-the library's Trainer and network in float32, pictures decoded, cropped at random, mirrored and normalised in the loop
+the library's Trainer and network in float32, pictures decoded, cropped at random, mirrored and normalized in the loop
 (by Pillow here, which is what torchvision calls for pictures). Both fine-tune the same network on the train part of the
 copy-free split in batches of 32. Each has a process of its own, which stops after some steps until it is its turn.
 At the end a few steps of both are profiled. Writes `benchmarks/results/speed/training.json` and
@@ -34,7 +34,7 @@ KINDS = {
     "activations": ("hardtanh", "relu", "clamp"),
     "padding": ("pad",),
     "casts and copies": ("copy_", "_to_copy", "contiguous", "clone", "aten::to", "reorder"),
-    "optimiser": ("optimizer", "adam", "foreach", "clip_grad", "norm"),
+    "optimizer": ("optimizer", "adam", "foreach", "clip_grad", "norm"),
 }
 """Kind of operator -> parts of the names of which it is the first to have one; what has none is "other"."""
 OTHER = "other"
@@ -85,7 +85,7 @@ def example(turns, data: Path, checkpoint: str, batch: int) -> None:
 
 
 class ExampleTransform:
-    """Rows of `image` and `label` -> what the example's transforms make: random crop, mirroring, tensor, normalised."""
+    """Rows of `image` and `label` -> what the example's transforms make: random crop, mirroring, tensor, normalized."""
 
     def __init__(self, processor, seed: int):
         import numpy as np

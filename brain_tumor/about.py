@@ -18,7 +18,7 @@ PLOTS = {
 }
 """Plots that `train.py` leaves with a checkpoint, and what they show in words."""
 LIMITS = "What it cannot do"
-SECTIONS = (LIMITS, "Training", "Data and licences")
+SECTIONS = (LIMITS, "Training", "Data and licenses")
 """Sections of a checkpoint's card that the page takes over, by their titles."""
 ACCURACY = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "accuracy"
 NOTHING_KNOWN = (

@@ -98,7 +98,7 @@ def _or_null(schema: dict) -> dict:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-JUDGEMENT = {
+JUDGMENT = {
     "verdict": TEXT,
     "label": _or_null(TEXT),
     "confidences": _or_null({"type": "object", "properties": dict.fromkeys(LABELS, NUMBER)}),
@@ -107,8 +107,8 @@ JUDGEMENT = {
 }
 WORDS = {"headline": TEXT, "sentence": TEXT}
 FILE = {"facts": {"type": "object", "additionalProperties": TEXT}, "notes": {"type": "array", "items": TEXT}}
-SLICE = {"type": "object", "properties": {"name": TEXT, "counts": FLAG} | JUDGEMENT}
-PREDICTION = {"type": "object", "properties": JUDGEMENT | WORDS | FILE | {"model": TEXT}}
+SLICE = {"type": "object", "properties": {"name": TEXT, "counts": FLAG} | JUDGMENT}
+PREDICTION = {"type": "object", "properties": JUDGMENT | WORDS | FILE | {"model": TEXT}}
 BATCH = {
     "type": "object",
     "properties": {
@@ -152,8 +152,8 @@ class Answers(gr.JSON):  # no subclass of `Answer`: gradio looks for the browser
         return BATCH
 
 
-def judgement(prediction) -> dict:
-    """A `classifier.Prediction` for programs, as `JUDGEMENT` says.
+def judgment(prediction) -> dict:
+    """A `classifier.Prediction` for programs, as `JUDGMENT` says.
 
     A picture that is no brain MRI gets no label and no confidences: a program must not take them for an answer.
     """

@@ -15,7 +15,7 @@ from brain_tumor.lesions import add_lesions, head_extent
 
 
 def normalize(pixels: torch.Tensor, processor) -> torch.Tensor:
-    """Rescale and normalise as the image processor does, to the last bit for uint8 pixels.
+    """Rescale and normalize as the image processor does, to the last bit for uint8 pixels.
 
     Args:
         pixels: (batch, 3, height, width), uint8 or float, values 0 to 255.
@@ -39,7 +39,7 @@ class EvalTransform:
         self.height, self.width = processor.size["height"], processor.size["width"]
 
     def __call__(self, rows: dict) -> dict:
-        # Grey slices go through the steps as one channel, a third of the work, and become RGB at the end.
+        # Gray slices go through the steps as one channel, a third of the work, and become RGB at the end.
         pixels = torch.from_numpy(read_pixels(rows["pixels"], self.height, self.width))
         pixels, labels = self.steps(pixels, torch.tensor(rows["label"]))
         return {"pixel_values": normalize(pixels.expand(-1, 3, -1, -1), self.processor), "labels": labels}
@@ -49,15 +49,15 @@ class EvalTransform:
 
 
 class TrainTransform(EvalTransform):
-    """The same with augmentation: what differs between two scanners, two patients and two exports, and no colour.
+    """The same with augmentation: what differs between two scanners, two patients and two exports, and no color.
 
     Args:
         processor: of the checkpoint.
         strength: 0 leaves slices as they are, 1 is the default recipe; ranges grow in proportion.
-        lesions: share of the healthy slices of which a copy with a simulated lesion, labelled `labels.TUMOR`, is added
+        lesions: share of the healthy slices of which a copy with a simulated lesion, labeled `labels.TUMOR`, is added
             to the batch: beside the slice itself nothing but the lesion tells them apart.
         crops: share of the slices whose margin is changed, from a tight crop of the head to a wide black frame.
-        curves: share of the slices whose greys go through a random curve, a third of these turned around.
+        curves: share of the slices whose grays go through a random curve, a third of these turned around.
 
     Attributes:
         side: pixels to which slices are made smaller, or None for the processor's own size. May change between passes.
@@ -86,7 +86,7 @@ class TrainTransform(EvalTransform):
         margins = tight_or_loose(pixels, share=self.crops) if self.crops else None
         pixels = affine(pixels, degrees=20 * s, shift=0.08 * s, zoom=0.2 * s, aspect=0.1 * s, margins=margins)
         if self.curves:
-            pixels = grey_curves(pixels, share=self.curves)
+            pixels = gray_curves(pixels, share=self.curves)
         pixels = intensity(pixels, gamma=0.45 * s, contrast=0.3 * s, brightness=0.12 * s)
         pixels = blur(pixels, share=0.25 * s, sigma=1.2)
         return noise(pixels, share=0.25 * s, sigma=0.04), labels
@@ -133,10 +133,10 @@ def tight_or_loose(pixels: torch.Tensor, *, share: float) -> torch.Tensor:
         (batch, 2, 3) float32, matrices from the crop's coordinates to the slice's, both -1 to 1.
     """
     n, _, height, width = pixels.shape
-    grey = pixels.mean(dim=1)
+    gray = pixels.mean(dim=1)
     rows = []
     for axis, length in ((1, width), (2, height)):
-        first, last = head_extent(grey, axis)
+        first, last = head_extent(gray, axis)
         side = last - first
         low = (first - side * (torch.rand(n) * 0.28 - 0.03)) / length * 2 - 1
         high = (last + 1 + side * (torch.rand(n) * 0.28 - 0.03)) / length * 2 - 1
@@ -149,8 +149,8 @@ def tight_or_loose(pixels: torch.Tensor, *, share: float) -> torch.Tensor:
     return torch.where(chosen.view(n, 1), crop, whole).view(n, 2, 3)
 
 
-def grey_curves(pixels: torch.Tensor, *, share: float) -> torch.Tensor:
-    """Greys through a random rising curve, in a third of the chosen slices a falling one; black stays black.
+def gray_curves(pixels: torch.Tensor, *, share: float) -> torch.Tensor:
+    """Grays through a random rising curve, in a third of the chosen slices a falling one; black stays black.
 
     The kinds of scan order the tissues differently (fluid is dark in T1 and bright in T2), so a network that sees every
     slice in many orders has little to learn from the order.
@@ -200,7 +200,7 @@ def blur(pixels: torch.Tensor, *, share: float, sigma: float) -> torch.Tensor:
 
 
 def noise(pixels: torch.Tensor, *, share: float, sigma: float) -> torch.Tensor:
-    """Grey Gaussian noise of up to `sigma` of the range, in a share of the slices."""
+    """Gray Gaussian noise of up to `sigma` of the range, in a share of the slices."""
     n, _, height, width = pixels.shape
     amount = torch.rand(n, 1, 1, 1) * sigma * 255 * (torch.rand(n, 1, 1, 1) < share)
     return (pixels + torch.randn(n, 1, height, width) * amount).clamp(0, 255)

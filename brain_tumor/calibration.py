@@ -16,7 +16,7 @@ TEMPERATURE_RANGE = (0.05, 20.0)
 def nll(logits: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-likelihood in nats. logits (n, classes) float, labels (n,) int.
 
-    For `labels.TUMOR` the likelihood is the summed probability of the three tumours.
+    For `labels.TUMOR` the likelihood is the summed probability of the three tumors.
     """
     logs = log_softmax(logits.astype(np.float64), axis=1)
     if (labels == TUMOR).any():

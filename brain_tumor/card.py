@@ -11,18 +11,18 @@ TEMPLATE = Path(__file__).parent.parent / "model_card.md"
 FIGURES_TEMPLATE = TEMPLATE.with_name("model_card_figures.md")
 """What a card and the evaluation command say of one part, the same words for both."""
 BASE_MODEL = "google/mobilenet_v2_1.0_224"
-# What is known about sets that a run may name; any other is named without a licence.
+# What is known about sets that a run may name; any other is named without a license.
 DATASET_LICENSES = {
     "Simezu/brain-tumour-MRI-scan": "CC0-1.0 (Kaggle set of M. Nickparvar)",
     "labeled-mri-brain-tumor": 'CC BY 4.0 (Roboflow "Labeled MRI Brain Tumor Dataset")',
-    "br35h-tumors": 'no licence stated (part of the "yes" pictures of the Kaggle set Br35H by A. Hamada)',
+    "br35h-tumors": 'no license stated (part of the "yes" pictures of the Kaggle set Br35H by A. Hamada)',
 }
 _PARTS = ("train", "validation", "test")
 _HUB_NAMES = {"brain-tumour-MRI-scan": "Simezu/brain-tumour-MRI-scan", "mobilenet_v2_1.0_224": BASE_MODEL}
 _METRICS = {
     "accuracy": "Accuracy",
     "macro_recall": "Macro recall",
-    "sensitivity": "Tumour sensitivity",
+    "sensitivity": "Tumor sensitivity",
     "specificity": '"No tumor" specificity',
     "ece": "Expected calibration error",
 }
@@ -32,17 +32,17 @@ _MORE_METRICS = {
     "nll": "Negative log-likelihood (nats)",
 }
 _VERDICT_FIGURES = {
-    "sensitivity": 'Sensitivity: tumours not called "no tumor"',
-    "specificity": "Specificity: healthy slices not called a tumour",
+    "sensitivity": 'Sensitivity: tumors not called "no tumor"',
+    "specificity": "Specificity: healthy slices not called a tumor",
     "uncertain": "Uncertain: slices without a verdict",
-    "uncertain_tumours": "... of the tumours",
+    "uncertain_tumors": "... of the tumors",
     "uncertain_healthy": "... of the healthy slices",
     "accuracy_decided": "Right class, where there is a verdict",
 }
 _NOT_SHARES = {"ece", "classwise_ece", "brier", "nll", "auroc", "aurc"}
 _SECTIONS = {
     "robustness": "When the picture is not as it should be",
-    "probes": "Does it look at the tumour?",
+    "probes": "Does it look at the tumor?",
     "familiarity": "Pictures of another kind",
 }
 """Keys of results that hold rows of {"name", "value", "interval", "note"}, and the titles that they get."""
@@ -72,7 +72,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         command=command_for_everyone(results["command"]),
         everyone=command_for_everyone,
         total=sum(results["counts"][part][label] for part in _PARTS for label in LABELS),
-        tumour_share=_tumour_share(results["counts"]),
+        tumor_share=_tumor_share(results["counts"]),
         figures=figures_section(results, "test"),
         parts=_PARTS,
         labels=LABELS,
@@ -86,7 +86,7 @@ def figures_section(results: dict, part: str) -> str:
 
     Args:
         results: the content of a `results.json`, of a run or of the evaluation command.
-        part: whose figures; those of the weakly labelled part tumor_<part> go with them where there are any.
+        part: whose figures; those of the weakly labeled part tumor_<part> go with them where there are any.
     """
     own = results[part]
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
@@ -101,7 +101,7 @@ def figures_section(results: dict, part: str) -> str:
         verdict_figures=_VERDICT_FIGURES,
         calibration_figures={"nll": "NLL", "brier": "Brier", "ece": "ECE", "classwise_ece": "class-wise ECE"},
         sections={key: title for key, title in _SECTIONS.items() if results.get(key)},
-        tumour_share=own.get("confusion_matrix") and _share_of_tumours([sum(row) for row in own["confusion_matrix"]]),
+        tumor_share=own.get("confusion_matrix") and _share_of_tumors([sum(row) for row in own["confusion_matrix"]]),
         labels=LABELS,
         names=DISPLAY_NAMES,
         percent=lambda value: shown_value("", value),
@@ -182,13 +182,13 @@ def interval(figures: dict, metric: str) -> str:
     return shown_bounds("", figures.get("intervals", {}).get(metric))
 
 
-def _share_of_tumours(counts: list[int]) -> float:
+def _share_of_tumors(counts: list[int]) -> float:
     """Of counts in the order of `LABELS`."""
     return 1 - counts[LABELS.index("no_tumor")] / max(sum(counts), 1)
 
 
-def _tumour_share(counts: dict[str, dict[str, int]]) -> float:
-    return _share_of_tumours([sum(counts[part][label] for part in _PARTS) for label in LABELS])
+def _tumor_share(counts: dict[str, dict[str, int]]) -> float:
+    return _share_of_tumors([sum(counts[part][label] for part in _PARTS) for label in LABELS])
 
 
 def _is_baseline(results: dict) -> bool:

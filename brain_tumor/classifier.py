@@ -55,7 +55,7 @@ class Prediction:
 
     @property
     def tumor_probability(self) -> float | None:
-        """Probability of any of the three tumours, in [0, 1]; None where the checkpoint has not the four classes."""
+        """Probability of any of the three tumors, in [0, 1]; None where the checkpoint has not the four classes."""
         named = by_canonical_label(self.confidences)
         return None if named is None else 1 - named[LABELS[NO_TUMOR]]
 

@@ -42,7 +42,7 @@ class DatasetError(ValueError):
 
 
 def load_scans(name_or_dir: str | Path, weak: bool = False) -> DatasetDict:
-    """Load a labelled set of slices from a folder or from the Hugging Face Hub.
+    """Load a labeled set of slices from a folder or from the Hugging Face Hub.
 
     A folder holds one folder of pictures per class, with or without folders per split above them, at any depth
     (`train/glioma/*.jpg`, `Training/2-glioma/*.jpg`, `glioma/*.png`), or parquet files. A Hub dataset holds
@@ -50,7 +50,7 @@ def load_scans(name_or_dir: str | Path, weak: bool = False) -> DatasetDict:
 
     Args:
         name_or_dir: the folder or the dataset's id.
-        weak: the set shows tumours whose type is not known: its one class is called "tumor" (or "yes", "positive").
+        weak: the set shows tumors whose type is not known: its one class is called "tumor" (or "yes", "positive").
 
     Returns:
         The parts that exist, among train, validation and test (all in "train" if there are none). Columns:
@@ -98,11 +98,11 @@ def pixels_for(part: Dataset, processor, description: str) -> Dataset:
     Args:
         part: as `load_scans` returns it.
         processor: the image processor of the checkpoint; its resize (and crop) is applied, its rescaling and
-            normalisation are left for `normalize`, so what is kept is uint8.
+            normalization are left for `normalize`, so what is kept is uint8.
         description: what the progress bar says.
 
     Returns:
-        The part with a column `pixels`: (channels, height, width) uint8 as bytes, one channel for grey slices.
+        The part with a column `pixels`: (channels, height, width) uint8 as bytes, one channel for gray slices.
     """
     settings = repr(sorted(processor.to_dict().items(), key=lambda item: item[0]))
     kept = [column for column in part.column_names if column not in ("image", "thumbnail")]
@@ -111,7 +111,7 @@ def pixels_for(part: Dataset, processor, description: str) -> Dataset:
 
 
 def read_pixels(rows: list[bytes], height: int, width: int) -> np.ndarray:
-    """Rows of `pixels` -> (batch, channels, height, width) uint8, values 0 to 255; one channel if all are grey."""
+    """Rows of `pixels` -> (batch, channels, height, width) uint8, values 0 to 255; one channel if all are gray."""
     channels = 1 if all(len(row) == height * width for row in rows) else 3
     batch = np.empty((len(rows), channels, height, width), np.uint8)
     for slot, row in zip(batch, rows, strict=True):
@@ -123,8 +123,8 @@ def _resize(rows: dict, processor) -> dict:
     pictures = [open_picture(image) for image in rows["image"]]
     pixels = processor(images=pictures, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"]
     pixels = np.asarray(pixels).astype(np.uint8)
-    grey = (pixels == pixels[:, :1]).all(axis=(1, 2, 3))
-    return {"pixels": [p[:1].tobytes() if g else p.tobytes() for p, g in zip(pixels, grey, strict=True)]}
+    gray = (pixels == pixels[:, :1]).all(axis=(1, 2, 3))
+    return {"pixels": [p[:1].tobytes() if g else p.tobytes() for p, g in zip(pixels, gray, strict=True)]}
 
 
 # --- finding the pictures ---------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def _check_weak_class(parts: dict[str, Dataset], name: str) -> None:
     if others or not found:
         listing = ", ".join(f"{class_name} ({count})" for class_name, count in sorted(found.items())) or "no pictures"
         raise DatasetError(
-            f"{name}: expected one class folder called tumor, of slices that show a tumour of unknown type; found "
+            f"{name}: expected one class folder called tumor, of slices that show a tumor of unknown type; found "
             f"{listing}. A set with the four classes is the main dataset."
         )
 
@@ -310,9 +310,9 @@ def _thumbnail(rows: dict) -> dict:
                 raise ScanError("There is no picture in this row.")
             data = image["bytes"] if image["bytes"] is not None else Path(image["path"]).read_bytes()
             digest = hashlib.sha256(data).hexdigest()
-            grey = open_scan(data).convert("L")
+            gray = open_scan(data).convert("L")
             # Bilinear with Pillow's antialiasing: every pixel of the slice counts.
-            thumbnail = grey.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), PillowImage.Resampling.BILINEAR).tobytes()
+            thumbnail = gray.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), PillowImage.Resampling.BILINEAR).tobytes()
         except ScanError as error:
             message = str(error)
         except OSError as error:

@@ -1,6 +1,6 @@
-"""The verdict, recall first: "no tumor" and a tumour must each be probable enough, or the verdict is "uncertain".
+"""The verdict, recall first: "no tumor" and a tumor must each be probable enough, or the verdict is "uncertain".
 
-A missed tumour costs more than a second look, so the two errors have limits of their own and what lies between the
+A missed tumor costs more than a second look, so the two errors have limits of their own and what lies between the
 thresholds goes to a specialist.
 """
 
@@ -17,11 +17,11 @@ UNCERTAIN_VERDICT = "uncertain"
 CONFIG_KEY = "decision_thresholds"
 
 SENSITIVITY, SPECIFICITY, UNCERTAIN_SHARE = 0.998, 0.989, 0.05
-"""The targets: least share of tumours not called "no tumor", least share of healthy slices not called a tumour, and
+"""The targets: least share of tumors not called "no tumor", least share of healthy slices not called a tumor, and
 largest share of slices without a verdict."""
 
 NO_TUMOR_RANGE = (0.9, 0.999)
-"""Bounds of the threshold of "no tumor". Below, a chance of one in ten of a tumour would pass for none, however well
+"""Bounds of the threshold of "no tumor". Below, a chance of one in ten of a tumor would pass for none, however well
 validation went; above, what counts is the temperature's fit to a handful of slices."""
 TUMOR_RANGE = (0.5, 0.999)
 TAIL_SHARE, TAIL_GROUPS = 0.1, 10
@@ -39,7 +39,7 @@ class Thresholds:
 
     Attributes:
         no_tumor: least p(no_tumor) of the verdict "no tumor" (t_high).
-        tumor: least p(any tumour) = 1 - p(no_tumor) of the verdict of a tumour (t_low). It is more than
+        tumor: least p(any tumor) = 1 - p(no_tumor) of the verdict of a tumor (t_low). It is more than
             1 - no_tumor, so that no slice gets both.
     """
 
@@ -61,13 +61,13 @@ def decide(probabilities: np.ndarray, thresholds: Thresholds) -> np.ndarray:
         probabilities: (n, 4), calibrated, rows sum to 1.
 
     Returns:
-        (n,) int64: `NO_TUMOR`, the class index of the most probable of the three tumours, or `UNCERTAIN`.
+        (n,) int64: `NO_TUMOR`, the class index of the most probable of the three tumors, or `UNCERTAIN`.
     """
     types = np.array(TUMOR_TYPES)
     healthy = probabilities[:, NO_TUMOR]
     verdicts = np.full(len(probabilities), UNCERTAIN, np.int64)
     verdicts[healthy >= thresholds.no_tumor] = NO_TUMOR
-    # The tumour comes last: should rounding let a slice reach both thresholds, recall wins.
+    # The tumor comes last: should rounding let a slice reach both thresholds, recall wins.
     found = 1 - healthy >= thresholds.tumor
     verdicts[found] = types[probabilities[np.ix_(found, types)].argmax(axis=1)]
     return verdicts
@@ -115,7 +115,7 @@ def limit(threshold: float) -> str:
 # --- choosing between checkpoints -------------------------------------------------------------------------------
 
 ACCURACY_WORTH_RECALL = 0.005
-"""A checkpoint that misses fewer tumours wins unless it is less accurate than the best one by more than this."""
+"""A checkpoint that misses fewer tumors wins unless it is less accurate than the best one by more than this."""
 
 
 def recall_first(accuracy: Sequence[float], missed: Sequence[int], nll: Sequence[float]) -> int:
@@ -123,7 +123,7 @@ def recall_first(accuracy: Sequence[float], missed: Sequence[int], nll: Sequence
 
     Args:
         accuracy: of each, in [0, 1].
-        missed: tumours that each calls "no tumor", weakly labelled ones included.
+        missed: tumors that each calls "no tumor", weakly labeled ones included.
         nll: of each; decides between those that miss equally many.
 
     Returns:
@@ -150,9 +150,9 @@ def choose_thresholds(
 ) -> Thresholds:
     """Thresholds for the targets, from slices that did not train the network.
 
-    A validation part of some 300 tumours holds none or one of the 0.2 % that may be missed. A threshold at the worst
+    A validation part of some 300 tumors holds none or one of the 0.2 % that may be missed. A threshold at the worst
     of them would hang on one picture, and no count of observed misses can tell 99.8 % from 99 %. So the score
-    log(p(no tumor) / p(any tumour)) of the tumours is extrapolated: beyond its 90 % quantile the tail is taken to be
+    log(p(no tumor) / p(any tumor)) of the tumors is extrapolated: beyond its 90 % quantile the tail is taken to be
     exponential, with the mean excess of the tenth that lies there (the first term of any light tail; see Coles 2001,
     "An Introduction to Statistical Modeling of Extreme Values", ch. 4). One
     group of slices that lies far out, such as a wrong label, moves that mean a little and no more; two are a pattern,
@@ -163,24 +163,24 @@ def choose_thresholds(
     What is uncertain on validation stays within `BUDGET_USED` of what is allowed. As far as that goes, both tails are
     cut at the allowed rate of errors divided by one factor, up to `SAFETY`. Where it does not even reach to meet both
     targets, specificity gives way first, down to the end of `TUMOR_RANGE`, then sensitivity, down to the end of
-    `NO_TUMOR_RANGE`, and at last less and less probable tumours count as tumours.
+    `NO_TUMOR_RANGE`, and at last less and less probable tumors count as tumors.
 
     Args:
         probabilities: (n, 4), calibrated; of validation, or out-of-fold ones of several runs together.
-        labels: (n,) class indices, or `labels.TUMOR`. Slices with that label count as tumours, but not in the uncertain
+        labels: (n,) class indices, or `labels.TUMOR`. Slices with that label count as tumors, but not in the uncertain
             share: how many of them there are says nothing about how often such scans come.
         groups: (n,) groups of copies.
         sensitivity, specificity: least shares, in (0, 1).
         uncertain: largest share of slices with no verdict, in (0, 1).
 
     Raises:
-        ValueError: there is no tumour, or no healthy slice.
+        ValueError: there is no tumor, or no healthy slice.
     """
     healthy, weak = labels == NO_TUMOR, labels == TUMOR
     if healthy.all() or not healthy.any():
         raise ValueError(
-            "Decision thresholds need tumours and healthy slices; there are "
-            f"{(~healthy).sum()} tumours and {healthy.sum()} healthy slices."
+            "Decision thresholds need tumors and healthy slices; there are "
+            f"{(~healthy).sum()} tumors and {healthy.sum()} healthy slices."
         )
     score = no_tumor_score(probabilities)
     _, member, size = np.unique(groups, return_inverse=True, return_counts=True)
@@ -209,7 +209,7 @@ def choose_thresholds(
 
 
 def no_tumor_score(probabilities: np.ndarray) -> np.ndarray:
-    """log(p(no_tumor) / p(any tumour)) in nats, (n, 4) -> (n,) float64 between about -28 and 28."""
+    """log(p(no_tumor) / p(any tumor)) in nats, (n, 4) -> (n,) float64 between about -28 and 28."""
     rows = probabilities.astype(np.float64)
     return np.log(rows[:, NO_TUMOR].clip(1e-12)) - np.log(rows[:, list(TUMOR_TYPES)].sum(axis=1).clip(1e-12))
 
@@ -258,8 +258,8 @@ def decision_figures(
         labels: (n,) class indices or `labels.TUMOR`, whose type is not asked about.
 
     Returns:
-        "thresholds"; sensitivity (tumours not called "no tumor", the uncertain ones among them); specificity (healthy
-        slices not called a tumour, the uncertain ones among them); uncertain, uncertain_tumours and uncertain_healthy
+        "thresholds"; sensitivity (tumors not called "no tumor", the uncertain ones among them); specificity (healthy
+        slices not called a tumor, the uncertain ones among them); uncertain, uncertain_tumors and uncertain_healthy
         (shares without a verdict); accuracy_decided (right verdicts among the slices that got one and whose class is
         known); "counts" of numerator and denominator, and "intervals", by the same names. None where there is nothing
         to count.
@@ -272,7 +272,7 @@ def decision_figures(
         "sensitivity": (verdicts != NO_TUMOR, ~healthy),
         "specificity": (open_ | (verdicts == NO_TUMOR), healthy),
         "uncertain": (open_, np.ones(len(labels), bool)),
-        "uncertain_tumours": (open_, ~healthy),
+        "uncertain_tumors": (open_, ~healthy),
         "uncertain_healthy": (open_, healthy),
         "accuracy_decided": (verdicts == labels, ~open_ & (labels != TUMOR)),
     }

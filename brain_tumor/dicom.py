@@ -41,7 +41,7 @@ from brain_tumor.slices import (
 MAX_INFLATED_BYTES = 2 * MAX_FILE_BYTES
 """Most bytes that a deflated DICOM file may unpack to."""
 MAX_FRAME_BYTES = 2 * scans.MAX_PIXELS
-"""Most bytes of one frame: as many pixels as a picture may have, of 16 bits and grey, or fewer in colour."""
+"""Most bytes of one frame: as many pixels as a picture may have, of 16 bits and gray, or fewer in color."""
 MAX_READS = 500_000
 """Most pieces in which a file is read. A thousand frames, each with its place and window, take some 100,000."""
 _LONG = (0x7FE00008, 0x7FE00009, 0x7FE00010, 0x7FE00001, 0x7FE00002)
@@ -68,7 +68,7 @@ _HEADER_TAGS = (
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("ModalityLUTSequence", "VOILUTSequence"),
     *(f"{c}PaletteColorLookupTable{what}" for c in ("Red", "Green", "Blue") for what in ("Descriptor", "Data")),
-    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *(f"Segmented{color}PaletteColorLookupTableData" for color in ("Red", "Green", "Blue")),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 )
 _PIXEL_TAGS = (*_HEADER_TAGS, *_PIXELS, "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
@@ -133,9 +133,9 @@ class Frame:
     orientation: tuple[float, ...] | None
     """Direction cosines of rows and columns, towards the patient's left, back and head (DICOM's LPS)."""
     position: tuple[float, ...] | None
-    """Of the first pixel's centre in millimetres, LPS."""
+    """Of the first pixel's center in millimeters, LPS."""
     spacing: tuple[float, float] | None
-    """Millimetres from row to row and from column to column."""
+    """Millimeters from row to row and from column to column."""
     slope: float
     intercept: float
     window: Window | None
@@ -151,7 +151,7 @@ class Header:
     number: int | None
     rows: int
     columns: int
-    colour: bool
+    color: bool
     inverted: bool
     bits: int
     modality: str
@@ -167,7 +167,7 @@ class Header:
         stands alone."""
         orientations = {f.orientation and tuple(round(c, 2) + 0.0 for c in f.orientation) for f in self.frames}
         alone = self.series is None or len(orientations) > 1
-        return (object() if alone else self.series, self.rows, self.columns, self.colour, *orientations)
+        return (object() if alone else self.series, self.rows, self.columns, self.color, *orientations)
 
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ def _header(dataset) -> Header:
         number=None if (number := _number(dataset, "InstanceNumber")) is None else int(number),
         rows=rows,
         columns=columns,
-        colour=samples == 3 or photometric == "PALETTE COLOR",
+        color=samples == 3 or photometric == "PALETTE COLOR",
         inverted=photometric == "MONOCHROME1",
         bits=int(_number(dataset, "BitsStored") or _number(dataset, "BitsAllocated") or 8),
         modality=_MODALITIES.get(modality, ""),
@@ -479,16 +479,16 @@ def _spacing(dataset) -> tuple[float, float] | None:
 
 def _window(dataset) -> Window | None:
     """The first window of a file (PS3.3 C.11.2)."""
-    centre, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
+    center, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
     function = _word(dataset, "VOILUTFunction")
-    if centre is None or width is None or width < 1 and function != "LINEAR_EXACT" or width <= 0:
+    if center is None or width is None or width < 1 and function != "LINEAR_EXACT" or width <= 0:
         return None
-    words = f"centre {centre:,.4g}, width {width:,.4g} (the file's)"
+    words = f"center {center:,.4g}, width {width:,.4g} (the file's)"
     if function in ("SIGMOID", "LINEAR_EXACT"):
-        return Window(centre - width / 2, centre + width / 2, words, sigmoid=function == "SIGMOID")
+        return Window(center - width / 2, center + width / 2, words, sigmoid=function == "SIGMOID")
     # LINEAR: black up to c - 0.5 - (w - 1) / 2, white above c - 0.5 + (w - 1) / 2
     half = max(width - 1, 1e-6) / 2
-    return Window(centre - 0.5 - half, centre - 0.5 + half, words)
+    return Window(center - 0.5 - half, center - 0.5 + half, words)
 
 
 def _sequence(dataset) -> str:
@@ -526,7 +526,7 @@ def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarr
 
     Returns:
         Per frame (rows, columns) float32, rescaled, NaN where the file says that there is nothing; or
-        (rows, columns, 3) uint8 for colour.
+        (rows, columns, 3) uint8 for color.
 
     Raises:
         ScanError: the pixels are missing, incomplete, damaged, or of another size than the header says.
@@ -557,10 +557,10 @@ def _decoded(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]
         plugin = "pillow" if header.syntax == "JPEG" else dicom_codecs.LABEL
     frames = decoder.iter_array(dataset, indices=wanted if len(header.frames) > 1 else None, decoding_plugin=plugin)
     for index, (frame, _) in zip(wanted, frames, strict=True):
-        yield _colours(frame, dataset) if header.colour else _greys(frame, dataset, header, index)
+        yield _colors(frame, dataset) if header.color else _grays(frame, dataset, header, index)
 
 
-def _greys(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray:
+def _grays(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray:
     """Stored numbers -> what they measure; brighter is always more."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
@@ -583,12 +583,12 @@ def _has_tables(dataset, tag: str) -> bool:
     return tag in dataset and all(_is_short(item, "LUTData") for item in dataset[tag] if "LUTData" in item)
 
 
-def _colours(frame: np.ndarray, dataset) -> np.ndarray:
+def _colors(frame: np.ndarray, dataset) -> np.ndarray:
     if _word(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
 
         frame = apply_color_lut(frame, dataset)
-        if frame.dtype.itemsize > 1:  # tables of 16 bits have their colours in the high byte
+        if frame.dtype.itemsize > 1:  # tables of 16 bits have their colors in the high byte
             frame = (frame >> 8).astype(np.uint8)
     frame = frame[..., :3]
     return frame if frame.dtype == np.uint8 else np.asarray(scans.window(frame))
@@ -664,7 +664,7 @@ def _upload(
     frames = [file.header.frames[index] for _, file, index, _ in pictures]
     stacked = frame.orientation is not None and all(_parallel(f.orientation, frame.orientation) for f in frames)
     placed = stacked and (len(pictures) == 1 or all(f.position is not None for f in frames))
-    if header.colour or not placed:
+    if header.color or not placed:
         return _pages(name, pictures, notes)
     values, affine, regular = _stack(pictures, frames)
     window = _choose_window(values, frames, header)
@@ -712,7 +712,7 @@ def _stack(pictures: list, frames: list[Frame]) -> tuple[np.ndarray, np.ndarray,
 
 
 def _axes(frame: Frame, step: np.ndarray) -> np.ndarray:
-    """(3, 3): the columns are a step in (slice, row, column), in millimetres to the right, front and head."""
+    """(3, 3): the columns are a step in (slice, row, column), in millimeters to the right, front and head."""
     row, column = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
     spacing = frame.spacing or (1.0, 1.0)
     return np.stack([step, column * spacing[0], row * spacing[1]], axis=1) * [[-1], [-1], [1]]  # LPS -> RAS
@@ -725,7 +725,7 @@ def _same_spacing(spacing: tuple[float, float] | None, other: tuple[float, float
 def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> Window:
     """One window for all slices: the file's (the middle one, if slices have their own), if it fits; or percentiles.
 
-    A window that paints half of the picture white, or nearly all of it black, is somebody's mistake. Grey
+    A window that paints half of the picture white, or nearly all of it black, is somebody's mistake. Gray
     levels of 8 bits without a window are shown as they are, as those of a PNG would be.
     """
     windows = [f.window for f in frames if f.window is not None]
@@ -750,11 +750,11 @@ def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> W
 
 
 def _pages(name: str, pictures: list, notes: list[str]) -> Upload:
-    """Pictures that are no stack, in colour or without a place: each by itself."""
+    """Pictures that are no stack, in color or without a place: each by itself."""
     header = pictures[0][1].header
     one_file = all(file is pictures[0][1] for _, file, *_ in pictures)
     frames = [file.header.frames[index] for _, file, index, _ in pictures]
-    window = None if header.colour else _choose_window(np.stack([p[3] for p in pictures]), frames, header)
+    window = None if header.color else _choose_window(np.stack([p[3] for p in pictures]), frames, header)
     slices, planes = [], set()
     for (number, *_, values), frame in zip(pictures, frames, strict=True):
         picture, plane = _alone(values, frame, window)
@@ -793,7 +793,7 @@ def _facts(header: Header, slices: list[Slice], window: Window | None, unit: str
     facts = {
         "Format": f"DICOM, {header.syntax}",
         "Size": f"{width} x {height} pixels" + (f", {len(slices)} {unit}" if len(slices) > 1 else ""),
-        "Bit depth": f"{header.bits} bits, {'colour' if header.colour else 'grey'}",
+        "Bit depth": f"{header.bits} bits, {'color' if header.color else 'gray'}",
     }
     facts |= {name: words for name, words in (("Modality", header.modality), ("Sequence", header.sequence)) if words}
     return facts | ({"Window": window.words} if window else {})

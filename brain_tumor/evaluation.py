@@ -2,7 +2,7 @@
 
     python -m brain_tumor.evaluation CHECKPOINT DATASET                       # the test part of the copy-free split
     python -m brain_tumor.evaluation CHECKPOINT DATASET --split all           # every slice of another set
-    python -m brain_tumor.evaluation CHECKPOINT DATASET --tumor_dataset DIR   # and tumours in other kinds of scan
+    python -m brain_tumor.evaluation CHECKPOINT DATASET --tumor_dataset DIR   # and tumors in other kinds of scan
 
 CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes. `results.json`, `evaluation.md`,
 `evaluation.png` and `failures.png` go to the output folder and nowhere else.
@@ -182,10 +182,10 @@ def part_figures(logits: np.ndarray, part: Dataset, thresholds: Thresholds | Non
 def weak_figures(
     logits: np.ndarray, groups: np.ndarray, thresholds: Thresholds | None = None, part: Dataset | None = None
 ) -> dict:
-    """What becomes of tumours whose type is not known. No accuracy: any of the three names may be right.
+    """What becomes of tumors whose type is not known. No accuracy: any of the three names may be right.
 
     Args:
-        logits: (n, 4), calibrated, of slices that all show a tumour.
+        logits: (n, 4), calibrated, of slices that all show a tumor.
         groups: (n,) groups of copies.
         part: for the names of the dangerous misses.
 
@@ -211,11 +211,11 @@ def weak_figures(
     return result
 
 
-def dangerous(probabilities: np.ndarray, part: Dataset | None, tumours: int | None = None) -> dict:
-    """Tumours called "no tumor" with a confidence above `metrics.DANGEROUS_CONFIDENCE`.
+def dangerous(probabilities: np.ndarray, part: Dataset | None, tumors: int | None = None) -> dict:
+    """Tumors called "no tumor" with a confidence above `metrics.DANGEROUS_CONFIDENCE`.
 
     Returns:
-        "count", "tumours" (of how many), "confidence" (the limit) and "slices": the surest ones' sources (where the
+        "count", "tumors" (of how many), "confidence" (the limit) and "slices": the surest ones' sources (where the
         part has the column), labels and confidences.
     """
     labels = np.full(len(probabilities), TUMOR) if part is None else np.array(part["label"])
@@ -223,7 +223,7 @@ def dangerous(probabilities: np.ndarray, part: Dataset | None, tumours: int | No
     sources = part["source"] if part is not None and "source" in part.column_names else None
     return {
         "count": len(found),
-        "tumours": int((labels != NO_TUMOR).sum()) if tumours is None else tumours,
+        "tumors": int((labels != NO_TUMOR).sum()) if tumors is None else tumors,
         "confidence": DANGEROUS_CONFIDENCE,
         "slices": [
             {
@@ -243,7 +243,7 @@ def by_source(probabilities: np.ndarray, part: Dataset) -> list[dict]:
     collections put together under one roof apart, where names were kept; it is neither a hospital nor a scanner.
 
     Returns:
-        {"source", "slices", "groups", "accuracy", "interval", "missed_tumours"} each, those with the most slices first.
+        {"source", "slices", "groups", "accuracy", "interval", "missed_tumors"} each, those with the most slices first.
     """
     labels, groups = np.array(part["label"]), np.array(part["group"])
     called = probabilities.argmax(axis=1)
@@ -261,7 +261,7 @@ def by_source(probabilities: np.ndarray, part: Dataset) -> list[dict]:
                     "groups": len(np.unique(groups[chosen])),
                     "accuracy": float(right.mean()),
                     "interval": share_interval(right, np.ones(len(right), bool), groups[chosen]),
-                    "missed_tumours": int(((called == NO_TUMOR) & (labels != NO_TUMOR))[chosen].sum()),
+                    "missed_tumors": int(((called == NO_TUMOR) & (labels != NO_TUMOR))[chosen].sum()),
                 }
             )
     return sorted(rows, key=lambda row: (-row["slices"], row["source"]))
@@ -278,7 +278,7 @@ def source_of(name: str) -> str:
 
 
 def is_weak(part: Dataset) -> bool:
-    """Whether all of a part are tumours of unknown type."""
+    """Whether all of a part are tumors of unknown type."""
     return part.num_rows > 0 and set(part["label"]) == {TUMOR}
 
 
@@ -321,7 +321,7 @@ def _probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def failures(probabilities: np.ndarray, labels: np.ndarray) -> list[dict]:
-    """All mistakes, the worst first: dangerous misses, other tumours called "no tumor", then the surest of the rest.
+    """All mistakes, the worst first: dangerous misses, other tumors called "no tumor", then the surest of the rest.
 
     Args:
         probabilities: (n, 4).
@@ -502,7 +502,7 @@ def main() -> None:
     )
     parser.add_argument("--split_seed", type=int, default=42, help="seed of the split, as in train.py")
     parser.add_argument("--part", default="test", choices=["train", "validation", "test"], help="which part")
-    parser.add_argument("--tumor_dataset", help="a set of one class, tumours of unknown type, as in train.py")
+    parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type, as in train.py")
     parser.add_argument("--output_dir", type=Path, help="default: runs/evaluation/CHECKPOINT-DATASET")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -556,7 +556,7 @@ def summary(results: dict, part: str) -> str:
     ]
     for name in ("accuracy", "macro_recall", "sensitivity", "specificity", "nll", "brier", "ece", "classwise_ece"):
         lines.append(f"{name:<38} {shown_value(name, own[name]):>8}   {shown_bounds(name, own['intervals'][name])}")
-    for title, section in (("", own), ("tumours of unknown type: ", weak)):
+    for title, section in (("", own), ("tumors of unknown type: ", weak)):
         if section and "called_no_tumor" in section:
             value, bounds = section["called_no_tumor"], section["intervals"]["called_no_tumor"]
             lines.append(f"{title + 'no tumor':<38} {shown_value('', value):>8}   {shown_bounds('', bounds)}")
@@ -568,7 +568,7 @@ def summary(results: dict, part: str) -> str:
                 )
         if section:
             misses = section["dangerous_misses"]
-            lines.append(f"{title}{misses['count']} dangerous misses among {misses['tumours']} tumours")
+            lines.append(f"{title}{misses['count']} dangerous misses among {misses['tumors']} tumors")
     if "decision" not in own:
         lines.append("The checkpoint's config has no decision thresholds, so there are no figures of verdicts.")
     return "\n".join(lines)

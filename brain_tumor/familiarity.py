@@ -22,7 +22,7 @@ SIDE = 64
 
 
 def picture_statistics(pictures: Sequence[Image.Image]) -> np.ndarray:
-    """What can be told of pictures without a network: colour, border, outline, symmetry, grey levels, edges, layout.
+    """What can be told of pictures without a network: color, border, outline, symmetry, gray levels, edges, layout.
 
     Args:
         pictures: 8-bit RGB of any size and shape, at least one.
@@ -32,14 +32,14 @@ def picture_statistics(pictures: Sequence[Image.Image]) -> np.ndarray:
     """
     averaged, sampled = (np.stack(copies) for copies in zip(*map(_reduced, pictures), strict=True))
     rgb = averaged.astype(np.float32) / 255
-    grey = rgb @ np.float32([0.299, 0.587, 0.114])
-    level = np.percentile(grey, [1, 10, 25, 50, 75, 90, 99], axis=(1, 2)).T
+    gray = rgb @ np.float32([0.299, 0.587, 0.114])
+    level = np.percentile(gray, [1, 10, 25, 50, 75, 90, 99], axis=(1, 2)).T
     darkest, scale = level[:, 0], np.maximum(level[:, -1] - level[:, 0], 0.02)
     # Brightness and contrast apart from what is shown.
-    even = ((grey - darkest[:, None, None]) / scale[:, None, None]).clip(0, 1).astype(np.float32)
+    even = ((gray - darkest[:, None, None]) / scale[:, None, None]).clip(0, 1).astype(np.float32)
     outlines = np.stack([_outline(one) for one in even])
-    rows = [_colour(rgb), level, _border(even, grey), outlines, _symmetry(even)]
-    rows += [_grey_levels(sampled), _edges(even), _rings(even), _layout(even)]
+    rows = [_color(rgb), level, _border(even, gray), outlines, _symmetry(even)]
+    rows += [_gray_levels(sampled), _edges(even), _rings(even), _layout(even)]
     return np.concatenate(rows, axis=1).astype(np.float32)
 
 
@@ -47,7 +47,7 @@ def _reduced(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """The two small copies that statistics are taken from.
 
     Returns:
-        (SIDE, SIDE, 3) uint8, averaged; (SIDE, SIDE, 3) uint8, single pixels of the picture, whose grey levels are
+        (SIDE, SIDE, 3) uint8, averaged; (SIDE, SIDE, 3) uint8, single pixels of the picture, whose gray levels are
         its own.
     """
     size = (SIDE, SIDE)
@@ -58,13 +58,13 @@ def _reduced(image: Image.Image) -> tuple[np.ndarray, np.ndarray]:
 # What follows takes all pictures at once and returns (n, some): one by one, numpy's calls take longer than the numbers.
 
 
-def _colour(rgb: np.ndarray) -> np.ndarray:
-    """How much colour, and how much of it is more than one tint over a grey picture."""
+def _color(rgb: np.ndarray) -> np.ndarray:
+    """How much color, and how much of it is more than one tint over a gray picture."""
     red, green, blue = np.moveaxis(rgb, -1, 0)
     chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     pixels = rgb.reshape(len(rgb), -1, 3)
     pixels = pixels - pixels.mean(axis=1, keepdims=True)
-    # One tint over a grey picture is a line through RGB: one eigenvalue.
+    # One tint over a gray picture is a line through RGB: one eigenvalue.
     covariances = (pixels.transpose(0, 2, 1) @ pixels).astype(np.float64) / pixels.shape[1]
     spread = np.sqrt(np.linalg.eigvalsh(covariances).clip(0))
     high = np.percentile(chroma, 95, axis=(1, 2))
@@ -76,14 +76,14 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return values.mean(axis=(1, 2))
 
 
-def _border(even: np.ndarray, grey: np.ndarray) -> np.ndarray:
+def _border(even: np.ndarray, gray: np.ndarray) -> np.ndarray:
     """The edge of the picture against its middle."""
     ring, middle = even[:, _EDGE], even[:, 16:48, 16:48]
     corners = even[:, *_CORNERS]
     sides = [_mean(side) for side in (even[:, :3], even[:, -3:], even[:, :, :3], even[:, :, -3:])]
     figures = [ring.mean(1), ring.std(1), np.median(ring, axis=1), *np.sort(corners.mean(2), axis=1).T]
     figures += [corners.std(2).max(1), *np.sort(sides, axis=0), _mean(middle), middle.std((1, 2))]
-    figures += [_mean(middle) - ring.mean(1), _mean(grey < 0.06), (ring < 0.1).mean(1), (ring > 0.9).mean(1)]
+    figures += [_mean(middle) - ring.mean(1), _mean(gray < 0.06), (ring < 0.1).mean(1), (ring > 0.9).mean(1)]
     return np.stack(figures, axis=1)
 
 
@@ -152,10 +152,10 @@ def _symmetry(even: np.ndarray) -> np.ndarray:
     return np.where(length[:, None] > 1e-3, found / np.maximum(length[:, None], 1e-3), 0)
 
 
-def _grey_levels(sampled: np.ndarray) -> np.ndarray:
+def _gray_levels(sampled: np.ndarray) -> np.ndarray:
     """Histogram of single pixels: drawings have few levels, slices have one heap of dark ones and a broad rest."""
-    grey = sampled.astype(np.int64).sum(-1) // 3 + 256 * np.arange(len(sampled))[:, None, None]
-    counts = np.bincount(grey.ravel(), minlength=256 * len(sampled)).reshape(-1, 256) / SIDE**2
+    gray = sampled.astype(np.int64).sum(-1) // 3 + 256 * np.arange(len(sampled))[:, None, None]
+    counts = np.bincount(gray.ravel(), minlength=256 * len(sampled)).reshape(-1, 256) / SIDE**2
     top = np.sort(counts, axis=1)[:, :-5:-1]
     entropy, present = -xlogy(counts, counts).sum(1), (counts > 0).sum(1) / 256
     return np.column_stack([entropy, present, top[:, 0], top.sum(1), counts.reshape(-1, 16, 16).sum(2)])
@@ -167,8 +167,8 @@ def _edges(even: np.ndarray) -> np.ndarray:
     strength = np.hypot(dy, dx)
     total, power = (np.maximum(of.sum((1, 2)), 1e-3) for of in (strength, strength**2))
     axes = ((dy**2 - dx**2) ** 2 / np.maximum(strength, 1e-6) ** 2).sum((1, 2)) / power
-    centre = [(strength * along).sum((1, 2)) / total for along in (_ROWS, _COLUMNS)]
-    ry, rx = _ROWS - centre[0][:, None, None], _COLUMNS - centre[1][:, None, None]
+    center = [(strength * along).sum((1, 2)) / total for along in (_ROWS, _COLUMNS)]
+    ry, rx = _ROWS - center[0][:, None, None], _COLUMNS - center[1][:, None, None]
     inward = (dy * ry + dx * rx) / np.maximum(np.hypot(ry, rx), 1)
     inner = strength[:, np.hypot(_ROWS - SIDE / 2, _COLUMNS - SIDE / 2) < SIDE / 4]
     padded = np.pad(even, ((0, 0), (1, 1), (1, 1)), mode="edge")
@@ -255,7 +255,7 @@ class Familiarity:
         rows = np.concatenate([_inputs(arrays, *train), _inputs(arrays, *strangers)])
         familiar = np.repeat([1, 0], [len(train[0]), len(strangers[0])])
         # Scaled by the slices' own spread, so that whatever is far from all of them is far from zero.
-        arrays["centre"] = np.median(rows[familiar == 1], axis=0)
+        arrays["center"] = np.median(rows[familiar == 1], axis=0)
         arrays["spread"] = np.maximum(rows[familiar == 1].std(axis=0), 1e-3)
         scaled = _scaled(arrays, rows)
         for number in range(NETWORKS):
@@ -335,9 +335,9 @@ def _subspace(embeddings: np.ndarray) -> dict[str, np.ndarray]:
 
 def _inputs(arrays: dict[str, np.ndarray], embeddings: np.ndarray, statistics: np.ndarray) -> np.ndarray:
     """(n, DIRECTIONS + 3 + k): whitened coordinates, logs of residual, distance and length, statistics."""
-    centred = embeddings.astype(np.float64) - arrays["mean"]
-    along = centred @ arrays["directions"].T
-    residual = np.sqrt(np.maximum((centred**2).sum(1) - (along**2).sum(1), 1e-6))
+    centerd = embeddings.astype(np.float64) - arrays["mean"]
+    along = centerd @ arrays["directions"].T
+    residual = np.sqrt(np.maximum((centerd**2).sum(1) - (along**2).sum(1), 1e-6))
     white = along / arrays["scales"]
     distance = np.sqrt((white**2).mean(1))
     lengths = np.log(np.stack([residual, distance + 1e-3, np.linalg.norm(embeddings, axis=1) + 1e-3], axis=1))
@@ -346,7 +346,7 @@ def _inputs(arrays: dict[str, np.ndarray], embeddings: np.ndarray, statistics: n
 
 def _scaled(arrays: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
     """In units of the slices' spread; far values are drawn in, or one odd number would decide alone."""
-    units = (rows - arrays["centre"]) / arrays["spread"]
+    units = (rows - arrays["center"]) / arrays["spread"]
     return np.sign(units) * np.log1p(abs(units))
 
 

@@ -5,11 +5,11 @@ import functools
 import numpy as np
 from PIL import Image
 
-COLOURS = "plasma"
-"""Even steps of brightness from blue over magenta to yellow: told apart by colour-blind readers too, and none of them
-is a grey of the scan (matplotlib's map of S. van der Walt and N. Smith, 2015)."""
+COLORS = "plasma"
+"""Even steps of brightness from blue over magenta to yellow: told apart by color-blind readers too, and none of them
+is a gray of the scan (matplotlib's map of S. van der Walt and N. Smith, 2015)."""
 FLOOR = 15.0
-"""Contribution to the logit that gets the brightest colour where the map has none that is higher. On public slices nine
+"""Contribution to the logit that gets the brightest color where the map has none that is higher. On public slices nine
 of ten maps of the right class peak at 14 to 48, and of the other classes below 5: these must look like nothing."""
 SOLID = 0.5
 """From this share of the scale on the map is as opaque as was asked for; below it fades out with the square of its
@@ -30,14 +30,14 @@ def overlay(image: Image.Image, heatmap: np.ndarray, opacity: float) -> Image.Im
         `PIL.Image.Image` of mode "RGB", as large as `image`, which stays as it is. No legend: see `gradient`.
     """
     strength = _strength(heatmap).resize(image.size, Image.Resampling.BILINEAR)
-    colours = Image.merge("RGB", [strength.point(channel) for channel in _colour_table()])
+    colors = Image.merge("RGB", [strength.point(channel) for channel in _color_table()])
     opaque = [round(255 * min(max(opacity, 0), 1) * min(level / 255 / SOLID, 1) ** 2) for level in range(256)]
-    return Image.composite(colours, image.convert("RGB"), strength.point(opaque))
+    return Image.composite(colors, image.convert("RGB"), strength.point(opaque))
 
 
 def gradient(steps: int = 9) -> list[str]:
-    """The colours from "adds nothing" to "adds most", as "#rrggbb", for a legend."""
-    red, green, blue = _colour_table()
+    """The colors from "adds nothing" to "adds most", as "#rrggbb", for a legend."""
+    red, green, blue = _color_table()
     places = [round(255 * step / (steps - 1)) for step in range(steps)]
     return [f"#{red[place]:02x}{green[place]:02x}{blue[place]:02x}" for place in places]
 
@@ -51,9 +51,9 @@ def _strength(heatmap: np.ndarray) -> Image.Image:
 
 
 @functools.cache
-def _colour_table() -> tuple[list[int], list[int], list[int]]:
+def _color_table() -> tuple[list[int], list[int], list[int]]:
     """Red, green and blue of the 256 strengths."""
     from matplotlib import colormaps  # here, because it takes a while to import
 
-    table = (colormaps[COLOURS](np.arange(256))[:, :3] * 255).round().astype(int)
+    table = (colormaps[COLORS](np.arange(256))[:, :3] * 255).round().astype(int)
     return tuple(table.T.tolist())

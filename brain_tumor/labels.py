@@ -8,10 +8,10 @@ LABELS = ("glioma", "meningioma", "no_tumor", "pituitary")
 NO_TUMOR = LABELS.index("no_tumor")
 
 TUMOR_TYPES = tuple(i for i in range(len(LABELS)) if i != NO_TUMOR)
-"""Class indices of the three tumours."""
+"""Class indices of the three tumors."""
 
 TUMOR = len(LABELS)
-"""Label of a slice that shows a tumour of unknown type. No model has such an output: it stands for any of the three."""
+"""Label of a slice that shows a tumor of unknown type. No model has such an output: it stands for any of the three."""
 
 DISPLAY_NAMES = {
     "glioma": "Glioma",

@@ -1,6 +1,6 @@
 """The same slice again: finding copies, grouping them, splitting by group.
 
-Public sets hold many slices twice, mirrored, rotated, re-encoded or from the neighbouring position. If one copy
+Public sets hold many slices twice, mirrored, rotated, re-encoded or from the neighboring position. If one copy
 trains and the other tests, the test measures memory. Groups of copies are not patients: no public set here says
 whose slice it is, so a split by groups is called "copy-free", never "patient-level".
 
@@ -22,14 +22,14 @@ from brain_tumor.labels import DISPLAY_NAMES, LABELS
 from brain_tumor.run import public_name
 
 COPY_CORRELATION = 0.98
-"""Grey-level correlation at 32x32 from which two slices are copies. At 0.95 unrelated slices merge into groups
+"""Gray-level correlation at 32x32 from which two slices are copies. At 0.95 unrelated slices merge into groups
 of hundreds."""
 FOLDS = 25
 """Folds of about 4 % each, of which parts are made: 18 train, 2 validation, 5 test (72 / 8 / 20 %)."""
 TEST_FOLDS = 5
 VALIDATION_FOLDS = 2
 WEAK_FOLDS = 20
-"""Folds of a weakly labelled set, by groups: 12 train, 3 validation, 5 test. It has some 70 groups, so a part needs
+"""Folds of a weakly labeled set, by groups: 12 train, 3 validation, 5 test. It has some 70 groups, so a part needs
 more of them to say anything."""
 WEAK_VALIDATION_FOLDS = 3
 _BLOCK = 1024
@@ -47,13 +47,13 @@ def find_copies(
     """Pairs of slices that are copies of each other, found exactly: every pair is compared, in blocks.
 
     Args:
-        thumbnails: (n, side, side) grey levels, any real dtype.
+        thumbnails: (n, side, side) gray levels, any real dtype.
         others: (m, side, side) to compare with; without it, each pair within `thumbnails` is found once.
-        threshold: least Pearson correlation of grey levels, the largest over the 8 flips and rotations.
+        threshold: least Pearson correlation of gray levels, the largest over the 8 flips and rotations.
 
     Returns:
         (pairs, 2) int64: index into `thumbnails`, index into `others` (or, larger, into `thumbnails`).
-        A picture of one flat grey has no correlation and no copies.
+        A picture of one flat gray has no correlation and no copies.
     """
     within = others is None
     right = thumbnails if within else others
@@ -78,7 +78,7 @@ def group_copies(thumbnails: np.ndarray, sha256: list[str]) -> np.ndarray:
     """Group ids such that copies, copies of copies, and identical files share one.
 
     Args:
-        thumbnails: (n, side, side) grey levels.
+        thumbnails: (n, side, side) gray levels.
         sha256: hashes of the n files.
 
     Returns:
@@ -111,7 +111,7 @@ def split_scans(
             proportions of classes kept; "published" takes the dataset's own parts, and makes validation of a
             tenth of train, by group, where there is none.
         seed: of the random split.
-        weak: a set of tumours of unknown type, as `load_scans(..., weak=True)` returns it. The parts of `scans` are
+        weak: a set of tumors of unknown type, as `load_scans(..., weak=True)` returns it. The parts of `scans` are
             the same with it and without it.
         extra: another set of the four classes, which only trains: all of its slices but those with a copy in a
             validation or test part, and the copies of these. The other parts are the same with it and without it.
@@ -154,7 +154,7 @@ def split_scans(
 
 
 def _weak_parts(weak: DatasetDict, main: Dataset, main_part: np.ndarray, seed: int) -> dict[str, Dataset]:
-    """The parts of a weakly labelled set, about 60 / 15 / 25 % of its groups.
+    """The parts of a weakly labeled set, about 60 / 15 / 25 % of its groups.
 
     A group with a copy in the main set goes where that copy is; with copies in several parts it is left out. Its
     group numbers follow those of the main set.
@@ -163,7 +163,7 @@ def _weak_parts(weak: DatasetDict, main: Dataset, main_part: np.ndarray, seed: i
     groups, thumbnails = np.array(rows["group"]), thumbnails_of(rows)
     if len(np.unique(groups)) < WEAK_FOLDS:
         raise DatasetError(
-            f"Too few pictures of tumours of unknown type to split: {len(np.unique(groups))} groups of copies, and at "
+            f"Too few pictures of tumors of unknown type to split: {len(np.unique(groups))} groups of copies, and at "
             f"least {WEAK_FOLDS} are needed."
         )
     fold = np.empty(len(rows), np.int64)
@@ -392,7 +392,7 @@ def main() -> None:
         description="Show the copies that a set holds, before anything is trained on it.", allow_abbrev=False
     )
     parser.add_argument("dataset", help="folder or Hub id of a set of slices, as for train.py")
-    parser.add_argument("--tumor_dataset", help="a set of one class, tumours of unknown type, as for train.py")
+    parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type, as for train.py")
     parser.add_argument("--output", type=Path, help="the sheet of pairs; default: runs/leakage/DATASET.png")
     arguments = parser.parse_args()
     name = public_name(arguments.dataset)

@@ -13,11 +13,11 @@ AUROC_SAMPLES = 500
 """Of these, as many are used for the intervals of an AUROC, which must rank the slices anew in each."""
 INTERVAL = (2.5, 97.5)
 DANGEROUS_CONFIDENCE = 0.9
-"""A tumour that is called "no tumor" with more confidence than this is a dangerous miss."""
+"""A tumor that is called "no tumor" with more confidence than this is a dangerous miss."""
 _LEAST = 1e-12
 
 _DESCRIPTION = """Accuracy, macro recall, per-class precision, recall, F1 and one-vs-rest AUROC, confusion matrix,
-negative log-likelihood, expected and class-wise calibration error, Brier score, tumour sensitivity and "no tumor"
+negative log-likelihood, expected and class-wise calibration error, Brier score, tumor sensitivity and "no tumor"
 specificity."""
 
 _INPUTS = """
@@ -25,7 +25,7 @@ Args:
     predictions: (n, 4) probabilities of glioma, meningioma, no_tumor, pituitary; rows sum to 1.
     references: (n,) class indices.
 Returns:
-    a dict; sensitivity is the share of tumours not called "no_tumor", specificity that of healthy slices called so.
+    a dict; sensitivity is the share of tumors not called "no_tumor", specificity that of healthy slices called so.
     Where a figure is not defined (no slice of a class) it is None.
 Examples:
     >>> metric = ScanMetrics(keep_in_memory=True)
@@ -79,10 +79,10 @@ def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
         accuracy, macro_recall, sensitivity and specificity, each of shape (...); NaN where not defined.
     """
     matrix = matrix.astype(np.float64)
-    tumours = [i for i in range(len(LABELS)) if i != NO_TUMOR]
+    tumors = [i for i in range(len(LABELS)) if i != NO_TUMOR]
     with np.errstate(invalid="ignore", divide="ignore"):
         correct, support = np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1)
-        missed, of = matrix[..., tumours, NO_TUMOR].sum(axis=-1), support[..., tumours].sum(axis=-1)
+        missed, of = matrix[..., tumors, NO_TUMOR].sum(axis=-1), support[..., tumors].sum(axis=-1)
         return {
             "accuracy": correct.sum(axis=-1) / support.sum(axis=-1),
             "macro_recall": np.nanmean(np.where(support > 0, correct / support, np.nan), axis=-1),
@@ -158,7 +158,7 @@ def classwise_calibration_error(probabilities: np.ndarray, labels: np.ndarray, b
 
 
 def dangerous_misses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Indices of the tumours called "no tumor" with a confidence above `DANGEROUS_CONFIDENCE`, the surest first.
+    """Indices of the tumors called "no tumor" with a confidence above `DANGEROUS_CONFIDENCE`, the surest first.
 
     Args:
         probabilities: (n, 4).

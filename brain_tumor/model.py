@@ -158,7 +158,7 @@ class _Float32ConvLayer(MobileNetV2ConvLayer):
 
 
 def load_processor(name_or_path: str, image_size: int) -> ViTImageProcessorPil:
-    """The image processor for a checkpoint: squeeze to a square, rescale, normalise as the checkpoint was trained.
+    """The image processor for a checkpoint: squeeze to a square, rescale, normalize as the checkpoint was trained.
 
     No crop, because many checkpoints' own (MobileNetV2's among them) would cut the edge of the skull off. The
     class is the generic one, which every architecture, `pipeline` and transformers.js can load, and the backend is

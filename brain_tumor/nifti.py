@@ -26,7 +26,7 @@ class NiftiVolume:
     values: np.ndarray
     """(i, j, k) float32, scaled as the header says."""
     affine: np.ndarray
-    """(4, 4): voxel index -> millimetres to the patient's right, front and head."""
+    """(4, 4): voxel index -> millimeters to the patient's right, front and head."""
     sides_known: bool
     """False: the file has no orientation of its own (qform and sform code 0), the affine is NIfTI's convention."""
     version: int
@@ -49,7 +49,7 @@ def read_nifti(data: bytes) -> NiftiVolume:
     """Read the first volume of a .nii or .nii.gz file; of the rest nothing is unpacked.
 
     Raises:
-        ScanError: it is not NIfTI, its voxels are in another file, are too many, are colours, or end too early.
+        ScanError: it is not NIfTI, its voxels are in another file, are too many, are colors, or end too early.
     """
     import nibabel
     from nibabel.spatialimages import HeaderDataError
@@ -84,7 +84,7 @@ def read_nifti(data: bytes) -> NiftiVolume:
         raise damaged
     if dtype.names or dtype.kind not in "iufc":
         raise ScanError(
-            "This NIfTI file holds colours or other numbers that are no grey levels. Upload the scan itself."
+            "This NIfTI file holds colors or other numbers that are no gray levels. Upload the scan itself."
         )
     volumes = int(np.prod(shape[3:], dtype=object))
     shape = (*shape, 1, 1)[:3]

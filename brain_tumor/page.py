@@ -19,7 +19,7 @@ def verdict_html(verdict: str, headline: str, sentence: str) -> str:
     """A verdict and its reason.
 
     Args:
-        verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar"; picks the colour, which says nothing that the
+        verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar"; picks the color, which says nothing that the
             words do not.
         headline, sentence: the words.
     """
@@ -54,16 +54,16 @@ def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:
     )
 
 
-def map_html(shape: tuple[int, int], colours: Sequence[str]) -> str:
+def map_html(shape: tuple[int, int], colors: Sequence[str]) -> str:
     """What a heat map says and what it does not, with a legend.
 
     Args:
         shape: height and width of the map in its own places.
-        colours: from "adds nothing" to "adds most", as "#rrggbb".
+        colors: from "adds nothing" to "adds most", as "#rrggbb".
     """
     return (
         '<div class="legend"><span>adds little</span>'
-        f'<span class="scale" style="background: linear-gradient(to right, {", ".join(colours)})"></span>'
+        f'<span class="scale" style="background: linear-gradient(to right, {", ".join(colors)})"></span>'
         "<span>adds most</span></div>"
         f"<small>The map has {shape[0]} × {shape[1]} places: it tells where the score of a class comes from, not where "
         "a tumor ends. What speaks against the class is not shown.</small>"

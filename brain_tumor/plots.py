@@ -69,11 +69,11 @@ def plot_evaluation(
         result: of `evaluation.part_figures`.
         logits: (n, 4), calibrated; labels: (n,) class indices.
         raw: (n, 4), before the temperature, where it is known.
-        weak: (m, 4), calibrated, of tumours of unknown type, where there are any.
+        weak: (m, 4), calibrated, of tumors of unknown type, where there are any.
     """
     probabilities = softmax(logits.astype(np.float64), axis=1)
     axes, save = _figure(2, 3, (15, 9))
-    _confusion_matrix(axes[0, 0], result, "Called against labelled")
+    _confusion_matrix(axes[0, 0], result, "Called against labeled")
     if raw is not None:
         _reliability(axes[0, 1], softmax(raw.astype(np.float64), axis=1), labels, "before temperature scaling: ", "C7")
     _reliability(axes[0, 1], probabilities, labels, "after: " if raw is not None else "")
@@ -90,22 +90,22 @@ def _confusion_matrix(axis, result: dict, title: str) -> None:
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     names = [DISPLAY_NAMES[label] for label in LABELS]
-    axis.set(xticks=range(4), yticks=range(4), xlabel="called", ylabel="labelled", title=title)
+    axis.set(xticks=range(4), yticks=range(4), xlabel="called", ylabel="labeled", title=title)
     axis.set_xticklabels(names, rotation=20, ha="right")
     axis.set_yticklabels(names)
     for (row, column), count in np.ndenumerate(matrix):
-        colour = "white" if share[row, column] > 0.5 else "black"
+        color = "white" if share[row, column] > 0.5 else "black"
         text = f"{count}\n{share[row, column]:.1%}"
-        axis.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+        axis.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
 
 
-def _reliability(axis, probabilities: np.ndarray, labels: np.ndarray, name: str, colour: str = "C0") -> None:
+def _reliability(axis, probabilities: np.ndarray, labels: np.ndarray, name: str, color: str = "C0") -> None:
     bins = calibration_bins(probabilities, labels)
     ece = expected_calibration_error(probabilities, labels)
     axis.plot([0, 1], [0, 1], "k:", linewidth=1)
-    axis.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "-", color=colour, linewidth=1)
+    axis.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "-", color=color, linewidth=1)
     sizes = [20 + 200 * b["count"] / len(labels) for b in bins]
-    axis.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins], s=sizes, color=colour, alpha=0.7)
+    axis.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins], s=sizes, color=color, alpha=0.7)
     axis.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="confidence", ylabel="share that is right", aspect="equal")
     # On the page both curves are on one axis, and so are their titles.
     title = ", ".join(part for part in (axis.get_title(), f"{name}ECE {ece:.3f}") if part)
@@ -125,12 +125,12 @@ def _risk_coverage(axis, probabilities: np.ndarray, labels: np.ndarray) -> None:
 
 
 def _classes(axis, per_class: dict) -> None:
-    for offset, name, colour in ((-0.12, "recall", "C0"), (0.12, "precision", "C1")):
+    for offset, name, color in ((-0.12, "recall", "C0"), (0.12, "precision", "C1")):
         shown = [(i, f) for i, f in enumerate(per_class.values()) if f[name] is not None]
         for i, figures in shown:
             low, high = (figures.get("intervals") or {}).get(name) or (figures[name], figures[name])
-            axis.plot([low, high], [i + offset] * 2, color=colour)
-        axis.plot([f[name] for _, f in shown], [i + offset for i, _ in shown], "o", color=colour, label=name)
+            axis.plot([low, high], [i + offset] * 2, color=color)
+        axis.plot([f[name] for _, f in shown], [i + offset for i, _ in shown], "o", color=color, label=name)
     axis.set(yticks=range(len(LABELS)), ylim=(len(LABELS) - 0.5, -0.5))
     axis.set_yticklabels([f"{DISPLAY_NAMES[label]} ({per_class[label]['support']})" for label in LABELS])
     axis.set_title("By class, with 95 % intervals over groups of copies", fontsize=10)
@@ -146,12 +146,12 @@ def _verdicts(axis, probabilities: np.ndarray, labels: np.ndarray, thresholds: T
         verdicts = part.argmax(axis=1) if thresholds is None else decide(part, thresholds)
         shares = [verdicts == NO_TUMOR, verdicts == UNCERTAIN, ~np.isin(verdicts, (NO_TUMOR, UNCERTAIN))]
         left = 0.0
-        for share, colour in zip(shares, ("C2", "#d0d0d0", "C3"), strict=True):
+        for share, color in zip(shares, ("C2", "#d0d0d0", "C3"), strict=True):
             width = share.mean() if len(share) else 0.0
-            axis.barh(i, width, left=left, color=colour)
+            axis.barh(i, width, left=left, color=color)
             left += width
-    for name, colour in (("no tumor", "C2"), ("uncertain", "#d0d0d0"), ("tumor", "C3")):
-        axis.barh(0, 0, color=colour, label=name)
+    for name, color in (("no tumor", "C2"), ("uncertain", "#d0d0d0"), ("tumor", "C3")):
+        axis.barh(0, 0, color=color, label=name)
     axis.set(yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1))
     axis.set_yticklabels([f"{name} ({len(part)})" for name, part in rows])
     how = "at the most probable class" if thresholds is None else "with the checkpoint's thresholds"
@@ -193,12 +193,12 @@ class Tile:
     Attributes:
         pictures: one slice, or several side by side.
         caption: lines of text beneath; a line that is too long loses its middle.
-        colour: of the frame.
+        color: of the frame.
     """
 
     pictures: tuple[Image.Image, ...]
     caption: tuple[str, ...]
-    colour: str = _PLAIN
+    color: str = _PLAIN
 
 
 def write_sheet(tiles: list[Tile], title: str, path: Path, columns: int = 8) -> None:
@@ -214,7 +214,7 @@ def write_sheet(tiles: list[Tile], title: str, path: Path, columns: int = 8) -> 
     draw.text((8, 6), title, "black", font)
     for number, tile in enumerate(tiles):
         x, y = 6 + number % columns * (wide + 6), 6 + 2 * line + number // columns * (tall + 6)
-        draw.rectangle((x, y, x + wide - 1, y + TILE + 2 * frame - 1), fill=tile.colour)
+        draw.rectangle((x, y, x + wide - 1, y + TILE + 2 * frame - 1), fill=tile.color)
         for place, picture in enumerate(tile.pictures):
             shown = ImageOps.pad(picture.convert("RGB"), (TILE, TILE), color="black")
             sheet.paste(shown, (x + frame + place * TILE, y + frame))
@@ -244,8 +244,8 @@ def failure_tiles(rows: list[dict], opened) -> list[Tile]:
         label = "a tumor" if row["label"] == TUMOR else DISPLAY_NAMES[LABELS[row["label"]]].lower()
         called = DISPLAY_NAMES[LABELS[row["called"]]].lower()
         missed = row["called"] == NO_TUMOR
-        colour = _ALARM if row["dangerous"] else _WARNING if missed else _PLAIN
+        color = _ALARM if row["dangerous"] else _WARNING if missed else _PLAIN
         again = f", {row['copies']} more" if row["copies"] else ""
-        caption = (f"labelled {label}", f"called {called}, {row['confidence']:.1%}{again}", row["source"])
-        tiles.append(Tile((opened(number),), caption, colour))
+        caption = (f"labeled {label}", f"called {called}, {row['confidence']:.1%}{again}", row["source"])
+        tiles.append(Tile((opened(number),), caption, color))
     return tiles

@@ -13,11 +13,11 @@ MOST_COMPARED = 2**22
 
 
 class UnsupportedError(ValueError):
-    """A preprocessor_config.json that asks for more than resizing to one size, rescaling and normalising."""
+    """A preprocessor_config.json that asks for more than resizing to one size, rescaling and normalizing."""
 
 
 class Preprocessor:
-    """Squeezes slices to one size, rescales and normalises them.
+    """Squeezes slices to one size, rescales and normalizes them.
 
     Args:
         settings: what preprocessor_config.json holds, as `model.load_processor` writes it.
@@ -46,7 +46,7 @@ class Preprocessor:
         mean, std = (np.asarray(settings[name], np.float32) for name in ("image_mean", "image_std"))
         if mean.shape != (3,) or std.shape != (3,) or not (std > 0).all():
             raise ValueError(f"image_mean {mean} and image_std {std} must be three numbers each, one a channel.")
-        # One value for each of the 256 grey levels and each channel; float64 first, as the library does.
+        # One value for each of the 256 gray levels and each channel; float64 first, as the library does.
         levels = (np.arange(256) * float(settings["rescale_factor"])).astype(np.float32)
         self._table = (levels - mean[:, None]) / std[:, None]
 
@@ -60,7 +60,7 @@ class Preprocessor:
         return values
 
     def _resized(self, image: Image.Image) -> Sequence[np.ndarray]:
-        """Three channels, or one of a grey slice, as most are: a third of the work."""
+        """Three channels, or one of a gray slice, as most are: a third of the work."""
         size = (self.width, self.height)
         if image.width * image.height <= MOST_COMPARED:
             first, *others = image.split()
@@ -70,7 +70,7 @@ class Preprocessor:
         return np.asarray(image.resize(size, self._resample)).transpose(2, 0, 1)
 
     def normalize(self, pixels: np.ndarray) -> np.ndarray:
-        """Resized slices, (n, 3, height, width) uint8 -> the same as float32, rescaled and normalised."""
+        """Resized slices, (n, 3, height, width) uint8 -> the same as float32, rescaled and normalized."""
         values = np.empty(pixels.shape, np.float32)
         for channel, table in enumerate(self._table):
             np.take(table, pixels[:, channel], out=values[:, channel], mode="clip")

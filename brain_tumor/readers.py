@@ -401,9 +401,9 @@ def _read_pages(file: _File) -> Upload:
     data = file.bytes()
     image = open_file(data)
     depth, format = bits(image), image.format
-    colour = "grey" if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else "colour"
-    if format == "PNG" and data[25:26] == b"\4":  # grey with alpha, which Pillow opens as colour if it has 16 bits
-        colour = "grey"
+    color = "gray" if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else "color"
+    if format == "PNG" and data[25:26] == b"\4":  # gray with alpha, which Pillow opens as color if it has 16 bits
+        color = "gray"
     frames = _pages(image) if format == "TIFF" else 1
     notes = []
     if frames > 1:
@@ -436,10 +436,10 @@ def _read_pages(file: _File) -> Upload:
     facts = {
         "Format": {"WEBP": "WebP"}.get(format, format),
         "Size": f"{width} x {height} pixels" + (f", {len(slices)} pages" if len(slices) > 1 else ""),
-        "Bit depth": f"{depth} bit{'s' if depth > 1 else ''}, {colour}",
+        "Bit depth": f"{depth} bit{'s' if depth > 1 else ''}, {color}",
     }
     if depth > 8:
-        facts["Window"] = "0.5 % to 99.5 % of the grey levels"
+        facts["Window"] = "0.5 % to 99.5 % of the gray levels"
     return Upload(file.name, "pages" if len(slices) > 1 else "picture", slices, facts, notes)
 
 

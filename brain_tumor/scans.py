@@ -24,15 +24,15 @@ programs have hundreds; millions of empty ones would keep the server busy for mi
 MAX_VALUE_BYTES = 4 * 2**20
 """Longest value in a picture's header, such as where the strips of a TIFF lie: of 50 MB of them Pillow makes a GB."""
 WINDOW_PERCENTILES = (0.5, 99.5)
-"""Grey levels of deep pictures at these percentiles become 0 and 255."""
+"""Gray levels of deep pictures at these percentiles become 0 and 255."""
 STRIP = 2**20
-"""Numbers that are turned to grey levels at a time: what is made of them on the way takes many times their memory."""
+"""Numbers that are turned to gray levels at a time: what is made of them on the way takes many times their memory."""
 
 
 TIFF_PHOTOMETRIC = 262
 _SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 _OTHER_BYTES = {f"{m};16{order}": f"{m};16{_SWAPPED[order]}" for m in ("RGB", "RGBA", "RGBX") for order in "BLN"}
-_OTHER_BYTES["LA;16B"] = "RGBA"  # grey with alpha is read as four bytes a pixel
+_OTHER_BYTES["LA;16B"] = "RGBA"  # gray with alpha is read as four bytes a pixel
 
 
 class ScanError(ValueError):
@@ -47,7 +47,7 @@ def open_scan(source: str | Path | bytes | Image.Image, page: int = 0) -> Image.
     than 8 bits a channel, which that pipeline clips to white, are windowed by percentiles instead.
 
     Args:
-        source: a path, the bytes of a file, or a picture that Pillow has opened (of a colour picture of 16 bits a
+        source: a path, the bytes of a file, or a picture that Pillow has opened (of a color picture of 16 bits a
             channel Pillow itself keeps only the high bytes; given as a file, all its bits are windowed).
         page: of a file of several (TIFF), from 0.
 
@@ -93,18 +93,18 @@ def open_page(image: Image.Image, again: Callable[[], Image.Image] | None = None
 
 
 def window(values: np.ndarray) -> Image.Image:
-    """Grey levels of any depth -> 8-bit RGB, linear between the 0.5th and the 99.5th percentile.
+    """Gray levels of any depth -> 8-bit RGB, linear between the 0.5th and the 99.5th percentile.
 
     Args:
-        values: (height, width), or (height, width, 3) of which all channels get one window and colour stays colour;
+        values: (height, width), or (height, width, 3) of which all channels get one window and color stays color;
             any real dtype; values that are not finite become black.
 
     Returns:
-        `PIL.Image.Image` of mode "RGB", values 0 to 255; one flat grey becomes black.
+        `PIL.Image.Image` of mode "RGB", values 0 to 255; one flat gray becomes black.
     """
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
     if not finite.size:
-        raise ScanError("This picture holds no numbers that could be shown as grey levels.")
+        raise ScanError("This picture holds no numbers that could be shown as gray levels.")
     low, high = _percentiles(finite, WINDOW_PERCENTILES)
     if high <= low:  # almost flat: nothing between the percentiles, so take the extremes
         low, high = float(finite.min()), float(finite.max())
@@ -234,7 +234,7 @@ def _rawmode(image: Image.Image) -> str:
 
 
 def _low_bytes(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Image | None:
-    """What Pillow drops of a colour picture of 16 bits a channel; None for any other picture.
+    """What Pillow drops of a color picture of 16 bits a channel; None for any other picture.
 
     Pillow reads the high byte of each number ("RGB;16B": big-endian). Told that the bytes are the other way
     round, it reads the low ones, so a second reading, of the same picture opened again, gives the rest.
@@ -248,13 +248,13 @@ def _low_bytes(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Im
     width, height = image.size
     if width * height > MAX_PIXELS // 3:  # three numbers of two bytes a pixel, and both halves of each before
         raise ScanError(
-            f"This picture is too large ({width} x {height} pixels in colour of 16 bits); of such at most "
+            f"This picture is too large ({width} x {height} pixels in color of 16 bits); of such at most "
             f"{MAX_PIXELS // 3 // 10**6} megapixels are read. Save it with 8 bits, or smaller."
         )
     twin = again()
     (tile,) = twin.tile
     twin.tile = [tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other)]
     twin.load()
-    if other == "RGBA":  # grey high, grey low, alpha high, alpha low
+    if other == "RGBA":  # gray high, gray low, alpha high, alpha low
         return Image.merge("RGB", [twin.getchannel("G")] * 3)
     return twin.convert("RGB")

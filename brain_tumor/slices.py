@@ -34,7 +34,7 @@ MIN_STACK = 10
 MIN_HEAD_SHARE = 1 / 3
 """A slice counts if the head in it is at least this large, relative to the slice with most head."""
 BRAIN_HEIGHT = 140.0
-"""Millimetres from the top of the head down to the cerebellum; axial slices further down show face and neck. In the
+"""Millimeters from the top of the head down to the cerebellum; axial slices further down show face and neck. In the
 MNI152 template, a large brain, slices with a third of the largest brain area end 127 mm below the top of the brain,
 over which skull and skin are some 10 mm."""
 
@@ -44,7 +44,7 @@ class Slice:
     """One picture as the model gets it."""
 
     image: Image.Image
-    """8-bit RGB at its own size; square pixels for volumes and DICOM. Colour stays colour."""
+    """8-bit RGB at its own size; square pixels for volumes and DICOM. Color stays color."""
     name: str
     """Within its upload: "", "page 2", "slice 34", "frame 3"."""
     counts: bool = True
@@ -119,12 +119,12 @@ def percentile_window(values: np.ndarray) -> Window:
         raise ScanError(
             "This scan shows nothing: all its voxels hold the same number. Export it again, or choose another."
             if len(sample)
-            else "This scan holds no numbers that could be shown as grey levels. Export it again, or choose another."
+            else "This scan holds no numbers that could be shown as gray levels. Export it again, or choose another."
         )
     head = sample[sample > head_threshold(sample)]
     low = np.percentile(sample, WINDOW_PERCENTILES[0])
     high = np.percentile(head if len(head) else sample, WINDOW_PERCENTILES[1])
-    if high <= low or np.mean(head >= high) > 0.05:  # a drawn head of one grey level must not turn white
+    if high <= low or np.mean(head >= high) > 0.05:  # a drawn head of one gray level must not turn white
         high = sample.max()
     if high <= low:
         low = sample.min()
@@ -139,7 +139,7 @@ def percentile_words(low: float, high: float) -> str:
 def head_threshold(values: np.ndarray) -> float:
     """The number above which a voxel is taken for head and not for air: halfway from air to Otsu's threshold.
 
-    Otsu (1979) parts two kinds of voxels; halfway, because grey matter near the skull base of an uneven scan is dark.
+    Otsu (1979) parts two kinds of voxels; halfway, because gray matter near the skull base of an uneven scan is dark.
     """
     sample = _sample(values)
     if not len(sample):
@@ -148,13 +148,13 @@ def head_threshold(values: np.ndarray) -> float:
     if high <= low:
         low, high = sample.min(), sample.max()
     counts, edges = np.histogram(sample, 256, (low, high if high > low else low + 1))
-    centres = (edges[1:] + edges[:-1]) / 2
+    centers = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)
     above = below[-1] - below
-    sums = np.cumsum(counts * centres)
+    sums = np.cumsum(counts * centers)
     with np.errstate(all="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    otsu = centres[np.nanargmax(between)] if np.isfinite(between).any() else low
+    otsu = centers[np.nanargmax(between)] if np.isfinite(between).any() else low
     air = np.median(sample[sample <= otsu]) if (sample <= otsu).any() else low
     return float((air + otsu) / 2)
 
@@ -171,7 +171,7 @@ def _sample(values: np.ndarray, most: int = 2_000_000) -> np.ndarray:
 def hide_background(values: np.ndarray) -> None:
     """Make the constant around a brain that was cut out NaN, so that it is painted black, in place.
 
-    Only where it lies within the numbers of the brain, as 0 does in a scan that was normalised to mean 0.
+    Only where it lies within the numbers of the brain, as 0 does in a scan that was normalized to mean 0.
     """
     corners = values[np.ix_(*[sorted({0, size - 1}) for size in values.shape])].ravel()
     if len(set(corners.tolist())) == 1 and np.isfinite(corners[0]):
@@ -185,7 +185,7 @@ class Block:
 
     Args:
         values: (i, j, k), any real dtype; NaN is painted black.
-        affine: (4, 4), voxel index -> millimetres to the patient's right, front and head (NIfTI's RAS).
+        affine: (4, 4), voxel index -> millimeters to the patient's right, front and head (NIfTI's RAS).
         regular: the slices are evenly spaced, so the block can be cut in other planes.
         stacked: the axis of `values` along which slices were stacked.
     """
@@ -306,7 +306,7 @@ def counting(stack: np.ndarray, thickness: float, axial: bool) -> list[bool]:
 
     Args:
         stack: (slices, ., .) real; axial ones from foot to head.
-        thickness: from slice to slice, in millimetres.
+        thickness: from slice to slice, in millimeters.
     """
     threshold = head_threshold(stack)
     with np.errstate(invalid="ignore"):

@@ -44,19 +44,19 @@ def disguise(image: Image.Image, random: np.random.Generator) -> Image.Image:
     if random.random() < 0.3:
         width, height = image.size
         image = image.resize((max(32, int(width * random.uniform(0.7, 1.4))), height))
-    grey = np.asarray(image, np.float32) / 255
+    gray = np.asarray(image, np.float32) / 255
     if random.random() < 0.6:
         low, high = random.uniform(0, 0.08), random.uniform(0.6, 1.1)
-        grey = ((grey - low) / (high - low)).clip(0, 1) ** np.exp(random.uniform(-0.6, 0.6))
+        gray = ((gray - low) / (high - low)).clip(0, 1) ** np.exp(random.uniform(-0.6, 0.6))
     if random.random() < 0.05:
-        grey = 1 - grey
+        gray = 1 - gray
     if random.random() < 0.15:
-        grey = grey * random.uniform(0.5, 0.95) + random.uniform(0, 0.15)  # air that is grey, not black
+        gray = gray * random.uniform(0.5, 0.95) + random.uniform(0, 0.15)  # air that is gray, not black
     if random.random() < 0.15:
-        grey = grey * random.uniform(0.75, 1, 3).astype(np.float32)
+        gray = gray * random.uniform(0.75, 1, 3).astype(np.float32)
     if random.random() < 0.2:
-        grey = grey + random.normal(0, random.uniform(0.01, 0.08), grey.shape[:2]).astype(np.float32)[..., None]
-    image = _picture(grey)
+        gray = gray + random.normal(0, random.uniform(0.01, 0.08), gray.shape[:2]).astype(np.float32)[..., None]
+    image = _picture(gray)
     if random.random() < 0.2:
         image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.4, 2)))
     if random.random() < 0.15:
@@ -77,8 +77,8 @@ def _without_skull(image: Image.Image, random: np.random.Generator) -> Image.Ima
 
 def _crop_to_head(image: Image.Image, margins: np.ndarray) -> Image.Image:
     """The bounding box of the head less a share of each side: the skull touches the edge, or is cut by it."""
-    grey = np.asarray(image.convert("L"))
-    rows, columns = ((grey > 25).mean(axis=axis) > 0.05 for axis in (1, 0))
+    gray = np.asarray(image.convert("L"))
+    rows, columns = ((gray > 25).mean(axis=axis) > 0.05 for axis in (1, 0))
     if not (rows.any() and columns.any()):
         return image
     (top, bottom), (left, right) = (np.flatnonzero(line)[[0, -1]] for line in (rows, columns))
@@ -117,7 +117,7 @@ def stranger(random: np.random.Generator, slices: list[Image.Image] | None = Non
         slices: 8-bit RGB slices, of which some strangers are made: cut into shuffled patches, tiled, or zoomed far in.
 
     Returns:
-        8-bit RGB, `SIDE` px wide and high or nearly so; half of the coloured kinds are grey.
+        8-bit RGB, `SIDE` px wide and high or nearly so; half of the colored kinds are gray.
     """
     kinds = [dead_leaves, dead_leaves, dead_leaves, scenery, scenery, portrait, portrait, cut_out, cut_out]
     kinds += [waves, page_of_text, chart, chart, screenshot, shapes, pattern, noise, blank]
@@ -155,9 +155,9 @@ def dead_leaves(random: np.random.Generator) -> Image.Image:
         u = ((x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)) * stretch
         v = ((y - cy) * np.cos(angle) - (x - cx) * np.sin(angle)) / stretch
         inside = abs(u) ** power + abs(v) ** power < radius**power
-        colour = palette[random.integers(len(palette))] + random.normal(0, 0.06, 3)
+        color = palette[random.integers(len(palette))] + random.normal(0, 0.06, 3)
         lit = random.uniform(-0.3, 0.3) * (u / radius)[..., None]  # from one side
-        leaf = colour + random.uniform(0, 0.35) * texture[top:bottom, left:right] + lit
+        leaf = color + random.uniform(0, 0.35) * texture[top:bottom, left:right] + lit
         image[top:bottom, left:right][inside] = leaf[inside]
     return _picture(image)
 
@@ -226,7 +226,7 @@ def cut_out(random: np.random.Generator) -> Image.Image:
 
 
 def waves(random: np.random.Generator) -> Image.Image:
-    """Noise of amplitude 1 / f^a, as clouds, marble or sand, in colours of their own."""
+    """Noise of amplitude 1 / f^a, as clouds, marble or sand, in colors of their own."""
     exponent = random.uniform(0.4, 2.6)
     shared, mixing = _texture(random, exponent), random.random()
     own = np.stack([_texture(random, exponent) for _ in range(3)], -1)
@@ -249,7 +249,7 @@ def chart(random: np.random.Generator) -> Image.Image:
     ink = tuple(255 - v for v in paper)
     image = Image.new("RGB", (SIDE, SIDE), paper)
     draw, kind = ImageDraw.Draw(image), random.integers(4)
-    colours = [tuple(int(v) for v in random.integers(0, 256, 3)) for _ in range(6)]
+    colors = [tuple(int(v) for v in random.integers(0, 256, 3)) for _ in range(6)]
     low, high = 25, SIDE - 20
     if kind < 3:
         if random.random() < 0.35:  # a dark field on a light page, as a slice may have it too
@@ -263,25 +263,25 @@ def chart(random: np.random.Generator) -> Image.Image:
         for i in range(count):
             draw.rectangle(
                 [low + (i + 0.15) * step, random.uniform(15, high - 2), low + (i + 0.85) * step, high],
-                fill=colours[i % 3],
+                fill=colors[i % 3],
             )
     elif kind == 1:
-        for colour in colours[: random.integers(1, 6)]:
+        for color in colors[: random.integers(1, 6)]:
             values = np.cumsum(random.normal(0, 10, 40)) + random.uniform(40, 180)
             draw.line(
                 list(zip(np.linspace(low, SIDE - 8, 40), values, strict=True)),
-                fill=colour,
+                fill=color,
                 width=int(random.integers(1, 4)),
             )
     elif kind == 2:
         for x, y in random.normal(
             random.uniform(70, 160, 2), random.uniform(10, 60, 2), (int(random.integers(20, 300)), 2)
         ):
-            draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=colours[int(random.integers(3))])
+            draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=colors[int(random.integers(3))])
     else:
         angles, margin = np.sort(random.uniform(0, 360, 6)), int(random.integers(10, 60))
-        for start, end, colour in zip(angles, np.append(angles[1:], angles[0] + 360), colours, strict=True):
-            draw.pieslice([margin, margin, SIDE - margin, SIDE - margin], start, end, fill=colour, outline=ink)
+        for start, end, color in zip(angles, np.append(angles[1:], angles[0] + 360), colors, strict=True):
+            draw.pieslice([margin, margin, SIDE - margin, SIDE - margin], start, end, fill=color, outline=ink)
     return image
 
 
@@ -315,21 +315,21 @@ def screenshot(random: np.random.Generator) -> Image.Image:
 
 def shapes(random: np.random.Generator) -> Image.Image:
     """A few flat shapes on a flat ground."""
-    colours = [tuple(int(v) for v in random.integers(0, 256, 3)) for _ in range(9)]
-    image = Image.new("RGB", (SIDE, SIDE), (0, 0, 0) if random.random() < 0.4 else colours[8])
+    colors = [tuple(int(v) for v in random.integers(0, 256, 3)) for _ in range(9)]
+    image = Image.new("RGB", (SIDE, SIDE), (0, 0, 0) if random.random() < 0.4 else colors[8])
     draw = ImageDraw.Draw(image)
-    for colour in colours[: random.integers(1, 8)]:
+    for color in colors[: random.integers(1, 8)]:
         x, y, radius = *random.uniform(0.1, 0.9, 2) * SIDE, random.uniform(8, 110)
         box = [x - radius, y - radius * random.uniform(0.4, 1), x + radius, y + radius * random.uniform(0.4, 1)]
         match random.integers(4):
             case 0:
-                draw.ellipse(box, fill=colour)
+                draw.ellipse(box, fill=color)
             case 1:
-                draw.rectangle(box, fill=colour)
+                draw.rectangle(box, fill=color)
             case 2:
-                draw.regular_polygon((x, y, radius), int(random.integers(3, 8)), int(random.integers(360)), fill=colour)
+                draw.regular_polygon((x, y, radius), int(random.integers(3, 8)), int(random.integers(360)), fill=color)
             case 3:
-                draw.ellipse(box, outline=colour, width=int(random.integers(2, 25)))
+                draw.ellipse(box, outline=color, width=int(random.integers(2, 25)))
     return image
 
 
@@ -361,10 +361,10 @@ def noise(random: np.random.Generator) -> Image.Image:
 
 
 def blank(random: np.random.Generator) -> Image.Image:
-    """One colour, or nearly so."""
+    """One color, or nearly so."""
     level = random.choice([0.0, 1.0, random.random()])
-    colour = np.full(3, level) if random.random() < 0.6 else random.random(3)
-    return _picture(colour + random.choice([0, 0.01, 0.03]) * random.normal(size=(SIDE, SIDE, 1)))
+    color = np.full(3, level) if random.random() < 0.6 else random.random(3)
+    return _picture(color + random.choice([0, 0.01, 0.03]) * random.normal(size=(SIDE, SIDE, 1)))
 
 
 def broken_slice(image: Image.Image, random: np.random.Generator) -> Image.Image:
@@ -409,9 +409,9 @@ def _field(quarters: int, number: int) -> np.ndarray:
 
 
 def _palette(random: np.random.Generator) -> np.ndarray:
-    """(5, 3) colours in [0, 1]: muted or strong, around one hue or around any."""
-    colours = random.uniform(0, 1, (5, 1)) + random.uniform(0, 0.3) * random.normal(size=(1, 3))
-    return (colours + random.uniform(0, 0.3) * random.normal(size=(5, 3))).clip(0, 1).astype(np.float32)
+    """(5, 3) colors in [0, 1]: muted or strong, around one hue or around any."""
+    colors = random.uniform(0, 1, (5, 1)) + random.uniform(0, 0.3) * random.normal(size=(1, 3))
+    return (colors + random.uniform(0, 0.3) * random.normal(size=(5, 3))).clip(0, 1).astype(np.float32)
 
 
 def _vignette(image: Image.Image, random: np.random.Generator) -> Image.Image:

@@ -10,7 +10,7 @@ THEME = gr.themes.Soft(
     font=SYSTEM_FONTS,  # fonts of the visitor's own machine: nothing is loaded from a third party
     font_mono=("ui-monospace", "Menlo", "Consolas", "monospace"),
 ).set(
-    # Greys and teals dark enough (light enough, in the dark) for a contrast of 4.5 to 1 on every ground they stand on.
+    # Grays and teals dark enough (light enough, in the dark) for a contrast of 4.5 to 1 on every ground they stand on.
     body_text_color_subdued="*neutral_600",
     body_text_color_subdued_dark="*neutral_300",
     block_label_background_fill="*background_fill_primary",

@@ -1,7 +1,7 @@
 """One verdict on a series or volume from the verdicts on its slices, by a rule that can be said in a few sentences.
 
 Not by the slice with the highest probability: one of many slices is nearly always wrong. With a specificity of 97 % on
-each, 60 of 100 healthy heads would be called a tumour for one of 30 slices, 99 of 100 for one of 150.
+each, 60 of 100 healthy heads would be called a tumor for one of 30 slices, 99 of 100 for one of 150.
 """
 
 import io
@@ -43,10 +43,10 @@ class VolumeVerdict:
     Attributes:
         verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar".
         headline, sentence: the same for a reader, as `classifier.verdict_words` does for a slice.
-        peak: index of the counted slice with the highest tumour probability; None if no slice counts.
-        probabilities: tumour probability of each slice in [0, 1]; None where there is none to be believed.
+        peak: index of the counted slice with the highest tumor probability; None if no slice counts.
+        probabilities: tumor probability of each slice in [0, 1]; None where there is none to be believed.
         counted: whether each slice counts.
-        stretch: first and last index of the slices for which a tumour is reported; None without one.
+        stretch: first and last index of the slices for which a tumor is reported; None without one.
         thresholds: of the verdicts on slices; None if the checkpoint has none.
     """
 
@@ -175,7 +175,7 @@ def longest_stretch(hits: list[bool], weights: list[float] | None = None) -> tup
 
 
 def _kind(predictions: list[Prediction]) -> str:
-    """The tumour with the largest summed probability, as a label of `labels.LABELS`."""
+    """The tumor with the largest summed probability, as a label of `labels.LABELS`."""
     rows = [list(by_canonical_label(p.confidences).values()) for p in predictions]
     sums = np.sum(rows, axis=0)
     return LABELS[max(TUMOR_TYPES, key=lambda kind: sums[kind])]
@@ -187,7 +187,7 @@ _LINE, _FADED, _PEAK, _TUMOR, _CLEAR = "#0f766e", "#6b7280", "#be123c", "#b45309
 
 
 def plot_volume(verdict: VolumeVerdict) -> Image.Image:
-    """Tumour probability along the slices: what counts as a line, what does not in grey, thresholds, and the peak.
+    """Tumor probability along the slices: what counts as a line, what does not in gray, thresholds, and the peak.
 
     Returns:
         `PIL.Image.Image` of mode "RGB", on white, to be read on a light and on a dark page. In words: `plot_words`.
@@ -211,8 +211,8 @@ def plot_volume(verdict: VolumeVerdict) -> Image.Image:
             (verdict.thresholds.tumor, _TUMOR, "a slice says tumor from", "--"),
             (1 - verdict.thresholds.no_tumor, _CLEAR, "a slice says no tumor up to", ":"),
         )
-        for height, colour, words, style in limits:
-            axis.axhline(height, color=colour, ls=style, lw=1.5, label=f"{words} {limit(height)}")
+        for height, color, words, style in limits:
+            axis.axhline(height, color=color, ls=style, lw=1.5, label=f"{words} {limit(height)}")
     if (~counted).any() and np.isfinite(values[~counted]).any():
         axis.plot(numbers[~counted], values[~counted], "x", color=_FADED, ms=5, label="not counted")
     unjudged = np.isnan(values)

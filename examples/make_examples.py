@@ -19,8 +19,8 @@ from scipy import ndimage
 OUT = Path(__file__).resolve().parent
 SIDE = 320
 MM_PER_PIXEL = 0.7
-BRAIN_GREY = 165
-"""Grey level of the template's brightest tissue: white matter is mid-grey, which leaves room for enhancement."""
+BRAIN_GRAY = 165
+"""Gray level of the template's brightest tissue: white matter is mid-gray, which leaves room for enhancement."""
 SOURCE = "ICBM 152 T1 average brain (nonlinear, 2009a), skull removed; the tumor, where there is one, is drawn"
 
 
@@ -40,7 +40,7 @@ class Plane:
         self.up = np.broadcast_to(middle - steps[:, None], (SIDE, SIDE))
 
     def sample(self, image, right=None, up=None) -> np.ndarray:
-        """Grey levels of a volume on this plane, (320, 320); `right` and `up` fetch each pixel from elsewhere on it."""
+        """Gray levels of a volume on this plane, (320, 320); `right` and `up` fetch each pixel from elsewhere on it."""
         right = self.right if right is None else right
         up = self.up if up is None else up
         fixed = np.full_like(right, self.position)
@@ -61,7 +61,7 @@ def glioma(template, white_matter) -> np.ndarray:
     away = ndimage.gaussian_filter(away, 2 / MM_PER_PIXEL)  # melts the two lobes into one outline
     away = away + 2.6 * _noise(rng, 5) + 1.0 * _noise(rng, 2)  # distance to the outline in mm, negative inside
 
-    right, up = _push(plane, template, centre=(31, -11), by=8, reach=26)
+    right, up = _push(plane, template, center=(31, -11), by=8, reach=26)
     picture = plane.sample(template, right, up)
     white = plane.sample(white_matter, right, up).clip(0, 1)
     oedema = _inside(away - 13 - 5 * _noise(rng, 5), 3) * white**2  # follows white matter, spares the cortex
@@ -109,7 +109,7 @@ def pituitary(template, white_matter) -> np.ndarray:
     above = np.hypot(plane.right / 1.1, plane.up + 19) - 9.5
     away = ndimage.gaussian_filter(np.minimum(below, above), 1.8 / MM_PER_PIXEL) + 0.7 * _noise(rng, 4)
 
-    right, up = _push(plane, template, centre=(0, -18), by=8, reach=15, taper=False)
+    right, up = _push(plane, template, center=(0, -18), by=8, reach=15, taper=False)
     picture = plane.sample(template, right, up)
     side = np.abs(plane.right)
     sinus = np.maximum(np.hypot((side - 17.5) / 0.8, (plane.up + 34) / 1.3) - 6.5, 1.2 - away) + 0.5 * _noise(rng, 3)
@@ -140,7 +140,7 @@ def _noise(rng: np.random.Generator, blur_mm: float) -> np.ndarray:
 
 
 def _inside(distance: np.ndarray, edge_mm: float) -> np.ndarray:
-    """1 where a signed distance is negative, 0 where it is positive, with an edge of some millimetres between."""
+    """1 where a signed distance is negative, 0 where it is positive, with an edge of some millimeters between."""
     return 1 / (1 + np.exp((distance / edge_mm * 2).clip(-50, 50)))
 
 
@@ -148,12 +148,12 @@ def _blend(outside, inside, weight) -> np.ndarray:
     return outside * (1 - weight) + inside * weight
 
 
-def _push(plane: Plane, template, centre, by: float, reach: float, taper: bool = True):
-    """Where each pixel's tissue was before a mass at `centre` pushed it `by` mm away, fading over `reach` mm.
+def _push(plane: Plane, template, center, by: float, reach: float, taper: bool = True):
+    """Where each pixel's tissue was before a mass at `center` pushed it `by` mm away, fading over `reach` mm.
 
     With `taper` nothing moves at the surface of the brain, which the skull holds in place.
     """
-    right, up = plane.right - centre[0], plane.up - centre[1]
+    right, up = plane.right - center[0], plane.up - center[1]
     radius = np.hypot(right, up).clip(1e-6)
     shift = by * np.exp(-((radius / reach) ** 2))
     if taper:
@@ -176,8 +176,8 @@ def main(out: Path = OUT) -> None:
     template, white_matter = datasets.load_mni152_template(resolution=1), datasets.load_mni152_wm_template(resolution=1)
     listing = []
     for label, (draw, caption) in SCANS.items():
-        grey = (draw(template, white_matter) * BRAIN_GREY).clip(0, 255).round().astype(np.uint8)
-        Image.fromarray(grey).save(out / f"{label}.png", optimize=True)
+        gray = (draw(template, white_matter) * BRAIN_GRAY).clip(0, 255).round().astype(np.uint8)
+        Image.fromarray(gray).save(out / f"{label}.png", optimize=True)
         listing.append({"file": f"{label}.png", "label": label, "caption": caption, "source": SOURCE})
     (out / "examples.json").write_text(json.dumps(listing, indent=2) + "\n")
 

@@ -55,7 +55,7 @@ def picture(format: str, image: Image.Image | None = None, **options) -> bytes:
 
 
 def volume(shape: tuple[int, ...] = (48, 44, 40)) -> np.ndarray:
-    """A grey head in air, int16."""
+    """A gray head in air, int16."""
     grid = np.mgrid[tuple(slice(-1, 1, n * 1j) for n in shape)]
     return np.where((grid**2).sum(0) < 0.9, 400 + 200 * grid[0], 0).astype(np.int16)
 
@@ -129,10 +129,10 @@ def whole() -> dict[str, bytes]:
 # --- pieces of files that lie -------------------------------------------------------------------------------------
 
 
-def png(width: int, height: int, *chunks: bytes, depth: int = 8, colour: int = 0, filled: bool = False) -> bytes:
+def png(width: int, height: int, *chunks: bytes, depth: int = 8, color: int = 0, filled: bool = False) -> bytes:
     """A PNG that claims this size; with all its pixels, black, if it is `filled`."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    row = 1 + width * {0: 1, 2: 3, 6: 4}[colour] * depth // 8
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    row = 1 + width * {0: 1, 2: 3, 6: 4}[color] * depth // 8
     data = b"IDAT" + (zlib_zeros(-(-row * height // BLOCK)) if filled else zlib.compress(bytes(64)))
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(body) for body in (header, *chunks, data, b"IEND"))
 
@@ -394,11 +394,11 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "20000 frames that are not there.dcm": BadFile(lambda: dicom(NumberOfFrames=20_000), "damaged or incomplete"),
     "32767 cubed.nii": BadFile(lambda: nifti(dim=[3, 32767, 32767, 32767, 1, 1, 1, 1]), "too large"),
     # Bombs: small files that unpack to much, or take long to take apart.
-    "40 megapixels of 16 bits in colour.png": BadFile(
-        lambda: png(6300, 6300, depth=16, colour=2, filled=True), "at most 13 megapixels"
+    "40 megapixels of 16 bits in color.png": BadFile(
+        lambda: png(6300, 6300, depth=16, color=2, filled=True), "at most 13 megapixels"
     ),
-    "13 megapixels of 16 bits in colour.png": BadFile(lambda: png(3600, 3600, depth=16, colour=2, filled=True), ANSWER),
-    "40 megapixels with alpha.png": BadFile(lambda: png(6300, 6300, colour=6, filled=True), ANSWER),
+    "13 megapixels of 16 bits in color.png": BadFile(lambda: png(3600, 3600, depth=16, color=2, filled=True), ANSWER),
+    "40 megapixels with alpha.png": BadFile(lambda: png(6300, 6300, color=6, filled=True), ANSWER),
     "40 megapixels of 16 bits.png": BadFile(lambda: png(6300, 6300, depth=16, filled=True), ANSWER),
     "a comment that unpacks to a gigabyte.png": BadFile(
         lambda: png(64, 64, b"zTXtComment\0\0" + zlib_zeros(64)), "damaged"
@@ -417,7 +417,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "deflated to a gigabyte.dcm": BadFile(lambda: deflated_dicom(64), "unpacks to more"),
     "deflated to 180 megabytes.dcm": BadFile(lambda: deflated_dicom(11), "unpacks to more|damaged"),
     "50000 squared of RLE.dcm": BadFile(lambda: rle_dicom(50_000, 50_000, np.uint8), "too large"),
-    "6272 squared of RLE, 32 bits in colour.dcm": BadFile(lambda: rle_dicom(6272, 6272, np.uint32, 3), "too large"),
+    "6272 squared of RLE, 32 bits in color.dcm": BadFile(lambda: rle_dicom(6272, 6272, np.uint32, 3), "too large"),
     "6272 squared of RLE, 16 bits.dcm": BadFile(lambda: rle_dicom(6272, 6272, np.uint16), "shows nothing"),
     "a frame of JPEG 2000 larger than its header.dcm": BadFile(
         lambda: dicom(

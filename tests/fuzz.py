@@ -53,7 +53,7 @@ def seeds() -> dict[str, bytes]:
     eight = np.asarray(slice_)
     jpeg_ls, lossless = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.70"
     pages = [draw_slice(number, side=48) for number in range(3)]
-    colour = slice_.convert("RGB")
+    color = slice_.convert("RGB")
     planes = [imagecodecs.packbits_encode((deep >> shift).astype(np.uint8).tobytes()) for shift in (8, 0)]
     series = {
         f"{number}.dcm": dicom(
@@ -63,18 +63,18 @@ def seeds() -> dict[str, bytes]:
         for number in range(12)
     }  # fmt: skip
     return whole() | {
-        "progressive.jpg": picture("JPEG", colour, progressive=True),
-        "cmyk.jpg": picture("JPEG", colour.convert("CMYK")),
+        "progressive.jpg": picture("JPEG", color, progressive=True),
+        "cmyk.jpg": picture("JPEG", color.convert("CMYK")),
         "16 bits.png": imagecodecs.png_encode(deep),
-        "16 bits in colour.png": imagecodecs.png_encode(np.dstack([deep] * 3)),
-        "palette.png": picture("PNG", colour.quantize(16)),
+        "16 bits in color.png": imagecodecs.png_encode(np.dstack([deep] * 3)),
+        "palette.png": picture("PNG", color.quantize(16)),
         "pages.tif": picture(
             "TIFF", pages[0], save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate"
         ),
         "16 bits.tif": picture("TIFF", Image.fromarray(deep)),
         "animation.gif": picture("GIF", pages[0], save_all=True, append_images=pages[1:]),
         "animation.webp": picture("WEBP", pages[0], save_all=True, append_images=pages[1:]),
-        "lossless.webp": picture("WEBP", colour, lossless=True),
+        "lossless.webp": picture("WEBP", color, lossless=True),
         "implicit.dcm": dicom(deep, "1.2.840.10008.1.2"),
         "deflated.dcm": dicom(deep, DEFLATED),
         "rle.dcm": dicom(deep, RLE, encapsulate([rle_frame(planes)])),

@@ -182,7 +182,7 @@ def bad_files() -> dict[str, bytes]:
 
 
 def photograph() -> Image.Image:
-    """A colour photograph that is no scan: scikit-learn's picture of a flower."""
+    """A color photograph that is no scan: scikit-learn's picture of a flower."""
     from sklearn.datasets import load_sample_image
 
     return Image.fromarray(load_sample_image("flower.jpg"))
@@ -240,13 +240,13 @@ def dicom_series(folder: Path, slices: int = 12) -> list[Path]:
 def good_pictures() -> dict[str, tuple[Image.Image, str, dict]]:
     """Kind of 8-bit picture -> the picture, its file's suffix, and how it is saved."""
     scan = Image.open(EXAMPLES / "glioma.png").convert("L")
-    colored = Image.merge("RGB", (scan, scan.rotate(2), scan.point(lambda grey: grey // 2)))
+    colored = Image.merge("RGB", (scan, scan.rotate(2), scan.point(lambda gray: gray // 2)))
     transparent = colored.convert("RGBA")
     transparent.putalpha(scan)
     turned = Image.Exif()
     turned[0x0112] = 6  # to be shown rotated by 90 degrees
     return {
-        "grey PNG": (scan, "png", {}),
+        "gray PNG": (scan, "png", {}),
         "colored JPEG": (colored, "jpg", {}),
         "palette PNG": (colored.quantize(16), "png", {}),
         "CMYK JPEG": (colored.convert("CMYK"), "jpg", {}),

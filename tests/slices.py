@@ -11,14 +11,14 @@ from brain_tumor.labels import canonical_label
 
 
 def draw_slice(number: int, class_name: str = "no_tumor", side: int = 64) -> Image.Image:
-    """A grey slice: black air, a skull, a brain of smooth random tissue, and in it what its class is known by.
+    """A gray slice: black air, a skull, a brain of smooth random tissue, and in it what its class is known by.
 
     Two slices of different `number` are no copies of each other; the same arguments draw the same slice.
 
     Args:
         number: of the slice; stands for the patient.
         class_name: any spelling of the four classes. A glioma is a large dark ring off the middle, a meningioma a
-            bright disc at the skull, a pituitary tumour a small bright disc below the middle.
+            bright disc at the skull, a pituitary tumor a small bright disc below the middle.
         side: in pixels.
 
     Returns:
@@ -38,19 +38,19 @@ def draw_slice(number: int, class_name: str = "no_tumor", side: int = 64) -> Ima
     for _ in range(12):  # waves of a few periods a side: smooth, and still there at 32x32
         fy, fx, phase = *random.uniform(-7, 7, 2), random.uniform(0, 2 * np.pi)
         tissue += np.cos(fy * y + fx * x + phase)
-    grey = np.where(radius < 1, 110 + 22 * tissue, 0)
+    gray = np.where(radius < 1, 110 + 22 * tissue, 0)
     side_of_head, height_in_head = random.choice([-1, 1]), random.uniform(-0.3, 0.3)
     match canonical_label(class_name):
         case "glioma":
             distance = np.hypot(u - 0.4 * side_of_head, v - height_in_head)
-            grey = np.where(distance < 0.35, 20, grey)
-            grey = np.where(abs(distance - 0.35) < 0.07, 240, grey)
+            gray = np.where(distance < 0.35, 20, gray)
+            gray = np.where(abs(distance - 0.35) < 0.07, 240, gray)
         case "meningioma":
-            grey = np.where(np.hypot(u - 0.7 * side_of_head, v - height_in_head) < 0.25, 250, grey)
+            gray = np.where(np.hypot(u - 0.7 * side_of_head, v - height_in_head) < 0.25, 250, gray)
         case "pituitary":
-            grey = np.where(np.hypot(u, v - 0.3) < 0.16, 250, grey)
-    grey = np.where((radius > 0.93) & (radius < 1), 200, grey)
-    return Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+            gray = np.where(np.hypot(u, v - 0.3) < 0.16, 250, gray)
+    gray = np.where((radius > 0.93) & (radius < 1), 200, gray)
+    return Image.fromarray(gray.clip(0, 255).astype(np.uint8))
 
 
 def write_slices(folder: Path, counts: Mapping[str, int], suffix: str = ".png", side: int = 64) -> Path:

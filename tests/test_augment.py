@@ -33,13 +33,13 @@ def processor_of(side: int, statistics: dict) -> ViTImageProcessorPil:
 
 @pytest.fixture(scope="module")
 def slices(tmp_path_factory):
-    """A loaded set of slices of several shapes, grey ones, and a coloured one of each class."""
+    """A loaded set of slices of several shapes, gray ones, and a colored one of each class."""
     folder = write_slices(tmp_path_factory.mktemp("slices"), FOUR, side=150)
     for number, class_name in enumerate(FOUR):
-        grey = draw_slice(100 + number, class_name, 200).resize((130 + 90 * number, 180))
-        colour = Image.merge("RGB", (grey, ImageOps.mirror(grey), ImageOps.flip(grey)))
-        colour.save(folder / class_name / "colour.jpg", quality=80)
-        grey.save(folder / class_name / "oblong.jpg", quality=80)
+        gray = draw_slice(100 + number, class_name, 200).resize((130 + 90 * number, 180))
+        color = Image.merge("RGB", (gray, ImageOps.mirror(gray), ImageOps.flip(gray)))
+        color.save(folder / class_name / "color.jpg", quality=80)
+        gray.save(folder / class_name / "oblong.jpg", quality=80)
     return folder, load_scans(folder)["train"]
 
 
@@ -64,14 +64,14 @@ def test_evaluation_sees_exactly_what_the_processor_makes_of_the_file(side, stat
     assert seen["labels"].tolist() == rows["label"]
 
 
-def test_a_slice_is_prepared_the_same_alone_among_grey_ones_and_among_coloured_ones(slices):
+def test_a_slice_is_prepared_the_same_alone_among_gray_ones_and_among_colored_ones(slices):
     _, part = slices
     processor = processor_of(96, IMAGENET)
     rows, sources = rows_of(part, processor)
     together = EvalTransform(processor)(rows)["pixel_values"]
-    grey = [i for i, source in enumerate(sources) if "colour" not in source]
+    gray = [i for i, source in enumerate(sources) if "color" not in source]
     assert torch.equal(
-        EvalTransform(processor)({k: [v[i] for i in grey] for k, v in rows.items()})["pixel_values"], together[grey]
+        EvalTransform(processor)({k: [v[i] for i in gray] for k, v in rows.items()})["pixel_values"], together[gray]
     )
     for i in range(len(sources)):
         alone = EvalTransform(processor)({name: [values[i]] for name, values in rows.items()})["pixel_values"]
@@ -90,7 +90,7 @@ def test_a_saved_processor_prepares_as_the_one_that_trained(backend, slices, tmp
         assert torch.equal(loaded(images=open_scan(folder / source), return_tensors="pt")["pixel_values"][0], row)
 
 
-def test_every_grey_level_is_normalised_as_the_processor_does():
+def test_every_gray_level_is_normalized_as_the_processor_does():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(-1, 3, -1, -1)
     for statistics in ({}, IMAGENET, {"image_mean": [0.1] * 3, "image_std": [0.7] * 3}):
         processor = processor_of(16, statistics)
@@ -113,14 +113,14 @@ def test_the_whole_slice_is_seen_and_no_edge_is_cropped(slice_folder):
     assert seen[:, 10:-10, 10:-10].max() < -0.9
 
 
-def test_resized_pixels_are_kept_as_bytes_one_channel_for_grey_slices(slices):
+def test_resized_pixels_are_kept_as_bytes_one_channel_for_gray_slices(slices):
     processor = processor_of(96, {})
     rows, sources = rows_of(slices[1], processor)
     for source, row in zip(sources, rows["pixels"], strict=True):
-        assert len(row) == 96 * 96 * (3 if "colour" in source else 1)
+        assert len(row) == 96 * 96 * (3 if "color" in source else 1)
     assert read_pixels(rows["pixels"], 96, 96).shape == (len(sources), 3, 96, 96)
-    grey = [row for row in rows["pixels"] if len(row) == 96 * 96]
-    assert read_pixels(grey, 96, 96).shape == (len(grey), 1, 96, 96)
+    gray = [row for row in rows["pixels"] if len(row) == 96 * 96]
+    assert read_pixels(gray, 96, 96).shape == (len(gray), 1, 96, 96)
 
 
 def test_resized_pixels_come_from_the_cache_unless_the_processor_changed(slices, monkeypatch):
@@ -160,13 +160,13 @@ def test_augmented_slices_have_the_shape_type_and_range_of_plain_ones(strength, 
     assert TrainTransform(processor)(rows)["labels"].tolist() == plain["labels"].tolist()
 
 
-def test_augmentation_brings_no_colour_into_grey_slices(slices):
+def test_augmentation_brings_no_color_into_gray_slices(slices):
     processor = processor_of(64, {})
     rows, sources = rows_of(slices[1], processor)
-    grey = [i for i, source in enumerate(sources) if "colour" not in source]
-    only_grey = {name: [values[i] for i in grey] for name, values in rows.items()}
+    gray = [i for i, source in enumerate(sources) if "color" not in source]
+    only_gray = {name: [values[i] for i in gray] for name, values in rows.items()}
     for seed in range(10):
-        for values in (augmented(only_grey, processor, seed), augmented(rows, processor, seed)[grey]):
+        for values in (augmented(only_gray, processor, seed), augmented(rows, processor, seed)[gray]):
             assert (values - values[:, :1]).abs().max() < 1e-6
 
 
@@ -205,12 +205,12 @@ def test_a_stronger_augmentation_changes_more(slices):
     assert change == sorted(change) and change[0] > 0.005 and change[-1] > 2 * change[0]
 
 
-def grey_batch(count: int = 32, side: int = 48) -> torch.Tensor:
+def gray_batch(count: int = 32, side: int = 48) -> torch.Tensor:
     return torch.from_numpy(np.stack([np.asarray(draw_slice(i, side=side)) for i in range(count)])).unsqueeze(1).float()
 
 
 def test_black_air_stays_black_while_tissue_changes():
-    pixels = grey_batch()
+    pixels = gray_batch()
     air = pixels == 0
     assert 0.2 < air.float().mean() < 0.9
     for seed in range(10):
@@ -222,7 +222,7 @@ def test_black_air_stays_black_while_tissue_changes():
 
 
 def test_mirroring_swaps_left_and_right_in_about_half_of_the_slices_and_nothing_else():
-    pixels = grey_batch(200, 24)
+    pixels = gray_batch(200, 24)
     torch.manual_seed(0)
     mirrored = mirror(pixels)
     kept = (mirrored == pixels).flatten(1).all(1)
@@ -232,7 +232,7 @@ def test_mirroring_swaps_left_and_right_in_about_half_of_the_slices_and_nothing_
 
 
 def test_an_affine_change_of_nothing_changes_nothing():
-    pixels = grey_batch(8)
+    pixels = gray_batch(8)
     assert torch.allclose(affine(pixels, degrees=0, shift=0, zoom=0, aspect=0), pixels, atol=0.01)
 
 
@@ -248,7 +248,7 @@ def test_what_an_affine_change_brings_in_from_outside_is_black():
 def test_blurring_keeps_flat_slices_flat_and_takes_the_edge_off_others():
     flat = torch.full((6, 3, 20, 20), 130.0)
     assert torch.allclose(blur(flat, share=1.0, sigma=1.2), flat, atol=1e-3)
-    pixels = grey_batch(6)
+    pixels = gray_batch(6)
     torch.manual_seed(0)
     blurred = blur(pixels, share=1.0, sigma=1.2)
     steps = [(p[..., 1:] - p[..., :-1]).abs().flatten(1).sum(1) for p in (pixels, blurred)]
@@ -257,7 +257,7 @@ def test_blurring_keeps_flat_slices_flat_and_takes_the_edge_off_others():
 
 
 def test_noise_is_the_same_in_all_channels_and_stays_in_range():
-    pixels = grey_batch(64).expand(-1, 3, -1, -1)
+    pixels = gray_batch(64).expand(-1, 3, -1, -1)
     torch.manual_seed(0)
     noisy = noise(pixels, share=1.0, sigma=0.1)
     assert torch.equal(noisy[:, 0], noisy[:, 2]) and noisy.min() >= 0 and noisy.max() <= 255

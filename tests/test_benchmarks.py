@@ -30,11 +30,11 @@ def run_with(missed: int, weak_missed: int, accuracy_: float, nll: float) -> dic
     [
         ({"a": (1, 0, 0.980, 0.05), "b": (0, 0, 0.978, 0.06)}, "b"),
         ({"a": (1, 0, 0.980, 0.05), "b": (0, 0, 0.974, 0.06)}, "a"),  # more than half a point less accurate
-        ({"a": (0, 2, 0.980, 0.05), "b": (1, 0, 0.980, 0.06)}, "b"),  # weakly labelled tumours count alike
+        ({"a": (0, 2, 0.980, 0.05), "b": (1, 0, 0.980, 0.06)}, "b"),  # weakly labeled tumors count alike
         ({"a": (1, 1, 0.980, 0.06), "b": (2, 0, 0.980, 0.05)}, "b"),  # as many missed: the lower NLL
     ],
 )
-def test_the_checkpoint_that_misses_fewer_validation_tumours_is_shipped(runs, expected, tmp_path, monkeypatch):
+def test_the_checkpoint_that_misses_fewer_validation_tumors_is_shipped(runs, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
     for name, figures in runs.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(run_with(*figures)))

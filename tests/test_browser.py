@@ -64,7 +64,7 @@ def browser():
 def page(demo, browser, request):
     """The demo's page, loaded; at the end it must have asked nobody else for anything and logged no error.
 
-    Options of the browser's context, such as its colour scheme, come as the fixture's parameter.
+    Options of the browser's context, such as its color scheme, come as the fixture's parameter.
     """
     options = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
     context = browser.new_context(**options)
@@ -232,7 +232,7 @@ def test_a_file_that_is_dropped_is_classified(page):
     expect_all_four_confidences(page)
 
 
-def test_a_photograph_is_recognised_as_no_scan_and_gets_no_label(page, tmp_path):
+def test_a_photograph_is_recognized_as_no_scan_and_gets_no_label(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
     page.locator("#scan").get_by_label("Clear").click()
@@ -242,8 +242,8 @@ def test_a_photograph_is_recognised_as_no_scan_and_gets_no_label(page, tmp_path)
     expect(confidences(page)).to_have_count(0)
     expect(page.locator("#map")).not_to_be_visible()
     expect(page.locator("#share")).not_to_be_visible()
-    colours = pixels(page)
-    assert (colours.max(axis=-1) - colours.min(axis=-1)).mean() > 20, "the picture stays what it is"
+    colors = pixels(page)
+    assert (colors.max(axis=-1) - colors.min(axis=-1)).mean() > 20, "the picture stays what it is"
     upload_again = page.locator("#scan").get_by_label("Clear")
     upload_again.click()
     page.get_by_role("button", name="Thumbnail 2").click()
@@ -588,7 +588,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page, tmp_path):
 
 CONTRAST = """
 () => {
-    // WCAG 2.2, 1.4.3: contrast of each visible text with the colours beneath it, composed from the page down.
+    // WCAG 2.2, 1.4.3: contrast of each visible text with the colors beneath it, composed from the page down.
     const parse = text => {
         const c = document.createElement('canvas'), g = c.getContext('2d', {willReadFrequently: true})
         c.width = c.height = 1
@@ -598,16 +598,16 @@ CONTRAST = """
         return [r, gr, b, a / 255]
     }
     const over = (top, below) => [0, 1, 2].map(i => top[3] * top[i] + (1 - top[3]) * below[i])
-    const luminance = colour => {
-        const [r, g, b] = colour.map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    const luminance = color => {
+        const [r, g, b] = color.map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
     }
     const ground = element => {
         const layers = []
         for (let e = element; e; e = e.parentElement) {
-            const colour = parse(getComputedStyle(e).backgroundColor)
-            layers.push(colour)
-            if (colour[3] === 1) break
+            const color = parse(getComputedStyle(e).backgroundColor)
+            layers.push(color)
+            if (color[3] === 1) break
         }
         return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255])
     }
@@ -620,8 +620,8 @@ CONTRAST = """
         if (!box.width || !box.height || element.closest('[disabled], script, style, svg, [aria-hidden=true]')) continue
         let opacity = 1
         for (let e = element; e; e = e.parentElement) opacity *= getComputedStyle(e).opacity
-        const below = ground(element), colour = parse(style.color)
-        const [a, b] = [over([...colour.slice(0, 3), colour[3] * opacity], below), below].map(luminance)
+        const below = ground(element), color = parse(style.color)
+        const [a, b] = [over([...color.slice(0, 3), color[3] * opacity], below), below].map(luminance)
         const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
         const size = parseFloat(style.fontSize), large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700)
         const where = element.className, id = element.closest('[id]')?.id
@@ -639,7 +639,7 @@ MARKS = {
     "#share .any": "backgroundColor",
     "#share .none": "backgroundColor",
 }
-"""What shows a value or where a control is -> the colour that does it."""
+"""What shows a value or where a control is -> the color that does it."""
 
 
 @pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
@@ -649,10 +649,10 @@ def test_what_shows_a_value_or_a_control_stands_out_by_3_to_1(page):
     expect_all_four_confidences(page)
     page.wait_for_timeout(700)
     weak = {}
-    for selector, colour in MARKS.items():
+    for selector, color in MARKS.items():
         mark = page.locator(selector).first
         ratio = mark.evaluate(
-            """(mark, colour) => {
+            """(mark, color) => {
                 const numbers = text => text.match(/[\\d.]+/g).map(Number)
                 const light = ([r, g, b]) => [r, g, b].map(
                     v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4
@@ -660,11 +660,11 @@ def test_what_shows_a_value_or_a_control_stands_out_by_3_to_1(page):
                 let ground = mark.parentElement
                 while (!/^rgb\\(/.test(getComputedStyle(ground).backgroundColor)) ground = ground.parentElement
                 const found = getComputedStyle(mark), below = getComputedStyle(ground).backgroundColor
-                if (colour.startsWith("border") && found.borderTopWidth === "0px") return 1
-                const both = [found[colour], below].map(c => light(numbers(c)) + 0.05)
+                if (color.startsWith("border") && found.borderTopWidth === "0px") return 1
+                const both = [found[color], below].map(c => light(numbers(c)) + 0.05)
                 return Math.max(...both) / Math.min(...both)
             }""",
-            colour,
+            color,
         )
         if ratio < 3:
             weak[selector] = round(ratio, 2)
@@ -681,7 +681,7 @@ def test_every_text_stands_out_from_its_ground(page, tmp_path, request):
 
     def measure() -> None:
         page.mouse.move(0, 0)
-        page.wait_for_timeout(700)  # colours have finished their transitions
+        page.wait_for_timeout(700)  # colors have finished their transitions
         measured.extend(page.evaluate(CONTRAST))
 
     measure()

@@ -119,23 +119,23 @@ def test_card_tells_verdicts_misses_calibration_sources_and_other_scans_from_the
         shown_bounds("", test["decision"]["intervals"]["sensitivity"]),
     ]
     assert "0.9312" in text and "0.6178" in text and "decision_thresholds" in text
-    assert f"0.9: {test['dangerous_misses']['count']} of {test['dangerous_misses']['tumours']}" in text
+    assert f"0.9: {test['dangerous_misses']['count']} of {test['dangerous_misses']['tumors']}" in text
     calibration = rows_of(text, "### Calibration before and after")
     for row, when in zip(calibration, ("before", "after"), strict=True):
         assert row == [when, *(f"{test['calibration'][when][n]:.3f}" for n in ("nll", "brier", "ece", "classwise_ece"))]
     assert [row[0] for row in rows_of(text, "### By source")] == [row["source"] for row in test["by_source"]]
-    other = rows_of(text, "### Tumours in other kinds of scan")
+    other = rows_of(text, "### Tumors in other kinds of scan")
     assert other[0][1] == shown_value("", weak["called_no_tumor"]) and "60 groups of copies of `br35h-tumors`" in text
-    assert rows_of(text, "Does it look at the tumour?") == [["at 112 px", "43.2 %", "40.0 to 50.0", "a note"]]
+    assert rows_of(text, "Does it look at the tumor?") == [["at 112 px", "43.2 %", "40.0 to 50.0", "a note"]]
     glioma = rows_of(text, "| class | precision")[0]
     assert glioma[1].endswith(f"({shown_bounds('', test['per_class']['glioma']['intervals']['precision'])})")
     assert "{{" not in text and "{%" not in text and "None" not in text and "Undefined" not in text
 
 
-def test_card_says_the_share_of_tumours_that_confidences_hold_at(results, tmp_path):
+def test_card_says_the_share_of_tumors_that_confidences_hold_at(results, tmp_path):
     counts = {part: {"glioma": 3, "meningioma": 2, "no_tumor": 9, "pituitary": 4} for part in results["counts"]}
     write_card({**results, "counts": counts}, tmp_path / "README.md")
-    assert "share of tumours, 50 % of the slices" in (tmp_path / "README.md").read_text()
+    assert "share of tumors, 50 % of the slices" in (tmp_path / "README.md").read_text()
 
 
 def test_tables_of_a_card_are_whole(new_results, results, tmp_path):

@@ -72,7 +72,7 @@ def copied(folder, to, leave_out=(), **settings):
 
 
 def prediction_of(tumor: float, kind: str = "meningioma", thresholds=THRESHOLDS, margin=None) -> Prediction:
-    """Of a slice with this probability of any tumour, nearly all of it for one kind."""
+    """Of a slice with this probability of any tumor, nearly all of it for one kind."""
     confidences = dict.fromkeys(LABELS, 0.02 * tumor) | {kind: 0.96 * tumor, "no_tumor": 1 - tumor}
     label = max(confidences, key=confidences.get)
     decided = label if thresholds is None else verdict(list(confidences.values()), thresholds)
@@ -225,7 +225,7 @@ def test_a_network_without_average_pooling_before_its_logits_has_no_heat_map(tmp
 # --- any checkpoint ---------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_of_other_classes_gives_its_most_probable_class_and_nothing_about_tumours(
+def test_a_checkpoint_of_other_classes_gives_its_most_probable_class_and_nothing_about_tumors(
     tiny_checkpoint, examples
 ):
     classifier = Classifier(tiny_checkpoint)
@@ -345,7 +345,7 @@ def test_verdicts_follow_the_thresholds_of_the_config(folder, tmp_path, examples
 # --- in words ---------------------------------------------------------------------------------------------------
 
 
-def test_a_tumour_is_named_with_the_figures_that_decided():
+def test_a_tumor_is_named_with_the_figures_that_decided():
     headline, sentence = verdict_words(prediction_of(0.97))
     assert headline == "Looks like: meningioma"
     assert "97 %" in sentence and "94 %" in sentence

@@ -11,9 +11,9 @@ SHA256 = [f"{number:064x}" for number in (0, 2**250 + 12345, 0xFACE << 200)]
 
 
 def pictures(side: int = 220) -> list[Image.Image]:
-    grey = draw_slice(3, "glioma", side)
-    colour = Image.merge("RGB", (grey, ImageOps.mirror(grey), ImageOps.flip(grey)))
-    return [grey, grey.convert("RGB"), colour, grey.resize((side, 3 * side // 4)).convert("RGB")]
+    gray = draw_slice(3, "glioma", side)
+    color = Image.merge("RGB", (gray, ImageOps.mirror(gray), ImageOps.flip(gray)))
+    return [gray, gray.convert("RGB"), color, gray.resize((side, 3 * side // 4)).convert("RGB")]
 
 
 def distance(one: Image.Image, other: Image.Image) -> float:
@@ -39,7 +39,7 @@ def test_size_and_mode_are_kept_and_the_slice_itself_is_not_touched(name):
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_grey_slices_stay_grey(name):
+def test_gray_slices_stay_gray(name):
     corrupted = np.asarray(corrupt(pictures(100)[1], name, 4, SHA256[1]))
     assert (corrupted == corrupted[..., :1]).all()
 
@@ -54,7 +54,7 @@ def test_the_same_slice_is_corrupted_the_same_way_and_another_one_differently_wh
 
 
 @pytest.mark.parametrize("name", ["brightness", "contrast", "gamma"])
-def test_grey_levels_go_up_in_some_slices_and_down_in_others(name):
+def test_gray_levels_go_up_in_some_slices_and_down_in_others(name):
     image = pictures()[0]
     level = {
         np.sign(np.asarray(corrupt(image, name, 2, f"{n:x}".zfill(16)), float).std() - np.asarray(image, float).std())
@@ -81,7 +81,7 @@ def test_a_slice_that_is_smaller_than_the_thumbnail_stays_as_it_is():
     assert corrupt(small, "downscaling", 5, SHA256[1]).tobytes() == small.tobytes()
 
 
-def test_noise_is_rician_so_dark_air_becomes_grey_and_bright_tissue_keeps_its_level():
+def test_noise_is_rician_so_dark_air_becomes_gray_and_bright_tissue_keeps_its_level():
     image = Image.new("L", (200, 200))
     image.paste(150, (100, 0, 200, 200))
     noisy = np.asarray(corrupt(image, "noise", 3, SHA256[1]), np.float64)

@@ -207,8 +207,8 @@ def test_thumbnail_and_hash_are_those_of_the_file(slice_folder):
     for row in load_scans(folder)["train"]:
         data = (folder / row["source"]).read_bytes()
         assert row["sha256"] == hashlib.sha256(data).hexdigest()
-        grey = PillowImage.open(io.BytesIO(data)).convert("L").resize((32, 32), PillowImage.Resampling.BILINEAR)
-        assert row["thumbnail"] == grey.tobytes()
+        gray = PillowImage.open(io.BytesIO(data)).convert("L").resize((32, 32), PillowImage.Resampling.BILINEAR)
+        assert row["thumbnail"] == gray.tobytes()
 
 
 def test_training_opens_a_picture_as_the_app_does(slice_folder):
@@ -316,7 +316,7 @@ def test_an_unknown_class_is_named_with_what_was_found_and_expected(slice_folder
     assert_says(message, "unknown class 'metastasis'", "metastasis (2)", "meningioma (3)", *LABELS)
 
 
-def test_a_tumour_of_unknown_type_is_no_class_of_its_own(slice_folder):
+def test_a_tumor_of_unknown_type_is_no_class_of_its_own(slice_folder):
     assert_says(refusal(slice_folder({**FOUR, "tumor": 2})), "unknown class 'tumor'", "tumor (2)", *LABELS)
 
 

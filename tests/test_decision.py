@@ -1,4 +1,4 @@
-"""The verdict misses no tumour for want of caution, and its thresholds hang on no single picture."""
+"""The verdict misses no tumor for want of caution, and its thresholds hang on no single picture."""
 
 import json
 
@@ -26,7 +26,7 @@ GLIOMA, MENINGIOMA, NO_TUMOR, PITUITARY = range(4)
 
 
 def probabilities_of(scores, kind: int = GLIOMA) -> np.ndarray:
-    """Probabilities whose log(p(no tumor) / p(any tumour)) are these; most of the rest is of one kind of tumour."""
+    """Probabilities whose log(p(no tumor) / p(any tumor)) are these; most of the rest is of one kind of tumor."""
     healthy = expit(np.asarray(scores, np.float64))
     rows = np.empty((len(healthy), 4))
     rows[:] = 0.1 * (1 - healthy)[:, None]
@@ -35,15 +35,15 @@ def probabilities_of(scores, kind: int = GLIOMA) -> np.ndarray:
     return rows
 
 
-def two_classes(tumours, healthy):
-    """(probabilities, labels, groups) of tumours and healthy slices with these scores, each its own group."""
-    labels = np.array([GLIOMA] * len(tumours) + [NO_TUMOR] * len(healthy))
-    return probabilities_of([*tumours, *healthy]), labels, np.arange(len(labels))
+def two_classes(tumors, healthy):
+    """(probabilities, labels, groups) of tumors and healthy slices with these scores, each its own group."""
+    labels = np.array([GLIOMA] * len(tumors) + [NO_TUMOR] * len(healthy))
+    return probabilities_of([*tumors, *healthy]), labels, np.arange(len(labels))
 
 
-def exponential_tails(seed: int, tumours: int = 320, healthy: int = 160, far: float = 5):
+def exponential_tails(seed: int, tumors: int = 320, healthy: int = 160, far: float = 5):
     random = np.random.default_rng(seed)
-    return two_classes(-5 + random.laplace(0, 1, tumours), far + random.laplace(0, 1, healthy))
+    return two_classes(-5 + random.laplace(0, 1, tumors), far + random.laplace(0, 1, healthy))
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------
@@ -53,10 +53,10 @@ def test_a_verdict_needs_enough_probability_and_is_uncertain_otherwise():
     thresholds = Thresholds(no_tumor=0.95, tumor=0.6)
     rows = np.array(
         [
-            [0.01, 0.01, 0.97, 0.01],  # sure of no tumour
+            [0.01, 0.01, 0.97, 0.01],  # sure of no tumor
             [0.02, 0.02, 0.95, 0.01],  # just sure enough
             [0.03, 0.02, 0.94, 0.01],  # the most probable class is not enough
-            [0.10, 0.20, 0.40, 0.30],  # tumours together are, though "no tumor" is the most probable single class
+            [0.10, 0.20, 0.40, 0.30],  # tumors together are, though "no tumor" is the most probable single class
             [0.20, 0.19, 0.41, 0.20],
             [0.00, 0.00, 0.00, 1.00],
         ]
@@ -111,15 +111,15 @@ def test_targets_are_met_on_slices_that_were_not_chosen_from(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_threshold_is_not_at_the_worst_tumour_that_was_seen_but_beyond(seed):
+def test_the_threshold_is_not_at_the_worst_tumor_that_was_seen_but_beyond(seed):
     random = np.random.default_rng(seed)
-    tumours = -5 + random.laplace(0, 1.3, 320)
-    thresholds = choose_thresholds(*two_classes(tumours, np.full(160, 9.0)))
-    assert logit(thresholds.no_tumor) > np.sort(tumours)[-2] + 0.5
-    assert min(abs(logit(thresholds.no_tumor) - tumours)) > 0.01
+    tumors = -5 + random.laplace(0, 1.3, 320)
+    thresholds = choose_thresholds(*two_classes(tumors, np.full(160, 9.0)))
+    assert logit(thresholds.no_tumor) > np.sort(tumors)[-2] + 0.5
+    assert min(abs(logit(thresholds.no_tumor) - tumors)) > 0.01
 
 
-def test_one_tumour_far_out_does_not_drag_the_threshold_with_it_and_two_do():
+def test_one_tumor_far_out_does_not_drag_the_threshold_with_it_and_two_do():
     probabilities, labels, groups = exponential_tails(3, far=10)
     plain = choose_thresholds(probabilities, labels, groups)
     moved = {}
@@ -149,16 +149,16 @@ def test_numbers_stay_within_bounds_and_verdicts_never_overlap():
 
 def test_of_a_network_that_cannot_meet_both_targets_specificity_gives_way_first():
     random = np.random.default_rng(1)
-    tumours = np.concatenate([random.normal(-7, 1, 300), [3.0, 3.2, 3.4, 3.6]])  # some are hard
+    tumors = np.concatenate([random.normal(-7, 1, 300), [3.0, 3.2, 3.4, 3.6]])  # some are hard
     healthy = np.concatenate([random.normal(7, 1, 150), np.linspace(-6, 2.5, 10)])
-    thresholds = choose_thresholds(*two_classes(tumours, healthy))
-    result = decision_figures(*two_classes(tumours, healthy), thresholds)
+    thresholds = choose_thresholds(*two_classes(tumors, healthy))
+    result = decision_figures(*two_classes(tumors, healthy), thresholds)
     assert result["counts"]["sensitivity"] == [304, 304]
     assert result["specificity"] < 0.989
     assert result["uncertain"] <= 0.05
 
 
-def test_where_some_tumours_look_healthy_the_rest_gets_all_the_caution_that_is_allowed():
+def test_where_some_tumors_look_healthy_the_rest_gets_all_the_caution_that_is_allowed():
     probabilities, labels, groups = exponential_tails(3)
     probabilities[:3] = probabilities_of([9.0] * 3)  # surer than most healthy slices: out of reach
     thresholds = choose_thresholds(probabilities, labels, groups)
@@ -168,7 +168,7 @@ def test_where_some_tumours_look_healthy_the_rest_gets_all_the_caution_that_is_a
     assert thresholds.no_tumor > expit(3)
 
 
-def test_tumours_of_unknown_type_count_as_tumours_but_not_in_the_uncertain_share():
+def test_tumors_of_unknown_type_count_as_tumors_but_not_in_the_uncertain_share():
     probabilities, labels, groups = exponential_tails(5, far=10)
     plain = choose_thresholds(probabilities, labels, groups)
     hard = probabilities_of(np.linspace(2, 4.5, 40))
@@ -183,15 +183,15 @@ def test_tumours_of_unknown_type_count_as_tumours_but_not_in_the_uncertain_share
     assert decision_figures(rows[known], labels[known], groups[known], thresholds)["uncertain"] <= 0.04
 
 
-def test_weak_tumours_and_healthy_slices_alone_are_enough():
+def test_weak_tumors_and_healthy_slices_alone_are_enough():
     probabilities, labels, groups = exponential_tails(6)
     labels = np.where(labels == NO_TUMOR, NO_TUMOR, TUMOR)
     assert choose_thresholds(probabilities, labels, groups).no_tumor >= NO_TUMOR_RANGE[0]
 
 
 @pytest.mark.parametrize("label", [GLIOMA, NO_TUMOR])
-def test_without_tumours_or_without_healthy_slices_there_is_nothing_to_choose(label):
-    with pytest.raises(ValueError, match="need tumours and healthy slices"):
+def test_without_tumors_or_without_healthy_slices_there_is_nothing_to_choose(label):
+    with pytest.raises(ValueError, match="need tumors and healthy slices"):
         choose_thresholds(probabilities_of(np.zeros(5)), np.full(5, label), np.arange(5))
 
 
@@ -220,7 +220,7 @@ def test_figures_of_verdicts_worked_by_hand():
             [0.10, 0.80, 0.05, 0.05],  # glioma, called meningioma: the wrong type, but caught
             [0.20, 0.10, 0.60, 0.10],  # pituitary, uncertain: caught
             [0.02, 0.02, 0.95, 0.01],  # pituitary, missed
-            [0.20, 0.10, 0.60, 0.10],  # tumour of unknown type, uncertain
+            [0.20, 0.10, 0.60, 0.10],  # tumor of unknown type, uncertain
             [0.02, 0.02, 0.95, 0.01],  # healthy, called so
             [0.20, 0.10, 0.60, 0.10],  # healthy, uncertain: no false alarm
             [0.60, 0.20, 0.10, 0.10],  # healthy, called a glioma
@@ -233,7 +233,7 @@ def test_figures_of_verdicts_worked_by_hand():
         "sensitivity": [4, 5],
         "specificity": [2, 3],
         "uncertain": [3, 8],
-        "uncertain_tumours": [2, 5],
+        "uncertain_tumors": [2, 5],
         "uncertain_healthy": [1, 3],
         "accuracy_decided": [2, 5],
     }

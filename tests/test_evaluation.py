@@ -61,7 +61,7 @@ def network(tiny_checkpoint):
 def slices(tmp_path_factory):
     folder = write_slices(tmp_path_factory.mktemp("slices"), dict.fromkeys(LABELS, 5), side=150)
     draw_slice(50).convert("RGB").convert("CMYK").save(folder / "glioma" / "cmyk.jpg")
-    Image.merge("RGB", [draw_slice(i, side=130) for i in range(3)]).save(folder / "no_tumor" / "colour.jpg")
+    Image.merge("RGB", [draw_slice(i, side=130) for i in range(3)]).save(folder / "no_tumor" / "color.jpg")
     return folder, load_scans(folder)["train"]
 
 
@@ -160,8 +160,8 @@ def test_intervals_do_not_depend_on_the_numbers_of_the_groups_and_are_the_same_a
 
 
 def test_a_figure_that_is_not_defined_has_no_interval():
-    tumours = np.array([0, 1, 3, 0, 1, 3])
-    result = figures(np.eye(4)[tumours] * 5, tumours, np.arange(6))
+    tumors = np.array([0, 1, 3, 0, 1, 3])
+    result = figures(np.eye(4)[tumors] * 5, tumors, np.arange(6))
     assert result["specificity"] is None and result["intervals"]["specificity"] is None
     # Six of six is no certainty: the exact interval.
     assert result["sensitivity"] == 1 and result["intervals"]["sensitivity"] == [pytest.approx(0.025 ** (1 / 6)), 1]
@@ -223,7 +223,7 @@ def test_dangerous_misses_are_counted_and_named():
     logits = np.stack([healthy, healthy / 9, healthy / 3, healthy, [9.0, 0, 0, 0]])
     part = part_of(labels, np.arange(5), np.zeros(5, bool)).add_column("source", [f"a/{c}.png" for c in "abcde"])
     misses = part_figures(logits, part)["dangerous_misses"]
-    assert (misses["count"], misses["tumours"], misses["confidence"]) == (1, 4, 0.9)
+    assert (misses["count"], misses["tumors"], misses["confidence"]) == (1, 4, 0.9)
     assert misses["slices"] == [{"source": "a/a.png", "label": "glioma", "confidence": pytest.approx(0.9996, abs=1e-4)}]
 
 
@@ -236,7 +236,7 @@ def test_verdicts_are_judged_where_there_are_thresholds():
     assert 0 < decision["uncertain"] < 1
 
 
-def test_tumours_of_unknown_type_are_missed_only_where_they_are_called_no_tumor():
+def test_tumors_of_unknown_type_are_missed_only_where_they_are_called_no_tumor():
     logits = np.zeros((10, 4))
     logits[:6] = 8 * np.eye(4)[[0, 1, 3, 0, 1, 3]]
     logits[6:, NO_TUMOR] = [9, 8, 1, 1]
@@ -285,7 +285,7 @@ def test_sources_are_what_file_names_and_parts_tell():
     logits = 5 * np.eye(4)[[NO_TUMOR] * 6 + [NO_TUMOR] * 2 + [0] * 9]
     part = part_of(labels, np.arange(17), np.zeros(17, bool)).add_column("source", sources)
     rows = part_figures(logits, part.add_column("part", ["train"] * 17))["by_source"]
-    assert [(row["source"], row["slices"], row["missed_tumours"]) for row in rows] == [
+    assert [(row["source"], row["slices"], row["missed_tumors"]) for row in rows] == [
         ("train y", 7, 2),
         ("train Tr-no", 6, 0),
     ]
@@ -297,10 +297,10 @@ def test_mistakes_are_listed_with_the_dangerous_ones_first():
         [
             [0.97, 0.01, 0.01, 0.01],  # a meningioma called glioma
             [0.02, 0.02, 0.95, 0.01],  # a glioma called no tumor: dangerous
-            [0.20, 0.10, 0.60, 0.10],  # a pituitary tumour called no tumor
+            [0.20, 0.10, 0.60, 0.10],  # a pituitary tumor called no tumor
             [0.02, 0.02, 0.01, 0.95],  # a healthy slice called pituitary
-            [0.00, 0.01, 0.99, 0.00],  # a tumour of unknown type called no tumor: dangerous, and the surest
-            [0.90, 0.05, 0.05, 0.00],  # a tumour of unknown type called glioma: no mistake
+            [0.00, 0.01, 0.99, 0.00],  # a tumor of unknown type called no tumor: dangerous, and the surest
+            [0.90, 0.05, 0.05, 0.00],  # a tumor of unknown type called glioma: no mistake
             [0.90, 0.05, 0.05, 0.00],  # right
         ]
     )
@@ -379,10 +379,10 @@ def test_the_page_of_an_evaluation_is_drawn_with_whatever_is_known(known, tmp_pa
 
 
 def test_a_sheet_shows_its_tiles_in_order_with_their_frames(tmp_path):
-    tiles = [plots.Tile((Image.new("L", (50, 90), 200),), ("a", "b" * 90), colour) for colour in ("#ff0000", "#00ff00")]
+    tiles = [plots.Tile((Image.new("L", (50, 90), 200),), ("a", "b" * 90), color) for color in ("#ff0000", "#00ff00")]
     plots.write_sheet(tiles, "two", tmp_path / "sheet.png")
     pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
-    red, green = (np.argwhere((pixels == colour).all(axis=-1)) for colour in ((255, 0, 0), (0, 255, 0)))
+    red, green = (np.argwhere((pixels == color).all(axis=-1)) for color in ((255, 0, 0), (0, 255, 0)))
     assert len(red) and len(green) and red[:, 1].max() < green[:, 1].min()
     assert ((pixels == 200).all(axis=-1)).sum() > 2 * 80 * 150
 
@@ -455,19 +455,19 @@ def test_the_command_evaluates_any_checkpoint_on_any_set_and_writes_it_all_in_on
     assert str(tmp_path) not in text + json.dumps(results)
 
 
-def test_the_command_takes_a_part_of_a_split_and_tumours_of_unknown_type(
+def test_the_command_takes_a_part_of_a_split_and_tumors_of_unknown_type(
     strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
 ):
     folder = slice_folder(dict.fromkeys(LABELS, 26), side=64)
-    tumours = slice_folder({"tumor": 24}, side=66)
-    flags = ["--part", "validation", "--tumor_dataset", tumours, "--output_dir", tmp_path / "out"]
+    tumors = slice_folder({"tumor": 24}, side=66)
+    flags = ["--part", "validation", "--tumor_dataset", tumors, "--output_dir", tmp_path / "out"]
     code, out, error = command(monkeypatch, capsys, strange_checkpoint, folder, *flags)
     assert code == 0, error
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["split"] == "copy_free" and results["validation"]["slices_with_copy_in_train"] == 0
     assert results["tumor_validation"]["slices"] > 0
-    assert "Tumours in other kinds of scan" in (tmp_path / "out" / "evaluation.md").read_text()
-    assert "tumours of unknown type" in out
+    assert "Tumors in other kinds of scan" in (tmp_path / "out" / "evaluation.md").read_text()
+    assert "tumors of unknown type" in out
 
 
 def test_the_gallery_shows_the_dangerous_misses_first(network, slices, tmp_path, monkeypatch):
@@ -483,7 +483,7 @@ def test_the_gallery_shows_the_dangerous_misses_first(network, slices, tmp_path,
     (tiles, title), names = shown[0], part["source"]
     assert [tile.caption[2] for tile in tiles] == [names[int(i)] for i in wrong]
     assert tiles[0].caption[1].startswith("called no tumor, 100.0")
-    assert tiles[0].colour != tiles[1].colour
+    assert tiles[0].color != tiles[1].color
     assert "2 mistakes among 22 slices, 1 of them dangerous" in title
 
 

@@ -93,5 +93,5 @@ def test_the_bundled_examples_are_what_their_command_writes(tmp_path):
     runpy.run_path(str(examples.BUNDLED / "make_examples.py"))["main"](tmp_path)
     assert (tmp_path / examples.LISTING).read_text() == (examples.BUNDLED / examples.LISTING).read_text()
     for written in tmp_path.glob("*.png"):
-        grey = [np.asarray(Image.open(folder / written.name), dtype=float) for folder in (tmp_path, examples.BUNDLED)]
-        assert np.abs(grey[0] - grey[1]).mean() < 0.5  # the last bits may differ between versions of SciPy
+        gray = [np.asarray(Image.open(folder / written.name), dtype=float) for folder in (tmp_path, examples.BUNDLED)]
+        assert np.abs(gray[0] - gray[1]).mean() < 0.5  # the last bits may differ between versions of SciPy

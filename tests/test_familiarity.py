@@ -28,15 +28,15 @@ def drawn_slices(count: int, side: int = 96, first: int = 0) -> list[Image.Image
     ]
 
 
-def clouds(count: int, size: int, seed: int, centre: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def clouds(count: int, size: int, seed: int, center: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Made-up embeddings and statistics."""
     random = np.random.default_rng(seed)
-    return random.normal(centre, 1, (count, size)).astype(np.float32), random.normal(centre, 1, (count, 5))
+    return random.normal(center, 1, (count, size)).astype(np.float32), random.normal(center, 1, (count, 5))
 
 
 def fitted(validation_seed: int = 3) -> Familiarity:
     plain, disguised = clouds(400, 8, validation_seed), clouds(400, 8, validation_seed + 1)
-    return Familiarity.fit(clouds(300, 8, 0), clouds(200, 8, 1, centre=3.0), plain, disguised)
+    return Familiarity.fit(clouds(300, 8, 0), clouds(200, 8, 1, center=3.0), plain, disguised)
 
 
 # --- the statistics -----------------------------------------------------------------------------------------------
@@ -66,11 +66,11 @@ def test_statistics_of_a_picture_do_not_depend_on_those_beside_it():
     assert abs(alone[0] - alone[3]).max() > 0.1
 
 
-def test_statistics_tell_colour_from_grey():
+def test_statistics_tell_color_from_gray():
     picture = stranger(np.random.default_rng(3)).resize((96, 96))
-    colourful = Image.merge("RGB", [picture.getchannel(0), picture.getchannel(0).rotate(90), Image.new("L", (96, 96))])
-    chroma, of_grey = picture_statistics([colourful, colourful.convert("L").convert("RGB")])[:, 0]
-    assert chroma > of_grey + 0.05
+    colorful = Image.merge("RGB", [picture.getchannel(0), picture.getchannel(0).rotate(90), Image.new("L", (96, 96))])
+    chroma, of_gray = picture_statistics([colorful, colorful.convert("L").convert("RGB")])[:, 0]
+    assert chroma > of_gray + 0.05
 
 
 # --- the embedding ------------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def test_at_most_the_allowed_share_of_validation_slices_is_flagged():
     familiarity = fitted()
     assert (~familiarity.is_familiar(*plain)).mean() <= ALLOWED["plain"]
     assert (~familiarity.is_familiar(*disguised)).mean() <= ALLOWED["disguised"]
-    assert (~familiarity.is_familiar(*clouds(200, 8, 9, centre=3.0))).mean() > 0.9
+    assert (~familiarity.is_familiar(*clouds(200, 8, 9, center=3.0))).mean() > 0.9
 
 
 def test_validation_slices_choose_the_threshold_and_nothing_else():
@@ -228,7 +228,7 @@ def test_the_bundled_example_scans_may_be_judged(bundled):
     assert bundled([open_scan(path) for path in sorted((ROOT / "examples").glob("*.png"))]).all()
 
 
-def test_photographs_in_colour_and_in_grey_are_flagged(bundled):
+def test_photographs_in_color_and_in_gray_are_flagged(bundled):
     paths = []
     for package, pattern in (
         ("sklearn", "datasets/images/*.jpg"),

@@ -15,7 +15,7 @@ def at(place: tuple[int, int], value: float, rest: float = 0.0) -> np.ndarray:
 
 
 def change(image: Image.Image, heatmap: np.ndarray, opacity: float = 0.5) -> np.ndarray:
-    """How much each pixel changes, (height, width), in grey levels."""
+    """How much each pixel changes, (height, width), in gray levels."""
     return abs(np.asarray(overlay(image, heatmap, opacity), int) - np.asarray(image, int)).sum(-1)
 
 
@@ -35,7 +35,7 @@ def test_the_result_is_as_large_as_the_slice_and_the_slice_stays_as_it_is(size):
 
 
 @pytest.mark.parametrize("place", [(0, 0), (1, 5), (3, 3), (6, 2)])
-def test_the_strongest_colour_lies_where_the_contribution_comes_from(place, scan):
+def test_the_strongest_color_lies_where_the_contribution_comes_from(place, scan):
     row, column = np.unravel_index(change(scan, at(place, 40), opacity=1).argmax(), (224, 224))
     assert (row * 7 // 224, column * 7 // 224) == place
 
@@ -86,9 +86,9 @@ def test_a_map_that_holds_no_numbers_is_nothing(scan):
     assert overlay(scan, np.full((7, 7), np.nan, np.float32), 1).tobytes() == scan.tobytes()
 
 
-def test_the_colours_grow_evenly_brighter_also_for_readers_who_see_no_red_or_no_green():
-    colours = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in gradient(12)]) / 255
-    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+def test_the_colors_grow_evenly_brighter_also_for_readers_who_see_no_red_or_no_green():
+    colors = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in gradient(12)]) / 255
+    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
     # What is left of red and green for protanopes and deuteranopes (Viénot, Brettel and Mollon 1999).
     protan = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
     deutan = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
@@ -97,7 +97,7 @@ def test_the_colours_grow_evenly_brighter_also_for_readers_who_see_no_red_or_no_
         steps = np.diff(lightness)
         assert (steps > 0).all()
         assert steps.max() < 2.5 * steps.mean()
-    assert (colours.max(axis=1) - colours.min(axis=1) > 0.3).all(), "no colour is one of the scan's greys"
+    assert (colors.max(axis=1) - colors.min(axis=1) > 0.3).all(), "no color is one of the scan's grays"
 
 
 def test_a_map_over_the_largest_picture_takes_no_more_memory_than_some_copies_of_it():

@@ -5,15 +5,15 @@ import pytest
 from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, canonical_label, display_name
 
 SPELLINGS = {
-    "glioma": ("glioma", "Glioma", "2-glioma", "glioma_tumor", "Glioma Tumour", "gliomas", "GLIOMA"),
-    "meningioma": ("meningioma", "Meningioma", "3-meningioma", "meningioma_tumor", "meningioma-tumour"),
+    "glioma": ("glioma", "Glioma", "2-glioma", "glioma_tumor", "Glioma Tumor", "gliomas", "GLIOMA"),
+    "meningioma": ("meningioma", "Meningioma", "3-meningioma", "meningioma_tumor", "meningioma-tumor"),
     "no_tumor": (
         "no_tumor",
         "no-tumor",
         "notumor",
         "1-notumor",
         "No Tumor",
-        "no tumour",
+        "no tumor",
         "NO_TUMOR",
         "Normal",
         "healthy",
@@ -39,8 +39,8 @@ def test_a_name_that_is_none_of_the_four_is_not_guessed(name):
     assert canonical_label(name) is None
 
 
-@pytest.mark.parametrize("name", ["tumor", "tumour", "Tumor", "tumors", "1-tumor", "yes"])
-def test_a_tumour_of_unknown_type_is_none_of_the_four(name):
+@pytest.mark.parametrize("name", ["tumor", "tumor", "Tumor", "tumors", "1-tumor", "yes"])
+def test_a_tumor_of_unknown_type_is_none_of_the_four(name):
     assert canonical_label(name) is None
 
 

@@ -35,12 +35,12 @@ COPIES = {
     "mirrored and turned": lambda p: p.transpose(Image.Transpose.TRANSPOSE),
     "mirrored and turned the other way": lambda p: p.transpose(Image.Transpose.TRANSVERSE),
     "re-encoded": lambda p: again_as_jpeg(p, 30),
-    "brightened": lambda p: p.point(lambda grey: min(grey * 1.1 + 20, 255)),
+    "brightened": lambda p: p.point(lambda gray: min(gray * 1.1 + 20, 255)),
     "of less contrast": lambda p: ImageEnhance.Contrast(p).enhance(0.6),
     "smaller": lambda p: p.resize((90, 90), Image.Resampling.LANCZOS),
     "larger and squeezed": lambda p: p.resize((400, 300), Image.Resampling.BICUBIC),
     "blurred": lambda p: p.filter(ImageFilter.GaussianBlur(1)),
-    "in colour mode": lambda p: p.convert("RGB"),
+    "in color mode": lambda p: p.convert("RGB"),
     "mirrored, smaller and re-encoded": lambda p: again_as_jpeg(ImageOps.mirror(p).resize((120, 120)), 30),
 }
 
@@ -147,7 +147,7 @@ def test_found_copies_are_exactly_those_of_a_slow_comparison():
 
 
 def test_a_flat_picture_has_no_copies():
-    flat = np.stack([np.full((32, 32), grey, np.uint8) for grey in (0, 0, 7, 255, 255)])
+    flat = np.stack([np.full((32, 32), gray, np.uint8) for gray in (0, 0, 7, 255, 255)])
     assert len(find_copies(flat)) == 0
     assert len(find_copies(flat, thumbnails(range(4)))) == 0
     assert len(find_copies(np.concatenate([flat, thumbnails(range(4))]).astype(np.float64) / 255)) == 0
@@ -366,9 +366,9 @@ def test_the_command_counts_copies_by_part_and_class_and_shows_them(slice_folder
 def test_of_a_set_with_one_part_copies_within_it_are_counted(slice_folder, tmp_path, monkeypatch, capsys):
     folder = slice_folder(dict.fromkeys(LABELS, 4), side=100)
     ImageOps.flip(Image.open(next((folder / "glioma").iterdir()))).save(folder / "glioma/again.png")
-    tumours = slice_folder({"tumor": 3}, side=120)
-    ImageOps.mirror(Image.open(next((folder / "no_tumor").iterdir()))).save(tumours / "tumor/again.png")
-    flags = ["--output", tmp_path / "pairs.png", "--tumor_dataset", tumours]
+    tumors = slice_folder({"tumor": 3}, side=120)
+    ImageOps.mirror(Image.open(next((folder / "no_tumor").iterdir()))).save(tumors / "tumor/again.png")
+    flags = ["--output", tmp_path / "pairs.png", "--tumor_dataset", tumors]
     code, out, error = command(monkeypatch, capsys, folder, *flags)
     assert code == 0, error
     main, weak = out.split("\n\n")[:2]

@@ -1,9 +1,9 @@
-"""Simulated lesions change healthy training slices where a tumour might be, and nothing else."""
+"""Simulated lesions change healthy training slices where a tumor might be, and nothing else."""
 
 import numpy as np
 import torch
 
-from brain_tumor.augment import EvalTransform, TrainTransform, grey_curves, tight_or_loose
+from brain_tumor.augment import EvalTransform, TrainTransform, gray_curves, tight_or_loose
 from brain_tumor.labels import NO_TUMOR, TUMOR
 from brain_tumor.lesions import HEAD_LEVEL, add_lesions, head_extent
 from brain_tumor.model import load_processor
@@ -45,17 +45,17 @@ def test_no_two_lesions_are_alike_and_the_seed_repeats_them():
 
 
 def test_writing_beside_the_head_does_not_count_as_head():
-    grey = torch.zeros(1, 100, 100)
-    grey[0, 30:70, 20:80] = 150
-    grey[0, 5:8, 85:90] = 255
-    assert [float(v) for axis in (1, 2) for v in head_extent(grey, axis)] == [20, 79, 30, 69]
+    gray = torch.zeros(1, 100, 100)
+    gray[0, 30:70, 20:80] = 150
+    gray[0, 5:8, 85:90] = 255
+    assert [float(v) for axis in (1, 2) for v in head_extent(gray, axis)] == [20, 79, 30, 69]
 
 
 def rows_of(pixels: torch.Tensor, labels: list[int]) -> dict:
     return {"pixels": [p.byte().numpy().tobytes() for p in pixels], "label": labels}
 
 
-def test_only_healthy_slices_get_a_lesion_and_then_they_are_tumours_of_unknown_type(tiny_checkpoint):
+def test_only_healthy_slices_get_a_lesion_and_then_they_are_tumors_of_unknown_type(tiny_checkpoint):
     processor = load_processor(str(tiny_checkpoint), 96)
     labels = [0, NO_TUMOR, 1, NO_TUMOR, TUMOR, 3]
     rows = rows_of(heads(6), labels)
@@ -86,8 +86,8 @@ def test_a_changed_margin_reaches_from_a_tight_crop_to_a_wide_frame():
     matrices = tight_or_loose(plain, share=1.0)
     (left, right), (top, bottom) = ([float(v[0]) for v in head_extent(plain[:1, 0], axis)] for axis in (1, 2))
     for row, first, last in ((0, left, right), (1, top, bottom)):
-        scale, centre = matrices[:, row, row], matrices[:, row, 2]
-        low, high = (centre - scale + 1) / 2 * 96, (centre + scale + 1) / 2 * 96
+        scale, center = matrices[:, row, row], matrices[:, row, 2]
+        low, high = (center - scale + 1) / 2 * 96, (center + scale + 1) / 2 * 96
         side = last - first
         assert (first - 0.26 * side <= low).all() and (low <= first + 0.04 * side).all()
         assert (last + 1 - 0.04 * side <= high).all() and (high <= last + 1.01 + 0.26 * side).all()
@@ -96,13 +96,13 @@ def test_a_changed_margin_reaches_from_a_tight_crop_to_a_wide_frame():
     assert torch.equal(untouched, torch.eye(2, 3).expand(300, 2, 3))
 
 
-def test_grey_curves_keep_black_black_and_turn_a_third_around():
+def test_gray_curves_keep_black_black_and_turn_a_third_around():
     torch.manual_seed(5)
     ramp = torch.arange(256.0).expand(300, 1, 4, 256)
-    curved = grey_curves(ramp, share=1.0)
+    curved = gray_curves(ramp, share=1.0)
     assert (curved[..., 0] == 0).all()
     assert curved.min() >= 0 and curved.max() <= 255
     slope = curved[:, 0, 0, 200] - curved[:, 0, 0, 40]
     assert 0.15 < (slope < 0).float().mean() < 0.45
-    assert torch.equal(grey_curves(ramp, share=0.0), ramp)
+    assert torch.equal(gray_curves(ramp, share=0.0), ramp)
     assert HEAD_LEVEL > 24, "the soft edge of a curve lies below what counts as head"

@@ -69,7 +69,7 @@ def test_sensitivity_and_specificity_worked_by_hand():
     labels = [GLIOMA, GLIOMA, MENINGIOMA, PITUITARY, PITUITARY, NO_TUMOR, NO_TUMOR, NO_TUMOR, NO_TUMOR]
     called = [GLIOMA, NO_TUMOR, GLIOMA, PITUITARY, MENINGIOMA, NO_TUMOR, NO_TUMOR, NO_TUMOR, PITUITARY]
     result = compute(certain(called), labels)
-    assert result["sensitivity"] == pytest.approx(4 / 5)  # the wrong kind of tumour is still a tumour found
+    assert result["sensitivity"] == pytest.approx(4 / 5)  # the wrong kind of tumor is still a tumor found
     assert result["specificity"] == pytest.approx(3 / 4)
     assert result["accuracy"] == pytest.approx(5 / 9)
     assert result["macro_recall"] == pytest.approx((1 / 2 + 0 + 3 / 4 + 1 / 2) / 4)
@@ -213,7 +213,7 @@ def test_the_brier_score_worked_by_hand_and_by_scikit_learn():
 # --- which slices are wrong -------------------------------------------------------------------------------------
 
 
-def test_dangerous_are_the_tumours_that_are_surely_called_no_tumor_the_surest_first():
+def test_dangerous_are_the_tumors_that_are_surely_called_no_tumor_the_surest_first():
     healthy = np.array([0.95, 0.90, 0.91, 0.99, 0.97, 0.2])
     rows = np.stack([1 - healthy, 0 * healthy, healthy, 0 * healthy], axis=1)
     labels = np.array([GLIOMA, GLIOMA, PITUITARY, NO_TUMOR, TUMOR, TUMOR])
@@ -271,8 +271,8 @@ def test_intervals_of_calibration_figures_are_those_of_resampling_the_slices():
         assert result[name] == pytest.approx(np.percentile(plain, [2.5, 97.5]))
     for name, figure in (("ece", expected_calibration_error), ("classwise_ece", classwise_calibration_error)):
         plain = plain_bootstrap(figure, probabilities, labels, groups, 200)
-        centred = (plain - plain.mean() + figure(probabilities, labels)).clip(0)
-        assert result[name] == pytest.approx(np.percentile(centred, [2.5, 97.5]))
+        centerd = (plain - plain.mean() + figure(probabilities, labels)).clip(0)
+        assert result[name] == pytest.approx(np.percentile(centerd, [2.5, 97.5]))
         assert result[name][0] <= figure(probabilities, labels) <= result[name][1]
 
 

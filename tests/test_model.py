@@ -65,8 +65,8 @@ def batch_norms(model):
 
 
 def slices(count: int, side: int) -> torch.Tensor:
-    grey = np.stack([np.asarray(draw_slice(i, side=side)) for i in range(count)])
-    return torch.from_numpy(grey).float().div(127.5).sub(1).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
+    gray = np.stack([np.asarray(draw_slice(i, side=side)) for i in range(count)])
+    return torch.from_numpy(gray).float().div(127.5).sub(1).unsqueeze(1).expand(-1, 3, -1, -1).contiguous()
 
 
 def logits_of(model, pixel_values) -> torch.Tensor:
@@ -219,7 +219,7 @@ def test_other_architectures_are_left_alone(vit):
 # --- processors -------------------------------------------------------------------------------------------------
 
 
-def test_the_processor_squeezes_the_whole_slice_and_normalises_as_the_checkpoint_does(tiny_checkpoint, tmp_path):
+def test_the_processor_squeezes_the_whole_slice_and_normalizes_as_the_checkpoint_does(tiny_checkpoint, tmp_path):
     processor = load_processor(str(tiny_checkpoint), 80)
     processor.save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "preprocessor_config.json").read_text())
@@ -336,8 +336,8 @@ def test_the_baseline_network_can_learn_drawn_slices():
     torch.manual_seed(0)
     model = load_model(BASELINE, 64).train()
     classes = torch.arange(16) % 4
-    grey = np.stack([np.asarray(draw_slice(i, LABELS[c])) for i, c in enumerate(classes.tolist())])
-    pixel_values = torch.from_numpy(grey).float().div(127.5).sub(1).unsqueeze(1).expand(-1, 3, -1, -1)
+    gray = np.stack([np.asarray(draw_slice(i, LABELS[c])) for i, c in enumerate(classes.tolist())])
+    pixel_values = torch.from_numpy(gray).float().div(127.5).sub(1).unsqueeze(1).expand(-1, 3, -1, -1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for _ in range(30):
         loss = model(pixel_values=pixel_values, labels=classes).loss

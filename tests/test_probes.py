@@ -13,7 +13,7 @@ from benchmarks.verdicts import Checkpoint, fair_subset, share
 from brain_tumor.labels import LABELS, NO_TUMOR
 from brain_tumor.model import load_model, load_processor, save_checkpoint
 
-GREY_LEVELS = {"T1": (30, 120, 165, 230), "T2": (235, 130, 95, 150), "FLAIR": (35, 130, 125, 220)}
+GRAY_LEVELS = {"T1": (30, 120, 165, 230), "T2": (235, 130, 95, 150), "FLAIR": (35, 130, 125, 220)}
 """Fluid, cortex, white matter, scalp."""
 FROZEN = {1: "906749bb665c3e9eaf46f81e2b2e6e6952db2edcd0284d4be184ab58a70ba44e"}
 """PROBE_VERSION -> sha256 of all lesions in all phantoms."""
@@ -21,16 +21,16 @@ FROZEN = {1: "906749bb665c3e9eaf46f81e2b2e6e6952db2edcd0284d4be184ab58a70ba44e"}
 
 def phantom(kind: str, side: int = 200) -> Image.Image:
     """An axial head: scalp, skull, cortex, white matter, two ventricles, light noise, black air."""
-    fluid, cortex, white, scalp = GREY_LEVELS[kind]
+    fluid, cortex, white, scalp = GRAY_LEVELS[kind]
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     radius = np.hypot(y / 0.9, x / 0.72)
-    grey = np.select(
+    gray = np.select(
         [np.hypot((abs(x) - 0.1) / 0.06, y / 0.25) < 1, radius < 0.62, radius < 0.82, radius < 0.86, radius < 0.93],
         [fluid, white, cortex, fluid, 20],
         np.where(radius < 1, scalp, 0),
     )
-    noise = np.random.default_rng(0).normal(0, 3, grey.shape) * (radius < 1)
-    return Image.fromarray((ndimage.gaussian_filter(grey.astype(float), 1) + noise).clip(0, 255).astype(np.uint8))
+    noise = np.random.default_rng(0).normal(0, 3, gray.shape) * (radius < 1)
+    return Image.fromarray((ndimage.gaussian_filter(gray.astype(float), 1) + noise).clip(0, 255).astype(np.uint8))
 
 
 # --- the lesions ------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_enhancing_rims_are_brighter_than_their_core_in_t1_and_the_whole_is_brig
     for kind, sign in (("T1", -1), ("T2", 1)):
         drawn, lesion = draw_lesion(phantom(kind), "ring", "large", seed=5)
         core = np.asarray(drawn.convert("L"), float)[round(lesion.row), round(lesion.column)]
-        assert sign * (core - GREY_LEVELS[kind][2]) > 15
+        assert sign * (core - GRAY_LEVELS[kind][2]) > 15
 
 
 def test_the_same_seed_draws_the_same_lesion_and_another_one_elsewhere():
@@ -89,15 +89,15 @@ def test_the_same_seed_draws_the_same_lesion_and_another_one_elsewhere():
 def test_the_kind_of_scan_is_told_by_fluid_and_white_matter_whatever_its_brightness():
     for kind in KINDS:
         for gain in (0.4, 1.0):
-            grey = np.asarray(phantom(kind), float) * gain
-            assert kind_of_scan(grey, find_head(grey))[0] == kind
+            gray = np.asarray(phantom(kind), float) * gain
+            assert kind_of_scan(gray, find_head(gray))[0] == kind
 
 
 def test_head_and_brain_are_found_where_they_lie():
     for side in (128, 300):
         head = find_head(np.asarray(phantom("T2", side)))
         assert head.width == pytest.approx(0.72 * side, rel=0.06)
-        assert head.centre == pytest.approx([(side - 1) / 2] * 2, abs=0.02 * side)
+        assert head.center == pytest.approx([(side - 1) / 2] * 2, abs=0.02 * side)
         assert np.linalg.norm(head.axes, axis=1) == pytest.approx([0.45 * side, 0.36 * side], rel=0.06)
         assert not (head.brain & ~head.mask).any() and head.brain.sum() > 0.4 * head.mask.sum()
 
@@ -121,18 +121,18 @@ def test_only_the_named_side_of_the_ellipse_is_visible():
         assert outside[100, 100].tolist() == [0, 0, 0] and middle[2, 2].tolist() == [0, 0, 0]
         covered = (middle > 0).any(axis=-1).sum() / head.mask.sum()
         assert covered == pytest.approx(scale**2, rel=0.1)
-    grey = np.asarray(probes.masked(image, head, "outside", 0.5, "grey"))[100, 100]
-    assert grey.tolist() == [round(np.asarray(image.convert("L"))[head.mask].mean())] * 3
+    gray = np.asarray(probes.masked(image, head, "outside", 0.5, "gray"))[100, 100]
+    assert gray.tolist() == [round(np.asarray(image.convert("L"))[head.mask].mean())] * 3
 
 
 def test_recontrasting_changes_the_head_and_not_the_air():
     image, donor = phantom("T1"), phantom("T2", 150)
-    grey, mask = np.asarray(image, float), find_head(np.asarray(image)).mask
+    gray, mask = np.asarray(image, float), find_head(np.asarray(image)).mask
     for how in ("gamma 0.5", "gamma 2", "inverted", "histogram"):
         changed = np.asarray(probes.recontrasted(image, how, donor).convert("L"), float)
-        assert np.array_equal(changed[~mask], grey[~mask])
-        assert np.abs(changed - grey)[mask].mean() > 10
-        order = np.corrcoef(changed[mask].argsort().argsort(), grey[mask].argsort().argsort())[0, 1]
+        assert np.array_equal(changed[~mask], gray[~mask])
+        assert np.abs(changed - gray)[mask].mean() > 10
+        order = np.corrcoef(changed[mask].argsort().argsort(), gray[mask].argsort().argsort())[0, 1]
         assert order < -0.9 if how == "inverted" else order > 0.9
     levels, wanted = (
         np.percentile(np.asarray(picture, float)[find_head(np.asarray(picture)).mask], (5, 25, 50, 75, 95))
@@ -186,7 +186,7 @@ def healthy_and_ill(tmp_path_factory):
 
 
 class Oracle:
-    """Stands in for a checkpoint: calls a picture by what `verdict` says of its grey levels."""
+    """Stands in for a checkpoint: calls a picture by what `verdict` says of its gray levels."""
 
     def __init__(self, verdict):
         self.verdict = verdict
@@ -210,7 +210,7 @@ def test_one_picture_of_each_size_is_made_of_every_healthy_slice_and_only_once(h
 
 
 def test_who_calls_everything_a_tumor_notices_all_lesions_by_false_alarms_alone(healthy_and_ill):
-    figures = probes.probe_lesions(Oracle(lambda grey: 0), healthy_and_ill)
+    figures = probes.probe_lesions(Oracle(lambda gray: 0), healthy_and_ill)
     assert figures["noticed"]["all"]["share"] == figures["false_alarms"]["all"]["share"] == 1
     assert figures["added"]["share"] == 0 and figures["auroc"] == 0.5
     assert figures["noticed"]["all"]["pictures"] == 12 and figures["false_alarms"]["all"]["pictures"] == 4
@@ -220,7 +220,7 @@ def test_who_knows_the_slices_themselves_notices_all_lesions_without_false_alarm
     from benchmarks.verdicts import open_slices
 
     known = {np.asarray(image.convert("L"), float).tobytes() for image in open_slices(healthy_and_ill)}
-    figures = probes.probe_lesions(Oracle(lambda grey: NO_TUMOR if grey.tobytes() in known else 0), healthy_and_ill)
+    figures = probes.probe_lesions(Oracle(lambda gray: NO_TUMOR if gray.tobytes() in known else 0), healthy_and_ill)
     assert figures["noticed"]["all"]["share"] == figures["added"]["share"] == figures["auroc"] == 1
     assert figures["false_alarms"]["all"]["share"] == 0
     by = figures["noticed"]
@@ -232,13 +232,13 @@ def test_who_knows_the_slices_themselves_notices_all_lesions_without_false_alarm
 def test_who_looks_at_the_frame_alone_is_found_out_by_the_masks(healthy_and_ill):
     from benchmarks.verdicts import open_slices
 
-    def frame(grey):
-        return grey[:30].tobytes()
+    def frame(gray):
+        return gray[:30].tobytes()
 
     images, labels = open_slices(healthy_and_ill), healthy_and_ill["label"]
     label_of = {frame(np.asarray(i.convert("L"), float)): label for i, label in zip(images, labels, strict=True)}
     assert len(label_of) == len(images)  # no two drawn heads are alike above the mask
-    figures = probes.probe_masks(Oracle(lambda grey: label_of.get(frame(grey), NO_TUMOR)), healthy_and_ill)
+    figures = probes.probe_masks(Oracle(lambda gray: label_of.get(frame(gray), NO_TUMOR)), healthy_and_ill)
     intact = figures["intact"]["accuracy"]["share"]
     assert figures["outside of 0.5, black"]["accuracy"]["share"] == intact == 1
     assert figures["middle of 0.5, black"]["accuracy"]["share"] < intact
@@ -250,7 +250,7 @@ def test_who_looks_at_the_brightness_alone_is_found_out_by_the_contrasts(healthy
 
     healthy = healthy_and_ill.select([i for i, label in enumerate(healthy_and_ill["label"]) if label == NO_TUMOR])
     brightest = max(np.asarray(image.convert("L"), float).mean() for image in open_slices(healthy))
-    figures = probes.probe_contrast(Oracle(lambda grey: 0 if grey.mean() > brightest else NO_TUMOR), healthy_and_ill)
+    figures = probes.probe_contrast(Oracle(lambda gray: 0 if gray.mean() > brightest else NO_TUMOR), healthy_and_ill)
     called = figures["healthy_called_tumor"]
     assert list(called) == ["intact", *probes.CONTRASTS]
     assert called["intact"]["share"] == 0 and called["gamma 2"]["share"] == 0 and called["gamma 0.5"]["share"] > 0

@@ -72,13 +72,13 @@ def dicom_bytes(pixels: np.ndarray | None, syntax: str = "1.2.840.10008.1.2.1", 
     dataset.file_meta = meta
     dataset.SOPClassUID, dataset.Modality = MR, "MR"
     if pixels is not None:
-        colour = pixels.shape[-1] == 3
-        dataset.Rows, dataset.Columns = pixels.shape[-3:-1] if colour else pixels.shape[-2:]
-        dataset.SamplesPerPixel = 3 if colour else 1
-        dataset.PhotometricInterpretation = "RGB" if colour else "MONOCHROME2"
-        if colour:
+        color = pixels.shape[-1] == 3
+        dataset.Rows, dataset.Columns = pixels.shape[-3:-1] if color else pixels.shape[-2:]
+        dataset.SamplesPerPixel = 3 if color else 1
+        dataset.PhotometricInterpretation = "RGB" if color else "MONOCHROME2"
+        if color:
             dataset.PlanarConfiguration = 0
-        if pixels.ndim - colour == 3:
+        if pixels.ndim - color == 3:
             dataset.NumberOfFrames = len(pixels)
         dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
         dataset.HighBit = dataset.BitsStored - 1
@@ -168,7 +168,7 @@ def read(tmp_path):
     return read_one
 
 
-def grey(slice_: Slice) -> np.ndarray:
+def gray(slice_: Slice) -> np.ndarray:
     pixels = np.asarray(slice_.image)
     assert slice_.image.mode == "RGB" and (pixels == pixels[..., :1]).all()
     return pixels[..., 0].astype(int)
@@ -198,11 +198,11 @@ def test_an_8_bit_picture_is_one_slice_exactly_as_open_scan_gives_it(format, rea
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
-        ("L", "8 bits, grey"),
-        ("RGB", "8 bits, colour"),
-        ("RGBA", "8 bits, colour"),
-        ("P", "8 bits, colour"),
-        ("1", "1 bit, grey"),
+        ("L", "8 bits, gray"),
+        ("RGB", "8 bits, color"),
+        ("RGBA", "8 bits, color"),
+        ("P", "8 bits, color"),
+        ("1", "1 bit, gray"),
     ],
 )
 def test_the_bit_depth_is_told(mode, words, read):
@@ -214,10 +214,10 @@ def test_the_bit_depth_is_told(mode, words, read):
 def test_a_16_bit_picture_says_so_and_is_not_white(read):
     values = np.asarray(draw_slice(1, side=80), np.uint16) * 257
     upload = read(imagecodecs.png_encode(values // 4))
-    assert upload.facts["Bit depth"] == "16 bits, grey" and "%" in upload.facts["Window"]
-    assert np.mean(grey(upload.slices[0]) > 250) < 0.1 and grey(upload.slices[0]).max() == 255
+    assert upload.facts["Bit depth"] == "16 bits, gray" and "%" in upload.facts["Window"]
+    assert np.mean(gray(upload.slices[0]) > 250) < 0.1 and gray(upload.slices[0]).max() == 255
     alpha = read(imagecodecs.png_encode(np.dstack([values, values])))
-    assert alpha.facts["Bit depth"] == "16 bits, grey"
+    assert alpha.facts["Bit depth"] == "16 bits, gray"
 
 
 def test_each_page_of_a_tiff_is_a_slice_that_says_which(read):
@@ -246,7 +246,7 @@ def test_16_bit_pages_are_windowed_each_by_itself(read):
     pictures = [Image.fromarray(page * factor) for factor in (10, 200)]
     out = io.BytesIO()
     pictures[0].save(out, "TIFF", save_all=True, append_images=pictures[1:])
-    dark, bright = (grey(s) for s in read(out.getvalue()).slices)
+    dark, bright = (gray(s) for s in read(out.getvalue()).slices)
     assert np.abs(dark - bright).max() <= 1 and dark.max() == 255
 
 
@@ -269,7 +269,7 @@ def test_an_animation_is_its_first_frame_and_says_so(read):
 
 
 def marked_volume() -> np.ndarray:
-    """(64, 48, 40) RAS: a grey head in air, and bright blocks at the patient's right, front and head."""
+    """(64, 48, 40) RAS: a gray head in air, and bright blocks at the patient's right, front and head."""
     x, y, z = np.mgrid[-1:1:64j, -1:1:48j, -1:1:40j]
     volume = np.where(x**2 + y**2 + z**2 < 0.9, 400, 0).astype(np.int16)
     volume[54:58, 22:26, 18:22] = 1000  # right
@@ -312,8 +312,8 @@ def test_left_and_right_are_radiological_however_a_volume_is_stored(orientation,
         assert len(upload.slices) == {"axial": 40, "coronal": 48, "sagittal": 64}[plane]
         # Axial: right and front. Coronal: right and head. Sagittal: the face on the left, and head.
         middle = upload.slices[len(upload.slices) // 2]
-        assert bright(grey(middle)) == sides
-    ends = [grey(s).max() for s in read(stored.to_bytes(), plane="axial").slices]
+        assert bright(gray(middle)) == sides
+    ends = [gray(s).max() for s in read(stored.to_bytes(), plane="axial").slices]
     assert int(np.argmax(ends[30:])) + 30 in (33, 34, 35)  # the head's mark comes late: from foot to head
 
 
@@ -337,7 +337,7 @@ def test_an_oblique_volume_is_shown_along_its_nearest_axes(read):
     affine = np.eye(4)
     affine[:3, :3] = turn * 2
     upload = read(nifti_bytes(marked_volume(), affine))
-    assert bright(grey(upload.slices[20])) == {"left", "top"} and upload.sides_known
+    assert bright(gray(upload.slices[20])) == {"left", "top"} and upload.sides_known
 
 
 def test_the_plane_with_the_finest_pixels_is_shown_first_and_made_square(read):
@@ -363,9 +363,9 @@ def test_a_2d_nifti_is_one_slice(read):
         upload = read(nifti_bytes(values, packed=True))
         assert (upload.kind, len(upload.slices), upload.slices[0].name) == ("picture", 1, "")
         assert (upload.plane, upload.planes) == ("axial", ())
-        assert bright(grey(upload.slices[0])) == {"left", "top"}
+        assert bright(gray(upload.slices[0])) == {"left", "top"}
     coronal = read(nifti_bytes(marked_volume()[:, 24:25]))
-    assert coronal.plane == "coronal" and bright(grey(coronal.slices[0])) == {"left", "top"}
+    assert coronal.plane == "coronal" and bright(gray(coronal.slices[0])) == {"left", "top"}
 
 
 def test_the_first_volume_of_a_4d_file_is_read_and_a_note_says_so(read):
@@ -380,7 +380,7 @@ def test_the_first_volume_of_a_4d_file_is_read_and_a_note_says_so(read):
 def test_every_kind_of_number_is_windowed_and_not_clipped_to_white(dtype, read):
     values = (marked_volume() // (4 if dtype == "u1" else 1)).astype(dtype)
     upload = read(nifti_bytes(values))
-    picture = grey(upload.slices[20])
+    picture = gray(upload.slices[20])
     assert 80 < np.median(picture[picture > 20]) < 180 and picture[0, 0] == 0
     assert np.mean(picture == 255) < 0.05
 
@@ -395,19 +395,19 @@ def test_the_scale_of_the_header_is_applied(read):
 
 def test_numbers_that_are_not_finite_are_black_and_do_not_spoil_the_window(read):
     values = marked_volume().astype(np.float32)
-    plain = grey(read(nifti_bytes(values)).slices[20])
+    plain = gray(read(nifti_bytes(values)).slices[20])
     values[:1], values[30, 20, 20], values[31, 20, 20] = np.nan, np.inf, -np.inf
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        spoilt = grey(read(nifti_bytes(values)).slices[20])
+        spoilt = gray(read(nifti_bytes(values)).slices[20])
     assert np.abs(spoilt - plain).max() > 100 and np.count_nonzero(spoilt != plain) == 2
 
 
-def test_a_brain_that_was_cut_out_and_normalised_lies_on_black(read):
+def test_a_brain_that_was_cut_out_and_normalized_lies_on_black(read):
     values = marked_volume().astype(np.float32)
     noise = np.random.default_rng(0).normal(0, 60, values.shape)
     values = np.where(values > 0, (values + noise - 420) / 100, 0).astype(np.float32)
-    picture = grey(read(nifti_bytes(values)).slices[20])
+    picture = gray(read(nifti_bytes(values)).slices[20])
     assert picture[0, 0] == 0 and np.median(picture[20:28, 28:36]) > 40
 
 
@@ -430,7 +430,7 @@ def test_nibabels_own_files_are_read():
 def test_nifti_2_is_read(read):
     image = nibabel.Nifti2Image(marked_volume(), np.eye(4))
     upload = read(gzip.compress(image.to_bytes()))
-    assert upload.facts["Format"] == "NIfTI-2 (.gz)" and bright(grey(upload.slices[20])) == {"left", "top"}
+    assert upload.facts["Format"] == "NIfTI-2 (.gz)" and bright(gray(upload.slices[20])) == {"left", "top"}
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ def test_nifti_2_is_read(read):
         "truncated": (nifti_bytes(marked_volume())[:9000], "incomplete"),
         "truncated .gz": (nifti_bytes(marked_volume(), packed=True)[:900], "damaged or incomplete"),
         "not NIfTI in .gz": (gzip.compress(b"hello " * 400), "no NIfTI"),
-        "colours": (nifti_bytes(np.zeros((40, 40, 12), [("R", "u1"), ("G", "u1"), ("B", "u1")])), "colours"),
+        "colors": (nifti_bytes(np.zeros((40, 40, 12), [("R", "u1"), ("G", "u1"), ("B", "u1")])), "colors"),
         "half of a pair": (nifti_bytes(marked_volume()).replace(b"n+1\0", b"ni1\0", 1), "pair"),
         "a voxel size of nothing": (nifti_bytes(marked_volume(), srow_x=[0, 0, 0, 0]), "damaged"),
         "tiny": (nifti_bytes(np.arange(1000, dtype=np.int16).reshape(10, 10, 10)), "10 x 10 pixels"),
@@ -545,9 +545,9 @@ def test_of_a_volume_the_middle_slice_that_counts_stands_for_the_rest(template):
 
 # --- DICOM: pixels ------------------------------------------------------------------------------------------------
 
-GREY16 = (np.asarray(draw_slice(5, side=72), np.uint16) * 16)[4:68]  # 64 rows, 72 columns, 12 bits
-GREY8 = np.asarray(draw_slice(5, side=72))[4:68].copy()
-COLOUR8 = np.dstack([GREY8, GREY8[::-1], GREY8[:, ::-1]])
+GRAY16 = (np.asarray(draw_slice(5, side=72), np.uint16) * 16)[4:68]  # 64 rows, 72 columns, 12 bits
+GRAY8 = np.asarray(draw_slice(5, side=72))[4:68].copy()
+COLOR8 = np.dstack([GRAY8, GRAY8[::-1], GRAY8[:, ::-1]])
 RAMP = {"WindowCenter": 2048, "WindowWidth": 4096}
 
 
@@ -599,25 +599,25 @@ SYNTAXES = {  # name: (transfer syntax, encoder, lossless, bits, tags)
 
 
 @pytest.mark.parametrize("name", SYNTAXES)
-def test_every_compression_shows_the_same_grey_picture(name, read):
+def test_every_compression_shows_the_same_gray_picture(name, read):
     syntax, encode, lossless, bits, tags = SYNTAXES[name]
-    pixels = GREY16 if bits == 16 else GREY8
+    pixels = GRAY16 if bits == 16 else GRAY8
     window = RAMP if bits == 16 else {}
-    plain = grey(read(dicom_bytes(pixels, **window)).slices[0])
+    plain = gray(read(dicom_bytes(pixels, **window)).slices[0])
     upload = read(dicom_bytes(pixels, syntax, PixelData=encapsulate([encode(pixels)]), **window, **tags))
     assert plain.shape == (64, 72) and plain.std() > 30
-    assert np.abs(grey(upload.slices[0]) - plain).max() <= (0 if lossless else 12)
+    assert np.abs(gray(upload.slices[0]) - plain).max() <= (0 if lossless else 12)
     assert upload.facts["Format"] == f"DICOM, {name.removesuffix(' SV1').removesuffix(' baseline').partition(',')[0]}"
 
 
 @pytest.mark.parametrize("name", [n for n in SYNTAXES if "12 bits" not in n])
-def test_every_compression_keeps_colour(name, read):
+def test_every_compression_keeps_color(name, read):
     syntax, encode, _, _, tags = SYNTAXES[name]
     photometric = {"JPEG baseline": "YBR_FULL_422", "JPEG 2000": "YBR_ICT", "JPEG 2000 lossless": "YBR_RCT"}
     tags = tags | {"PhotometricInterpretation": photometric.get(name, "RGB")}
-    upload = read(dicom_bytes(COLOUR8, syntax, PixelData=encapsulate([encode(COLOUR8)]), **tags))
-    difference = np.abs(np.asarray(upload.slices[0].image).astype(int) - COLOUR8)
-    assert difference.mean() < (12 if name == "JPEG baseline" else 4) and "colour" in upload.facts["Bit depth"]
+    upload = read(dicom_bytes(COLOR8, syntax, PixelData=encapsulate([encode(COLOR8)]), **tags))
+    difference = np.abs(np.asarray(upload.slices[0].image).astype(int) - COLOR8)
+    assert difference.mean() < (12 if name == "JPEG baseline" else 4) and "color" in upload.facts["Bit depth"]
     if "lossless" in name or name == "RLE":
         assert difference.max() == 0
 
@@ -628,16 +628,16 @@ def test_every_compression_keeps_colour(name, read):
     ids=["implicit", "explicit", "deflated"],
 )
 def test_uncompressed_files_are_read(syntax, read):
-    plain = grey(read(dicom_bytes(GREY16, **RAMP)).slices[0])
-    assert (grey(read(dicom_bytes(GREY16, syntax, **RAMP)).slices[0]) == plain).all()
-    assert np.abs(plain - GREY16 / 4095 * 255).max() <= 1
+    plain = gray(read(dicom_bytes(GRAY16, **RAMP)).slices[0])
+    assert (gray(read(dicom_bytes(GRAY16, syntax, **RAMP)).slices[0]) == plain).all()
+    assert np.abs(plain - GRAY16 / 4095 * 255).max() <= 1
 
 
 def test_a_file_without_preamble_and_without_suffix_is_known_by_its_content(read):
-    data = dicom_bytes(GREY16, preamble=False, **RAMP)
+    data = dicom_bytes(GRAY16, preamble=False, **RAMP)
     assert data[128:132] != b"DICM"
-    assert (grey(read(data, "IM_0001").slices[0]) == grey(read(dicom_bytes(GREY16, **RAMP)).slices[0])).all()
-    assert (grey(read(data, "scan.png").slices[0]) == grey(read(data, "x.dcm").slices[0])).all()
+    assert (gray(read(data, "IM_0001").slices[0]) == gray(read(dicom_bytes(GRAY16, **RAMP)).slices[0])).all()
+    assert (gray(read(data, "scan.png").slices[0]) == gray(read(data, "x.dcm").slices[0])).all()
 
 
 PYDICOM_FILES = {  # files in pydicom's wheel that show the same picture
@@ -678,69 +678,69 @@ def test_pydicoms_other_files_show_something(name):
 
 
 def test_monochrome1_is_monochrome2_the_other_way_round(read):
-    head = GREY16[16:48, 16:56].copy()
+    head = GRAY16[16:48, 16:56].copy()
     for tags in (RAMP, {}):
-        two = grey(read(dicom_bytes(head, **tags)).slices[0])
-        one = grey(read(dicom_bytes(head, PhotometricInterpretation="MONOCHROME1", **tags)).slices[0])
+        two = gray(read(dicom_bytes(head, **tags)).slices[0])
+        one = gray(read(dicom_bytes(head, PhotometricInterpretation="MONOCHROME1", **tags)).slices[0])
         if tags:
             assert np.abs(one - (255 - two)).max() <= 1
         assert np.corrcoef(one.ravel(), two.ravel())[0, 1] < -0.95
         negative = dicom_bytes(4095 - head, PhotometricInterpretation="MONOCHROME1", **tags)
-        assert np.abs(grey(read(negative).slices[0]) - two).max() <= 1
+        assert np.abs(gray(read(negative).slices[0]) - two).max() <= 1
 
 
 def test_rescale_and_window_are_applied(read):
-    raw = (GREY16 // 2 + 100).astype(np.int16)
-    plain = read(dicom_bytes(GREY16, WindowCenter=1000, WindowWidth=1600))
+    raw = (GRAY16 // 2 + 100).astype(np.int16)
+    plain = read(dicom_bytes(GRAY16, WindowCenter=1000, WindowWidth=1600))
     scaled = read(dicom_bytes(raw, RescaleSlope=2, RescaleIntercept=-200, WindowCenter=1000, WindowWidth=1600))
-    assert np.abs(grey(plain.slices[0]) - grey(scaled.slices[0])).max() <= 1
-    expected = ((GREY16 - 999.5) / 1599 + 0.5).clip(0, 1) * 255
-    assert np.abs(grey(plain.slices[0]) - expected).max() <= 0.51
-    assert plain.facts["Window"] == "centre 1,000, width 1,600 (the file's)"
+    assert np.abs(gray(plain.slices[0]) - gray(scaled.slices[0])).max() <= 1
+    expected = ((GRAY16 - 999.5) / 1599 + 0.5).clip(0, 1) * 255
+    assert np.abs(gray(plain.slices[0]) - expected).max() <= 0.51
+    assert plain.facts["Window"] == "center 1,000, width 1,600 (the file's)"
 
 
 def test_a_sigmoid_window_is_a_sigmoid(read):
-    upload = read(dicom_bytes(GREY16, WindowCenter=1000, WindowWidth=1600, VOILUTFunction="SIGMOID"))
-    expected = 255 / (1 + np.exp(-4 * (GREY16 - 1000.0) / 1600))
-    assert np.abs(grey(upload.slices[0]) - expected).max() <= 0.51
+    upload = read(dicom_bytes(GRAY16, WindowCenter=1000, WindowWidth=1600, VOILUTFunction="SIGMOID"))
+    expected = 255 / (1 + np.exp(-4 * (GRAY16 - 1000.0) / 1600))
+    assert np.abs(gray(upload.slices[0]) - expected).max() <= 0.51
 
 
 def test_without_a_window_deep_pictures_are_windowed_by_percentiles(read):
-    upload = read(dicom_bytes(GREY16 // 8))
-    picture = grey(upload.slices[0])
+    upload = read(dicom_bytes(GRAY16 // 8))
+    picture = gray(upload.slices[0])
     assert "percentiles" in upload.facts["Window"] and picture.max() == 255 and np.mean(picture == 255) < 0.05
     assert 90 < np.median(picture[picture > 30]) < 200
 
 
-@pytest.mark.parametrize(("centre", "width"), [(-5000, 100), (90_000, 10), (0, 1), ("", ""), (100, 0)])
-def test_a_window_that_would_show_only_white_or_black_is_not_believed(centre, width, read):
-    tags = {} if centre == "" else {"WindowCenter": centre, "WindowWidth": width}
-    upload = read(dicom_bytes(GREY16, **tags))
-    assert "percentiles" in upload.facts["Window"] and 60 < np.median(grey(upload.slices[0])[10:-10, 10:-10]) < 230
+@pytest.mark.parametrize(("center", "width"), [(-5000, 100), (90_000, 10), (0, 1), ("", ""), (100, 0)])
+def test_a_window_that_would_show_only_white_or_black_is_not_believed(center, width, read):
+    tags = {} if center == "" else {"WindowCenter": center, "WindowWidth": width}
+    upload = read(dicom_bytes(GRAY16, **tags))
+    assert "percentiles" in upload.facts["Window"] and 60 < np.median(gray(upload.slices[0])[10:-10, 10:-10]) < 230
 
 
 def test_an_8_bit_file_without_a_window_is_shown_as_it_is(read):
-    assert (grey(read(dicom_bytes(GREY8)).slices[0]) == GREY8).all()
+    assert (gray(read(dicom_bytes(GRAY8)).slices[0]) == GRAY8).all()
 
 
 def test_padding_is_black_and_does_not_count_for_the_window(read):
-    pixels = GREY16.astype(np.int16)
-    expected = grey(read(dicom_bytes(pixels)).slices[0])
+    pixels = GRAY16.astype(np.int16)
+    expected = gray(read(dicom_bytes(pixels)).slices[0])
     pixels[:8] = -2000
-    picture = grey(read(dicom_bytes(pixels, PixelPaddingValue=-2000)).slices[0])
+    picture = gray(read(dicom_bytes(pixels, PixelPaddingValue=-2000)).slices[0])
     assert not picture[:8].any() and np.abs(picture[8:] - expected[8:]).mean() < 6
 
 
 def test_oblong_pixels_are_made_square(read):
-    upload = read(dicom_bytes(GREY16, PixelSpacing=[2.0, 1.0], **RAMP))
+    upload = read(dicom_bytes(GRAY16, PixelSpacing=[2.0, 1.0], **RAMP))
     assert upload.slices[0].image.size == (72, 128)
-    assert read(dicom_bytes(COLOUR8, PixelAspectRatio=["1", "2"])).slices[0].image.size == (144, 64)
+    assert read(dicom_bytes(COLOR8, PixelAspectRatio=["1", "2"])).slices[0].image.size == (144, 64)
 
 
 def test_frames_without_a_place_are_pages(read):
-    upload = read(dicom_bytes(np.stack([GREY16, GREY16[::-1], GREY16]), **RAMP))
+    upload = read(dicom_bytes(np.stack([GRAY16, GRAY16[::-1], GRAY16]), **RAMP))
     assert upload.kind == "pages" and [s.name for s in upload.slices] == ["frame 1", "frame 2", "frame 3"]
-    assert (grey(upload.slices[1]) == grey(upload.slices[0])[::-1]).all()
+    assert (gray(upload.slices[1]) == gray(upload.slices[0])[::-1]).all()
     assert (upload.plane, upload.planes, upload.sides_known) == (None, (), False)
     assert "3 frames" in upload.facts["Size"] and "3 frames" in upload.notes[0]
 
@@ -773,7 +773,7 @@ def test_the_frames_of_an_enhanced_file_are_a_volume(read):
     other = read(nifti_bytes(marked_volume(), np.diag([2, 2, 2, 1])))
     assert (upload.kind, upload.plane, upload.planes, upload.sides_known) == ("volume", "axial", other.planes, True)
     for one, two in zip(upload.slices, other.slices, strict=True):
-        assert np.abs(grey(one) - grey(two)).max() <= 2 and one.name == two.name
+        assert np.abs(gray(one) - gray(two)).max() <= 2 and one.name == two.name
 
 
 # --- DICOM: series ------------------------------------------------------------------------------------------------
@@ -790,7 +790,7 @@ def test_a_series_is_a_volume_sorted_and_the_right_way_round(plane, tmp_path):
         assert upload.name == f"DICOM series, {len(paths)} slices" and upload.sides_known is (shown != "sagittal")
         assert [s.name for s in upload.slices] == [s.name for s in expected.slices]
         for one, two in zip(upload.slices, expected.slices, strict=True):
-            assert np.abs(grey(one) - grey(two)).max() <= 2
+            assert np.abs(gray(one) - gray(two)).max() <= 2
         assert [s.counts for s in upload.slices] == [s.counts for s in expected.slices]
 
 
@@ -798,7 +798,7 @@ def test_a_series_of_the_template_counts_where_the_brain_is(template, tmp_path):
     (upload,) = read_uploads(write_all(tmp_path, dicom_series(template)))
     counts = [s.counts for s in upload.slices]
     assert not counts[0] and not counts[-1] and counts[len(counts) // 2]
-    middle = grey(upload.slices[45])
+    middle = gray(upload.slices[45])
     assert np.mean(middle == 255) < 0.05 and middle.shape == (117, 99)
     assert (upload.facts["Plane"], upload.facts["Modality"], upload.facts["Voxels"]) == ("axial", "MRI", "2 x 2 x 2 mm")
 
@@ -817,7 +817,7 @@ def test_a_single_slice_is_turned_to_the_radiological_convention(orientation, re
         )
     )
     assert (upload.kind, upload.plane, upload.sides_known) == ("picture", "axial", True)
-    assert bright(grey(upload.slices[0])) == {"left", "top"} and upload.slices[0].image.size == (64, 48)
+    assert bright(gray(upload.slices[0])) == {"left", "top"} and upload.slices[0].image.size == (64, 48)
     assert upload.facts["Slice"] == "number 7, at 31.2 mm" and upload.name == "scan"
 
 
@@ -840,7 +840,7 @@ def test_without_places_a_series_is_sorted_by_number(tmp_path):
         for i, shade in enumerate(shades)
     ]
     (upload,) = read_uploads(write_all(tmp_path, files))
-    assert [int(grey(s)[0, 0]) for s in upload.slices] == shades
+    assert [int(gray(s)[0, 0]) for s in upload.slices] == shades
     assert (upload.kind, upload.plane, upload.sides_known) == ("series", None, False)
 
 
@@ -871,13 +871,13 @@ def test_a_damaged_file_of_a_series_is_refused_and_the_rest_is_shown(plane, miss
     assert [s.name for s in upload.slices] == names and any("missing" in note for note in upload.notes)
 
 
-def test_colour_slices_with_places_stay_colour(tmp_path):
+def test_color_slices_with_places_stay_color(tmp_path):
     files = [
-        dicom_bytes(COLOUR8, SeriesInstanceUID="1.2.3", InstanceNumber=i, ImagePositionPatient=[0, 0, i])
+        dicom_bytes(COLOR8, SeriesInstanceUID="1.2.3", InstanceNumber=i, ImagePositionPatient=[0, 0, i])
         for i in range(3)
     ]
     (upload,) = read_uploads(write_all(tmp_path, files))
-    assert (np.asarray(upload.slices[2].image) == COLOUR8).all() and upload.kind == "series"
+    assert (np.asarray(upload.slices[2].image) == COLOR8).all() and upload.kind == "series"
 
 
 # --- DICOM: patients ----------------------------------------------------------------------------------------------
@@ -897,7 +897,7 @@ def test_no_text_of_a_dicom_file_leaves_the_reader(tmp_path, caplog, recwarn, ca
     }
     tags |= {"SeriesDescription": f"{SECRET} t1 mprage post {SECRET}", "PatientBirthDate": "19010203"}
     files = dicom_series(marked_volume(), **tags)
-    files.append(dicom_bytes(GREY16, **(tags | {"PixelData": b"\0" * 9})))
+    files.append(dicom_bytes(GRAY16, **(tags | {"PixelData": b"\0" * 9})))
     files.append(dicom_bytes(None, **(tags | {"Modality": "SR"})))
     assert files[0].count(SECRET.encode()) > 300
     found = list(read_uploads(write_all(tmp_path, files)))
@@ -911,7 +911,7 @@ def test_no_text_of_a_dicom_file_leaves_the_reader(tmp_path, caplog, recwarn, ca
 def test_wrong_tags_make_no_warning_that_would_quote_them(tmp_path, caplog, recwarn, capfd):
     caplog.set_level(logging.DEBUG)
     tags = {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": SECRET, "SeriesDescription": "x" * 16}
-    data = dicom_bytes(GREY16, **tags)
+    data = dicom_bytes(GRAY16, **tags)
     for wrong in (SECRET.encode() * 3, b"\x1b%G\x1b$)" + SECRET.encode()):
         broken = data.replace(b"x" * 16, wrong[:16].ljust(16))
         (tmp_path / "scan").write_bytes(broken.replace(b"ISO 2022 IR 87", b"ISO 2022 Zzyzx"))
@@ -925,7 +925,7 @@ def test_no_tag_that_describes_the_patient_is_ever_parsed():
     for keyword in dicom._PIXEL_TAGS:
         tag = pydicom.datadict.tag_for_keyword(keyword)
         assert tag is not None and tag >> 16 != 0x10 and pydicom.datadict.dictionary_VR(tag) not in ("PN", "DA", "UC")
-    data = dicom_bytes(GREY16, PatientName=SECRET, PatientID=SECRET, StudyDescription=SECRET, StationName=SECRET)
+    data = dicom_bytes(GRAY16, PatientName=SECRET, PatientID=SECRET, StudyDescription=SECRET, StationName=SECRET)
     assert SECRET in str(pydicom.dcmread(io.BytesIO(data)))
     assert SECRET not in str(dicom._parse(data, dicom._PIXEL_TAGS, pixels=True))
 
@@ -946,12 +946,12 @@ def test_no_tag_that_describes_the_patient_is_ever_parsed():
     ids=str,
 )
 def test_the_sequence_is_told_in_known_words_and_numbers(tags, words, read):
-    assert read(dicom_bytes(GREY16, **tags)).facts.get("Sequence") == words
+    assert read(dicom_bytes(GRAY16, **tags)).facts.get("Sequence") == words
 
 
 def test_what_is_no_mri_says_so(read):
-    assert any("CT, not MRI" in note for note in read(dicom_bytes(GREY16, Modality="CT")).notes)
-    assert not read(dicom_bytes(GREY16)).notes
+    assert any("CT, not MRI" in note for note in read(dicom_bytes(GRAY16, Modality="CT")).notes)
+    assert not read(dicom_bytes(GRAY16)).notes
 
 
 @pytest.mark.parametrize(
@@ -991,7 +991,7 @@ def test_a_dicom_file_without_a_picture_says_what_it_is(name, reason):
     ids=str,
 )
 def test_a_dicom_file_that_lies_about_its_size_is_refused(tags, reason, read):
-    rejected = read(dicom_bytes(GREY16, **tags))
+    rejected = read(dicom_bytes(GRAY16, **tags))
     assert isinstance(rejected, Rejected) and reason in rejected.reason
     assert_is_a_sentence(rejected.reason)
 
@@ -1018,9 +1018,9 @@ def test_a_frame_of_another_size_than_the_header_says_is_not_decoded(name, read,
 def test_an_rle_plane_that_unpacks_to_more_than_the_picture_is_cut_or_refused(read):
     frame = rle(np.zeros((64, 72), np.uint16))
     bomb = frame[:64] + b"\x81\0" * 200_000
-    found = read(dicom_bytes(GREY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([bomb]), **RAMP))
+    found = read(dicom_bytes(GRAY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([bomb]), **RAMP))
     assert isinstance(found, Rejected)
-    short = read(dicom_bytes(GREY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([rle(GREY16)[:-900]])))
+    short = read(dicom_bytes(GRAY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([rle(GRAY16)[:-900]])))
     assert isinstance(short, Rejected)
 
 
@@ -1028,16 +1028,16 @@ def test_an_rle_plane_that_unpacks_to_more_than_the_picture_is_cut_or_refused(re
 def test_a_file_with_damaged_bytes_is_read_or_refused_and_nothing_else(name, tmp_path):
     match name:
         case "plain":
-            data = dicom_bytes(GREY16, PixelSpacing=[1, 1], **RAMP)
+            data = dicom_bytes(GRAY16, PixelSpacing=[1, 1], **RAMP)
         case "NIfTI" | "NIfTI.gz":
             data = nifti_bytes(marked_volume(), packed=name == "NIfTI.gz")
         case "zip":
-            data = zip_bytes({"a.png": png_bytes(), "b": dicom_bytes(GREY16), "c/d.nii": nifti_bytes(marked_volume())})
+            data = zip_bytes({"a.png": png_bytes(), "b": dicom_bytes(GRAY16), "c/d.nii": nifti_bytes(marked_volume())})
         case "enhanced":
             data = enhanced(marked_volume())
         case _:
             syntax, encode, _, bits, tags = SYNTAXES[name]
-            pixels = GREY16 if bits == 16 else GREY8
+            pixels = GRAY16 if bits == 16 else GRAY8
             data = dicom_bytes(pixels, syntax, PixelData=encapsulate([encode(pixels)]), **tags)
     random_ = np.random.default_rng(list(name.encode()))
     original = np.frombuffer(data, np.uint8)
@@ -1186,7 +1186,7 @@ def test_too_many_files_or_bytes_are_refused_from_the_first_beyond_the_limit(tmp
 def test_what_is_not_read_when_the_time_is_over_is_left_out_with_a_sentence(tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(readers, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
-    files = {"a.png": png_bytes(), "b.dcm": dicom_bytes(GREY16), "c.png": png_bytes(number=2)}
+    files = {"a.png": png_bytes(), "b.dcm": dicom_bytes(GRAY16), "c.png": png_bytes(number=2)}
     uploads = read_uploads(write_all(tmp_path, files), until=100)
     assert next(uploads).name == "a.png"
     clock[0] = 101
@@ -1223,7 +1223,7 @@ def test_a_file_of_too_many_pieces_is_refused(read, monkeypatch):
         assert_is_a_sentence(rejected.reason)
     monkeypatch.setattr(dicom._Parts, "left", 3)
     for syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"):
-        rejected = read(dicom_bytes(GREY16, syntax))
+        rejected = read(dicom_bytes(GRAY16, syntax))
         assert isinstance(rejected, Rejected) and "too many parts" in rejected.reason
         assert_is_a_sentence(rejected.reason)
 
@@ -1231,14 +1231,14 @@ def test_a_file_of_too_many_pieces_is_refused(read, monkeypatch):
 def test_a_value_of_a_million_numbers_is_not_converted(read, monkeypatch):
     monkeypatch.setattr(dicom, "MAX_VALUE_BYTES", 200)
     many = read(
-        dicom_bytes(GREY16, "1.2.840.10008.1.2", RescaleSlope=[0.5] * 1000, WindowCenter=[9] * 1000, WindowWidth=9)
+        dicom_bytes(GRAY16, "1.2.840.10008.1.2", RescaleSlope=[0.5] * 1000, WindowCenter=[9] * 1000, WindowWidth=9)
     )
     assert isinstance(many, Upload) and "percentiles" in many.facts["Window"], "as if the tag were not there"
 
 
 def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(scans, "MAX_FILE_BYTES", 3000)
-    for data in (nifti_bytes(marked_volume()), dicom_bytes(GREY16), zip_bytes({"a": os.urandom(4000)})):
+    for data in (nifti_bytes(marked_volume()), dicom_bytes(GRAY16), zip_bytes({"a": os.urandom(4000)})):
         (tmp_path / "scan").write_bytes(data)
         (rejected,) = read_uploads([tmp_path / "scan"])
         assert isinstance(rejected, Rejected) and "at most" in rejected.reason
@@ -1259,7 +1259,7 @@ def test_long_volumes_and_series_are_thinned_evenly_and_say_so(tmp_path, monkeyp
 
 
 def test_one_scan_may_be_any_file_but_not_several_scans(tmp_path):
-    (tmp_path / "scan").write_bytes(dicom_bytes(GREY16, **RAMP))
+    (tmp_path / "scan").write_bytes(dicom_bytes(GRAY16, **RAMP))
     slice_, facts, notes = read_picture(str(tmp_path / "scan"))
     assert slice_.image.size == (72, 64) and facts["Modality"] == "MRI" and notes == []
     assert read_picture(png_bytes())[0].image.tobytes() == open_scan(png_bytes()).tobytes()
@@ -1274,7 +1274,7 @@ def test_one_scan_may_be_any_file_but_not_several_scans(tmp_path):
 
 
 def test_the_first_dicom_files_may_come_at_once(tmp_path):
-    (tmp_path / "scan").write_bytes(dicom_bytes(GREY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([rle(GREY16)])))
+    (tmp_path / "scan").write_bytes(dicom_bytes(GRAY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([rle(GRAY16)])))
     code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.readers import read_picture\n"
     code += f"paths = [{str(tmp_path / 'scan')!r}] * 8\n"
     code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_picture, paths))))"

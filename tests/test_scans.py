@@ -32,12 +32,12 @@ def encoded(picture: Image.Image, format: str, **options) -> bytes:
     return out.getvalue()
 
 
-def colour_slice(width: int = 96, height: int = 80) -> Image.Image:
-    grey = draw_slice(1, side=96).resize((width, height))
-    return Image.merge("RGB", (grey, ImageOps.mirror(grey), ImageOps.flip(grey)))
+def color_slice(width: int = 96, height: int = 80) -> Image.Image:
+    gray = draw_slice(1, side=96).resize((width, height))
+    return Image.merge("RGB", (gray, ImageOps.mirror(gray), ImageOps.flip(gray)))
 
 
-def grey_slice() -> Image.Image:
+def gray_slice() -> Image.Image:
     return draw_slice(2, "glioma", side=96).crop((0, 4, 96, 84))
 
 
@@ -54,30 +54,30 @@ def turned(orientation: int) -> Image.Exif:
 
 FRAMES = {"save_all": True, "append_images": [Image.new("L", (96, 80), 99), Image.new("L", (96, 80))], "duration": 100}
 PICTURES = {
-    "grey JPEG": encoded(grey_slice(), "JPEG"),
-    "colour JPEG": encoded(colour_slice(), "JPEG"),
-    "progressive JPEG": encoded(colour_slice(), "JPEG", progressive=True),
-    "CMYK JPEG": encoded(colour_slice().convert("CMYK"), "JPEG"),
-    "grey PNG": encoded(grey_slice(), "PNG"),
-    "RGB PNG": encoded(colour_slice(), "PNG"),
-    "RGBA PNG": encoded(with_alpha(colour_slice()), "PNG"),
-    "LA PNG": encoded(with_alpha(grey_slice()), "PNG"),
-    "palette PNG": encoded(colour_slice().quantize(16), "PNG"),
-    "transparent palette PNG": encoded(colour_slice().quantize(16), "PNG", transparency=3),
-    "1-bit PNG": encoded(grey_slice().convert("1"), "PNG"),
-    "1-bit TIFF": encoded(grey_slice().convert("1"), "TIFF"),
-    "8-bit TIFF": encoded(grey_slice(), "TIFF"),
-    "LZW TIFF": encoded(colour_slice(), "TIFF", compression="tiff_lzw"),
-    "TIFF of several pages": encoded(grey_slice(), "TIFF", **{k: v for k, v in FRAMES.items() if k != "duration"}),
-    "GIF": encoded(grey_slice(), "GIF"),
-    "animated GIF": encoded(grey_slice(), "GIF", **FRAMES),
-    "WebP": encoded(colour_slice(), "WEBP"),
-    "lossless WebP with alpha": encoded(with_alpha(colour_slice()), "WEBP", lossless=True),
-    "BMP": encoded(colour_slice(), "BMP"),
-    "grey BMP": encoded(grey_slice(), "BMP"),
+    "gray JPEG": encoded(gray_slice(), "JPEG"),
+    "color JPEG": encoded(color_slice(), "JPEG"),
+    "progressive JPEG": encoded(color_slice(), "JPEG", progressive=True),
+    "CMYK JPEG": encoded(color_slice().convert("CMYK"), "JPEG"),
+    "gray PNG": encoded(gray_slice(), "PNG"),
+    "RGB PNG": encoded(color_slice(), "PNG"),
+    "RGBA PNG": encoded(with_alpha(color_slice()), "PNG"),
+    "LA PNG": encoded(with_alpha(gray_slice()), "PNG"),
+    "palette PNG": encoded(color_slice().quantize(16), "PNG"),
+    "transparent palette PNG": encoded(color_slice().quantize(16), "PNG", transparency=3),
+    "1-bit PNG": encoded(gray_slice().convert("1"), "PNG"),
+    "1-bit TIFF": encoded(gray_slice().convert("1"), "TIFF"),
+    "8-bit TIFF": encoded(gray_slice(), "TIFF"),
+    "LZW TIFF": encoded(color_slice(), "TIFF", compression="tiff_lzw"),
+    "TIFF of several pages": encoded(gray_slice(), "TIFF", **{k: v for k, v in FRAMES.items() if k != "duration"}),
+    "GIF": encoded(gray_slice(), "GIF"),
+    "animated GIF": encoded(gray_slice(), "GIF", **FRAMES),
+    "WebP": encoded(color_slice(), "WEBP"),
+    "lossless WebP with alpha": encoded(with_alpha(color_slice()), "WEBP", lossless=True),
+    "BMP": encoded(color_slice(), "BMP"),
+    "gray BMP": encoded(gray_slice(), "BMP"),
 }
-PICTURES |= {f"JPEG of EXIF orientation {o}": encoded(colour_slice(), "JPEG", exif=turned(o)) for o in (1, *TURNS)}
-PICTURES |= {f"PNG of EXIF orientation {o}": encoded(grey_slice(), "PNG", exif=turned(o)) for o in (3, 6)}
+PICTURES |= {f"JPEG of EXIF orientation {o}": encoded(color_slice(), "JPEG", exif=turned(o)) for o in (1, *TURNS)}
+PICTURES |= {f"PNG of EXIF orientation {o}": encoded(gray_slice(), "PNG", exif=turned(o)) for o in (3, 6)}
 
 
 def rgb_tiff(values: np.ndarray, order: str) -> bytes:
@@ -138,7 +138,7 @@ def test_an_8_bit_picture_opens_as_the_pipeline_would_open_it(kind):
 
 @pytest.mark.parametrize("orientation", TURNS)
 def test_a_picture_that_its_exif_turns_comes_out_upright(orientation):
-    upright, turn = colour_slice(), TURNS[orientation]
+    upright, turn = color_slice(), TURNS[orientation]
     there_and_back = {Image.Transpose.ROTATE_90: Image.Transpose.ROTATE_270}
     there_and_back |= {back: there for there, back in there_and_back.items()}
     stored = upright.transpose(there_and_back.get(turn, turn))
@@ -148,12 +148,12 @@ def test_a_picture_that_its_exif_turns_comes_out_upright(orientation):
 
 
 def test_an_animation_shows_its_first_frame():
-    assert open_scan(PICTURES["animated GIF"]).tobytes() == grey_slice().convert("RGB").tobytes()
-    assert open_scan(PICTURES["TIFF of several pages"]).tobytes() == grey_slice().convert("RGB").tobytes()
+    assert open_scan(PICTURES["animated GIF"]).tobytes() == gray_slice().convert("RGB").tobytes()
+    assert open_scan(PICTURES["TIFF of several pages"]).tobytes() == gray_slice().convert("RGB").tobytes()
 
 
 def test_a_picture_may_come_as_path_text_bytes_or_opened(tmp_path):
-    expected = colour_slice()
+    expected = color_slice()
     path = tmp_path / "slice of a head.png"
     expected.save(path)
     with Image.open(path) as opened:
@@ -165,11 +165,11 @@ def test_a_picture_may_come_as_path_text_bytes_or_opened(tmp_path):
 def test_what_a_file_is_named_does_not_matter(tmp_path):
     path = tmp_path / "slice.txt"
     path.write_bytes(PICTURES["RGB PNG"])
-    assert open_scan(path).tobytes() == colour_slice().tobytes()
+    assert open_scan(path).tobytes() == color_slice().tobytes()
 
 
 def test_opening_a_picture_leaves_the_callers_own_as_it_was():
-    picture = colour_slice()
+    picture = color_slice()
     picture.getexif()[ORIENTATION] = 6
     before = picture.tobytes()
     assert open_scan(picture).size == picture.size[::-1]
@@ -178,22 +178,22 @@ def test_opening_a_picture_leaves_the_callers_own_as_it_was():
 
 @pytest.mark.parametrize("kind", DEEP_PICTURES)
 def test_a_deep_picture_is_windowed_and_not_white(kind):
-    grey = np.asarray(open_scan(DEEP_PICTURES[kind]))
-    assert grey.shape == (80, 96, 3) and grey.dtype == np.uint8
-    assert (grey == grey[..., :1]).all()
+    gray = np.asarray(open_scan(DEEP_PICTURES[kind]))
+    assert gray.shape == (80, 96, 3) and gray.dtype == np.uint8
+    assert (gray == gray[..., :1]).all()
     low, high = np.percentile(DEEP, (0.5, 99.5))
     expected = (DEEP - low) / (high - low) * 255
-    assert np.abs(grey[..., 0] - expected.clip(0, 255)).max() <= 0.51
-    assert np.mean(grey == 255) < 0.02 and np.mean(grey == 0) < 0.02
+    assert np.abs(gray[..., 0] - expected.clip(0, 255)).max() <= 0.51
+    assert np.mean(gray == 255) < 0.02 and np.mean(gray == 0) < 0.02
 
 
 def test_numbers_that_are_not_finite_become_black_and_do_not_spoil_the_rest():
     values = DEEP.astype(np.float32)
     values[:3, :3] = np.nan
     values[5, 5], values[6, 6] = np.inf, -np.inf
-    grey = np.asarray(open_scan(encoded(Image.fromarray(values), "TIFF")))[..., 0]
-    assert not grey[:3, :3].any() and grey[5, 5] == grey[6, 6] == 0
-    assert 100 < grey[40, 40] < 130 and grey[-1, -1] == 255
+    gray = np.asarray(open_scan(encoded(Image.fromarray(values), "TIFF")))[..., 0]
+    assert not gray[:3, :3].any() and gray[5, 5] == gray[6, 6] == 0
+    assert 100 < gray[40, 40] < 130 and gray[-1, -1] == 255
 
 
 def test_a_picture_of_nothing_but_nan_is_refused():
@@ -204,8 +204,8 @@ def test_a_picture_of_nothing_but_nan_is_refused():
 def test_a_single_very_bright_pixel_does_not_darken_a_deep_picture():
     values = DEEP.copy()
     values[10, 10] = 65_535
-    grey = np.asarray(open_scan(encoded(Image.fromarray(values.astype(np.uint16)), "PNG")))[..., 0]
-    assert grey[10, 10] == 255 and np.median(grey) > 100
+    gray = np.asarray(open_scan(encoded(Image.fromarray(values.astype(np.uint16)), "PNG")))[..., 0]
+    assert gray[10, 10] == 255 and np.median(gray) > 100
 
 
 def test_a_flat_deep_picture_becomes_black_without_a_warning():
@@ -217,16 +217,16 @@ def test_a_flat_deep_picture_becomes_black_without_a_warning():
 def test_a_deep_picture_that_is_flat_but_for_a_few_pixels_still_shows_them():
     values = np.full((100, 100), 7.0)
     values[50, 50] = 9
-    grey = np.asarray(window(values))[..., 0]
-    assert grey[50, 50] == 255 and grey.sum() == 255
+    gray = np.asarray(window(values))[..., 0]
+    assert gray[50, 50] == 255 and gray.sum() == 255
 
 
 def test_huge_numbers_are_windowed_without_a_warning():
     values = DEEP * 1e35
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        grey = np.asarray(open_scan(Image.fromarray(values.astype(np.float32))))[..., 0]
-    assert 100 < np.median(grey) < 150
+        gray = np.asarray(open_scan(Image.fromarray(values.astype(np.float32))))[..., 0]
+    assert 100 < np.median(gray) < 150
 
 
 @pytest.mark.parametrize("size", [(MIN_SIDE, MIN_SIDE), (MIN_SIDE, 400)])
@@ -234,35 +234,35 @@ def test_the_smallest_slice_is_read(size):
     assert open_scan(encoded(Image.new("L", size, 9), "PNG")).size == size
 
 
-DEEP_COLOUR = np.stack([DEEP, DEEP[::-1], DEEP[:, ::-1]], -1).astype(np.uint16)
-DEEP_COLOUR_PICTURES = {
-    "RGB PNG": imagecodecs.png_encode(DEEP_COLOUR),
-    "RGBA PNG": imagecodecs.png_encode(np.dstack([DEEP_COLOUR, DEEP_COLOUR[..., 0]])),
-    "interlaced RGB PNG": interlaced_png(DEEP_COLOUR),
-    "little-endian RGB TIFF": rgb_tiff(DEEP_COLOUR, "<"),
-    "big-endian RGB TIFF": rgb_tiff(DEEP_COLOUR, ">"),
+DEEP_COLOR = np.stack([DEEP, DEEP[::-1], DEEP[:, ::-1]], -1).astype(np.uint16)
+DEEP_COLOR_PICTURES = {
+    "RGB PNG": imagecodecs.png_encode(DEEP_COLOR),
+    "RGBA PNG": imagecodecs.png_encode(np.dstack([DEEP_COLOR, DEEP_COLOR[..., 0]])),
+    "interlaced RGB PNG": interlaced_png(DEEP_COLOR),
+    "little-endian RGB TIFF": rgb_tiff(DEEP_COLOR, "<"),
+    "big-endian RGB TIFF": rgb_tiff(DEEP_COLOR, ">"),
 }
 
 
-@pytest.mark.parametrize("kind", DEEP_COLOUR_PICTURES)
-def test_a_16_bit_colour_picture_is_windowed_by_all_its_bits_and_stays_colour(kind):
-    data = DEEP_COLOUR_PICTURES[kind]
-    colour = np.asarray(open_scan(data))
-    low, high = np.percentile(DEEP_COLOUR, (0.5, 99.5))
-    expected = (DEEP_COLOUR - low) / (high - low) * 255
-    assert np.abs(colour - expected.clip(0, 255)).max() <= 0.51  # Pillow's high bytes alone have 13 levels here
-    assert np.mean(colour == 255) < 0.02 and len(np.unique(colour)) > 150
+@pytest.mark.parametrize("kind", DEEP_COLOR_PICTURES)
+def test_a_16_bit_color_picture_is_windowed_by_all_its_bits_and_stays_color(kind):
+    data = DEEP_COLOR_PICTURES[kind]
+    color = np.asarray(open_scan(data))
+    low, high = np.percentile(DEEP_COLOR, (0.5, 99.5))
+    expected = (DEEP_COLOR - low) / (high - low) * 255
+    assert np.abs(color - expected.clip(0, 255)).max() <= 0.51  # Pillow's high bytes alone have 13 levels here
+    assert np.mean(color == 255) < 0.02 and len(np.unique(color)) > 150
     assert bits(open_file(data)) == 16
 
 
-def test_a_16_bit_grey_picture_with_alpha_is_windowed_by_all_its_bits():
+def test_a_16_bit_gray_picture_with_alpha_is_windowed_by_all_its_bits():
     data = imagecodecs.png_encode(np.dstack([DEEP, DEEP[::-1]]).astype(np.uint16))
     assert (np.asarray(open_scan(data)) == np.asarray(window(DEEP))).all()
 
 
-def test_a_16_bit_colour_picture_is_turned_upright_with_all_its_bits():
+def test_a_16_bit_color_picture_is_turned_upright_with_all_its_bits():
     exif = b"Exif\0\0" + turned(6).tobytes().removeprefix(b"Exif\0\0")
-    plain = imagecodecs.png_encode(DEEP_COLOUR)
+    plain = imagecodecs.png_encode(DEEP_COLOR)
     chunk = b"eXIf" + exif.removeprefix(b"Exif\0\0")
     end = plain.index(b"IDAT") - 4
     chunk = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
@@ -274,9 +274,9 @@ def test_a_deep_tiff_whose_zero_is_white_is_shown_that_way_round():
     data = bytearray(DEEP_PICTURES["16-bit TIFF"])
     entry = data.index(struct.pack("<HHI", 262, 3, 1))
     data[entry + 8] = 0
-    grey = np.asarray(open_scan(bytes(data)))[..., 0].astype(int)
+    gray = np.asarray(open_scan(bytes(data)))[..., 0].astype(int)
     other = np.asarray(open_scan(DEEP_PICTURES["16-bit TIFF"]))[..., 0].astype(int)
-    assert np.abs(grey - (255 - other)).max() <= 1
+    assert np.abs(gray - (255 - other)).max() <= 1
 
 
 def test_any_page_of_a_tiff_can_be_opened():
@@ -316,7 +316,7 @@ BOMBS = {
     "PNG of 50 megapixels": png_header(10_000, 5_000),
     "PNG of one long row": png_header(2**31 - 1, 1),
 }
-JPEG, PNG = PICTURES["colour JPEG"], PICTURES["RGB PNG"]
+JPEG, PNG = PICTURES["color JPEG"], PICTURES["RGB PNG"]
 BAD_BYTES = {
     "no bytes": (b"", "empty"),
     "one byte": (b"\xff", "not a picture"),
@@ -324,8 +324,8 @@ BAD_BYTES = {
     "zeros": (b"\0" * 5_000, "not a picture"),
     "a PDF": (b"%PDF-1.7\n" + b"1 0 obj << >> endobj\n" * 40, "not a picture"),
     "an SVG": (b"<svg xmlns='http://www.w3.org/2000/svg' width='99' height='99'/>", "not a picture"),
-    "a PPM, which is no accepted format": (encoded(colour_slice(), "PPM"), "not a picture"),
-    "an ICO, which is no accepted format": (encoded(colour_slice(), "ICO"), "not a picture"),
+    "a PPM, which is no accepted format": (encoded(color_slice(), "PPM"), "not a picture"),
+    "an ICO, which is no accepted format": (encoded(color_slice(), "ICO"), "not a picture"),
     "one pixel": (encoded(Image.new("RGB", (1, 1)), "PNG"), "1 x 1 pixels.*at least 32"),
     "a strip": (encoded(Image.new("L", (500, MIN_SIDE - 1)), "PNG"), "500 x 31 pixels"),
     **{f"a bomb, {kind}": (bomb, "too large.*at most 40 megapixels") for kind, bomb in BOMBS.items()},
@@ -352,7 +352,7 @@ def assert_is_a_sentence(error: ScanError) -> None:
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.1, 0.3, 0.6, 0.9])
 @pytest.mark.parametrize(
-    "kind", ["colour JPEG", "RGB PNG", "8-bit TIFF", "LZW TIFF", "WebP", "BMP", "GIF", "16-bit PNG"]
+    "kind", ["color JPEG", "RGB PNG", "8-bit TIFF", "LZW TIFF", "WebP", "BMP", "GIF", "16-bit PNG"]
 )
 def test_a_truncated_picture_is_refused_and_never_shown_half(kind, share):
     data = (PICTURES | DEEP_PICTURES)[kind]
@@ -386,7 +386,7 @@ def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path, monkeyp
 
 def test_a_picture_of_too_many_pixels_is_refused_however_it_comes(monkeypatch):
     monkeypatch.setattr(scans, "MAX_PIXELS", 96 * 80 - 1)
-    for source in (PNG, JPEG, colour_slice()):
+    for source in (PNG, JPEG, color_slice()):
         with pytest.raises(ScanError, match="96 x 80"):
             open_scan(source)
     monkeypatch.setattr(scans, "MAX_PIXELS", 96 * 80)

@@ -25,7 +25,7 @@ PLOTS = {"curves.png", "confusion_matrix.png", "reliability.png"}
 
 @pytest.fixture(scope="module")
 def recipe(shared):
-    """Flags of a short training on the smaller real set, with tumours of unknown type beside it."""
+    """Flags of a short training on the smaller real set, with tumors of unknown type beside it."""
     data, checkpoint = shared / "data/labeled-mri-brain-tumor", shared / "checkpoints/mobilenet_v2_1.0_224"
     weak = ["--tumor_dataset", str(shared / "data/br35h-tumors"), "--tumor_repeats", "1"]
     return ["--dataset_name", str(data), *weak, "--model_name_or_path", str(checkpoint), *QUICK]
@@ -103,7 +103,7 @@ def test_results_hold_what_was_trained_on_what_and_how_it_went(trained):
     assert calibration["validation_nll_after"] <= calibration["validation_nll_before"]
 
 
-def test_tumours_of_unknown_type_choose_and_are_reported_beside_the_four_classes(trained):
+def test_tumors_of_unknown_type_choose_and_are_reported_beside_the_four_classes(trained):
     folder, _ = trained
     results = results_of(folder)
     assert results["tumor_dataset"] == "br35h-tumors"

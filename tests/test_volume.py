@@ -27,7 +27,7 @@ KINDS = {"g": "glioma", "m": "meningioma", "p": "pituitary"}
 
 @cache
 def prediction(letter: str) -> Prediction:
-    """Of a slice: "." no tumor, "?" uncertain, "x" unfamiliar (though sure of a glioma), else a kind of tumour."""
+    """Of a slice: "." no tumor, "?" uncertain, "x" unfamiliar (though sure of a glioma), else a kind of tumor."""
     tumor = {".": 0.04, "?": 0.5}.get(letter, 0.97)
     kind = KINDS.get(letter, "glioma")
     confidences = dict.fromkeys(LABELS, 0.05 * tumor) | {kind: 0.9 * tumor, "no_tumor": 1 - tumor}
@@ -55,7 +55,7 @@ def judged(slices: str) -> VolumeVerdict:
         ("." * 12 + "gg?g" + "." * 15, "glioma"),
         ("." * 12 + "g.g.g" + "." * 15, "uncertain"),  # two may not
         ("." * 12 + "gg" + "." * 15, "uncertain"),  # too few to report, too many to pass over
-        ("." * 12 + "g" + "." * 15, "no_tumor"),  # the maximum would be a tumour
+        ("." * 12 + "g" + "." * 15, "no_tumor"),  # the maximum would be a tumor
         ("g" + "." * 9 + "g" + "." * 9 + "g" + "." * 9, "no_tumor"),  # far apart from each other
         ("." * 12 + "???" + "." * 15, "uncertain"),
         ("." * 12 + "?g?" + "." * 15, "uncertain"),
@@ -184,7 +184,7 @@ def test_the_rule_in_words_has_the_figures_of_the_rule():
 
 
 def errors(random: np.random.Generator, slices: int, rate: float, run: float) -> np.ndarray:
-    """Which slices of a healthy head are called a tumour: a share `rate`, in runs of this mean length (two states)."""
+    """Which slices of a healthy head are called a tumor: a share `rate`, in runs of this mean length (two states)."""
     wrong, state = np.empty(slices, bool), random.random() < rate
     for number in range(slices):
         wrong[number] = state
@@ -193,7 +193,7 @@ def errors(random: np.random.Generator, slices: int, rate: float, run: float) ->
 
 
 def false_alarms(slices: int, specificity: float, run: float | None, heads: int = 400) -> tuple[float, float]:
-    """Share of healthy heads called a tumour: by the rule, and by the slice with the highest probability.
+    """Share of healthy heads called a tumor: by the rule, and by the slice with the highest probability.
 
     Args:
         run: mean length of a run of wrong slices; None: each is wrong for itself.
@@ -223,15 +223,15 @@ def test_slices_that_are_wrong_for_themselves_are_hardly_ever_a_false_alarm(slic
 def test_slices_that_are_wrong_together_are_a_false_alarm_less_often_than_by_the_maximum(
     slices, run, fraction, specificity
 ):
-    """Neighbours that are wrong for the same reason are what no rule on verdicts can tell from a tumour."""
+    """Neighbors that are wrong for the same reason are what no rule on verdicts can tell from a tumor."""
     by_rule, by_maximum = false_alarms(slices, specificity, run)
     assert by_maximum > 0.3
     assert by_rule < fraction * by_maximum
 
 
 @pytest.mark.parametrize("slices, size", [(30, 4), (150, 15)])
-def test_a_tumour_of_some_slices_is_nearly_never_called_no_tumor(slices, size):
-    """With nine of ten of its slices called a tumour, and the rest no tumor; 2 % of the others are wrong too."""
+def test_a_tumor_of_some_slices_is_nearly_never_called_no_tumor(slices, size):
+    """With nine of ten of its slices called a tumor, and the rest no tumor; 2 % of the others are wrong too."""
     random = np.random.default_rng(0)
     missed = found = 0
     for _ in range(400):
@@ -248,8 +248,8 @@ def test_a_tumour_of_some_slices_is_nearly_never_called_no_tumor(slices, size):
 # --- along the slices -------------------------------------------------------------------------------------------
 
 
-def pixels_of(image, colour: str, tolerance: int = 12) -> int:
-    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+def pixels_of(image, color: str, tolerance: int = 12) -> int:
+    wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
     return int((abs(np.asarray(image, int) - wanted).max(axis=-1) <= tolerance).sum())
 
 
@@ -260,9 +260,9 @@ def test_the_plot_shows_line_thresholds_peak_and_what_does_not_count():
     assert image.mode == "RGB"
     assert image.width > 800
     assert image.getpixel((2, 2)) == (255, 255, 255)
-    for colour in (volume._LINE, volume._TUMOR, volume._CLEAR, volume._PEAK, volume._FADED):
-        assert pixels_of(image, colour) > 30
-    plain = plot_volume(judged("." * 10 + "mmmm" + "." * 10))  # its letters have greys too
+    for color in (volume._LINE, volume._TUMOR, volume._CLEAR, volume._PEAK, volume._FADED):
+        assert pixels_of(image, color) > 30
+    plain = plot_volume(judged("." * 10 + "mmmm" + "." * 10))  # its letters have grays too
     assert pixels_of(image, volume._FADED) > pixels_of(plain, volume._FADED) + 50
 
 

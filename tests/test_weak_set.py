@@ -1,4 +1,4 @@
-"""A set whose slices show a tumour of unknown type: loaded, split by groups of copies, and what its loss rewards."""
+"""A set whose slices show a tumor of unknown type: loaded, split by groups of copies, and what its loss rewards."""
 
 import shutil
 from collections import Counter
@@ -18,7 +18,7 @@ FOUR = {"glioma": 30, "meningioma": 30, "no_tumor": 30, "pituitary": 30}
 
 @pytest.fixture(scope="module")
 def weak_folder(tmp_path_factory):
-    """24 different tumours, each twice."""
+    """24 different tumors, each twice."""
     folder = tmp_path_factory.mktemp("weak")
     (folder / "tumor").mkdir()
     for number in range(24):
@@ -27,8 +27,8 @@ def weak_folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["tumor", "1-Tumour", "yes"])
-def test_a_folder_of_tumours_of_unknown_type_loads_when_it_is_asked_for(name, weak_folder, tmp_path):
+@pytest.mark.parametrize("name", ["tumor", "1-Tumor", "yes"])
+def test_a_folder_of_tumors_of_unknown_type_loads_when_it_is_asked_for(name, weak_folder, tmp_path):
     shutil.copytree(weak_folder / "tumor", tmp_path / name)
     scans = load_scans(tmp_path, weak=True)
     assert set(scans["train"]["label"]) == {TUMOR}
@@ -108,7 +108,7 @@ def trainer():
 LOGITS = torch.tensor([[1.0, 2.0, 0.5, -1.0], [0.0, 0.3, 2.0, 0.1]])
 
 
-def test_the_loss_of_a_tumour_of_unknown_type_is_minus_log_of_the_summed_probability_of_the_three(trainer):
+def test_the_loss_of_a_tumor_of_unknown_type_is_minus_log_of_the_summed_probability_of_the_three(trainer):
     p = LOGITS.softmax(-1)
     expected = -(p[:, 0] + p[:, 1] + p[:, 3]).log()
     loss = trainer.cross_entropy(LOGITS, torch.tensor([TUMOR, TUMOR]))
