@@ -23,7 +23,7 @@ lint: $(VENV)/.dev
 
 # Trains every row of the README's table that has no result yet (hours), then writes the table.
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.accuracy $(ARGS)
+	$(BIN)/python -m benchmarks.quality.accuracy $(ARGS)
 	$(BIN)/python -m benchmarks.readme
 
 $(VENV)/bin/python:

@@ -23,13 +23,33 @@ import PIL.Image
 from gradio.utils import is_static_file
 from starlette.middleware import Middleware
 
-from brain_tumor import api, page, table
-from brain_tumor.about import LIMITS, about
-from brain_tumor.classifier import UNFAMILIAR, CheckpointError, Classifier, Prediction, portions, verdict_words
-from brain_tumor.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, offline_examples, public_examples
-from brain_tumor.heatmap import gradient, overlay
+from brain_tumor.answers import table
+from brain_tumor.answers.heatmap import gradient, overlay
+from brain_tumor.answers.report import html_report
+from brain_tumor.answers.volume_plot import plot_volume, plot_words
+from brain_tumor.answers.words import verdict_words
+from brain_tumor.demo import api, page
+from brain_tumor.demo.about import LIMITS, about
+from brain_tumor.demo.errors import KEPT_SECONDS, gone
+from brain_tumor.demo.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, offline_examples, public_examples
+from brain_tumor.demo.retention import ForgottenCalls
+from brain_tumor.demo.theme import CSS, HEAD, PASTE_JS, THEME
+from brain_tumor.demo.uploads import (
+    ClosedDoors,
+    LimitedBodies,
+    ScanUpload,
+    end_cleanly_on_sigterm,
+    keep_sweeping,
+    new_file,
+    own_folder,
+)
+from brain_tumor.inference.checkpoint import CheckpointError
+from brain_tumor.inference.classifier import Classifier, portions
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
+from brain_tumor.inference.volume import RULE, VolumeVerdict, judge_volume
 from brain_tumor.labels import display_name
-from brain_tumor.readers import (
+from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS, ScanError
+from brain_tumor.reading.readers import (
     MAX_FILES,
     MAX_SECONDS,
     MAX_SLICES,
@@ -40,41 +60,36 @@ from brain_tumor.readers import (
     read_uploads,
     took_too_long,
 )
-from brain_tumor.report import html_report
-from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS, ScanError
-from brain_tumor.sessions import ForgottenCalls
-from brain_tumor.theme import CSS, HEAD, PASTE_JS, THEME
-from brain_tumor.upload import (
-    KEPT_SECONDS,
-    ClosedDoors,
-    LimitedBodies,
-    ScanUpload,
-    end_cleanly_on_sigterm,
-    gone,
-    keep_sweeping,
-    new_file,
-    own_folder,
-)
-from brain_tumor.volume import RULE, VolumeVerdict, judge_volume, plot_volume, plot_words
 
 BUNDLED_MODEL = Path(__file__).resolve().parent / "model"
+
 MODEL_ID = os.environ.get("MODEL_ID") or str(BUNDLED_MODEL)
+
 AT_ONCE = 32
 """Slices of a batch between two steps of the progress bar; a scan of its own waits for one such step at most."""
+
 MOST_PIXELS = 10**7
 """Of single pictures that wait in memory to be classified together, and one more picture."""
+
 SHOWN_SLICES = 24
 """Slices of one volume that the gallery shows at most, evenly spread; the table's download has all."""
+
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
+
 OPACITY = 0.45
+
 WIDTHS = {"File": 150, "Slice": 90, "Reason": 360, "Most probable class": 200, "Brain MRI": 90, "Notes": 360}
 """Pixels of the table's columns that need another width than their fellows."""
+
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
+
 MEGABYTE = 1024**2
+
 WAITING_FOR_FILES = "Choose files, then press the button: a verdict on each of them appears here."
 
 FILES = own_folder()
+
 try:
     classifier = Classifier(MODEL_ID)
 except CheckpointError as error:
@@ -498,8 +513,11 @@ PRIVACY = (
 
 # `queue` sets limits on purpose: scans of their own have their place beside batches, of which one runs at a time.
 SCAN_LANE = {"concurrency_id": "scan", "concurrency_limit": 2}
+
 BATCH_LANE = {"concurrency_id": "batch", "concurrency_limit": 1}
+
 DRAW_LANE = {"concurrency_id": "draw", "concurrency_limit": 4}
+
 PRIVATE = {"api_visibility": "private"}
 
 with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as demo:

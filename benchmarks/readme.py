@@ -9,14 +9,18 @@ import sys
 
 import numpy as np
 
-from benchmarks import speed
-from benchmarks.accuracy import RESULTS, ROOT
-from brain_tumor.card import interval
+from benchmarks.quality.accuracy import RESULTS, ROOT
+from benchmarks.speed import section as speed
+from brain_tumor.evaluation.figures_text import interval
 
 README = ROOT / "README.md"
+
 START, END = "<!-- accuracy: written by python -m benchmarks.readme -->", "<!-- end of accuracy -->"
+
 BELIEVE_START, BELIEVE_END = "<!-- evaluation: written by python -m benchmarks.readme -->", "<!-- end of evaluation -->"
+
 SPEED_START, SPEED_END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
+
 SHIPPED, DEFAULT = "shipped", "default_recipe"
 
 

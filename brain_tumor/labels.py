@@ -34,7 +34,6 @@ _SPELLINGS = {
     "negative": "no_tumor",
 }
 
-
 _TUMOR_SPELLINGS = ("tumor", "tumour", "tumors", "tumours", "yes", "positive")
 
 

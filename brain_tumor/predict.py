@@ -17,10 +17,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from brain_tumor import table
-from brain_tumor.classifier import CheckpointError, Classifier
-from brain_tumor.readers import MAX_FILES, MAX_TOTAL_BYTES, Rejected, Upload, read_uploads
-from brain_tumor.volume import judge_volume
+from brain_tumor.answers import table
+from brain_tumor.inference.checkpoint import CheckpointError
+from brain_tumor.inference.classifier import Classifier
+from brain_tumor.inference.volume import judge_volume
+from brain_tumor.reading.readers import MAX_FILES, MAX_TOTAL_BYTES, Rejected, Upload, read_uploads
 
 BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "model"
 

@@ -26,7 +26,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
-from brain_tumor.scans import MAX_FILE_BYTES
+from brain_tumor.reading.pictures import MAX_FILE_BYTES
 from tests.slices import draw_slice
 
 MR = "1.2.840.10008.5.1.4.1.1.4"

@@ -49,7 +49,7 @@ def public_set(shared) -> Callable[[str], PublicSet]:
 
     @functools.cache
     def load(name: str) -> PublicSet:
-        from brain_tumor.dataset import load_scans
+        from brain_tumor.data.dataset import load_scans
 
         with Stopwatch() as stopwatch:
             scans = load_scans(shared / "data" / name)

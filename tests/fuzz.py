@@ -29,9 +29,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydicom.encaps import encapsulate
 
-from brain_tumor import readers
-from brain_tumor.readers import Rejected, read_picture, read_uploads
-from brain_tumor.scans import MIN_SIDE, ScanError, open_scan
+from brain_tumor.reading import readers
+from brain_tumor.reading.pictures import MIN_SIDE, ScanError, open_scan
+from brain_tumor.reading.readers import Rejected, read_picture, read_uploads
 from tests.bad_files import DEFLATED, JPEG2000, RLE, dicom, nifti, picture, rle_frame, volume, whole, zipped
 from tests.memory import peak_memory_of
 from tests.slices import draw_slice

@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor
 
-from brain_tumor.examples import PUBLIC_DATASET, PUBLIC_SCANS
+from brain_tumor.demo.examples import PUBLIC_DATASET, PUBLIC_SCANS
 from brain_tumor.labels import LABELS
 from tests.hub_stand_in import HubStandIn
 

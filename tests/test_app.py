@@ -30,11 +30,13 @@ from gradio_client.utils import QueueError
 from PIL import Image
 from transformers import MobileNetV2ImageProcessor, pipeline
 
-from brain_tumor import page, scans, upload
-from brain_tumor.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
+from brain_tumor.demo import page
+from brain_tumor.demo import uploads as upload
+from brain_tumor.demo.uploads import sweep
 from brain_tumor.labels import LABELS
-from brain_tumor.readers import read_picture
-from brain_tumor.upload import sweep
+from brain_tumor.network.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
+from brain_tumor.reading import pictures as scans
+from brain_tumor.reading.readers import read_picture
 from tests.serving import (
     EXAMPLES,
     ROOT,

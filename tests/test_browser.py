@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from brain_tumor.examples import PUBLIC_SCANS
+from brain_tumor.demo.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
 from tests.bad_files import dicom, nifti, volume
 from tests.serving import (
@@ -819,8 +819,8 @@ def test_the_browser_keeps_nothing(page):
 
 
 def test_the_upload_form_states_its_limits_and_that_burnt_in_text_stays(page):
-    from brain_tumor.readers import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES
-    from brain_tumor.scans import MAX_FILE_BYTES, MAX_PIXELS
+    from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
+    from brain_tumor.reading.readers import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES
 
     each = f"{MAX_FILE_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} megapixels"
     together = f"{MAX_TOTAL_BYTES // 1024**2} MB together"

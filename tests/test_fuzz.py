@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from brain_tumor import readers, scans
-from brain_tumor.readers import Upload, read_uploads
+from brain_tumor.reading import pictures as scans
+from brain_tumor.reading import readers
+from brain_tumor.reading.readers import Upload, read_uploads
 from tests.fuzz import check, damaged, seeds
 from tests.serving import ROOT
 

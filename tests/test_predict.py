@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from brain_tumor import predict
-from brain_tumor.classifier import Classifier
-from brain_tumor.scans import open_scan
-from brain_tumor.table import COLUMNS
+from brain_tumor.answers.table import COLUMNS
+from brain_tumor.inference.classifier import Classifier
+from brain_tumor.reading.pictures import open_scan
 from tests.serving import EXAMPLES, ROOT, bad_files, checkpoint, dicom_series, photograph
 
 

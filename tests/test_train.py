@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from brain_tumor.decision import ACCURACY_WORTH_RECALL
+from brain_tumor.evaluation.thresholds import ACCURACY_WORTH_RECALL
 from tests.hub_stand_in import HubStandIn
 
 ROOT = Path(__file__).parent.parent
@@ -140,11 +140,11 @@ def test_pipeline_loads_the_folder_and_gives_the_figures_of_the_results(trained,
     """The plain pipeline over every test slice gives the NLL of results.json, so its confidences are the calibrated."""
     from transformers import pipeline
 
-    from brain_tumor.dataset import load_scans, open_picture
+    from brain_tumor.data.dataset import load_scans
+    from brain_tumor.data.pixels import open_picture
+    from brain_tumor.data.split import first_of_each_class, split_scans
+    from brain_tumor.evaluation.metrics import ScanMetrics
     from brain_tumor.labels import LABELS
-    from brain_tumor.leakage import split_scans
-    from brain_tumor.metrics import ScanMetrics
-    from train import first_of_each_class
 
     folder, _ = trained
     part = split_scans(load_scans(shared / "data/labeled-mri-brain-tumor"), "copy_free", 42)["test"]

@@ -16,9 +16,9 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageClassification, pipeline
 
-from brain_tumor.dataset import open_picture
-from brain_tumor.export import FILE, export_onnx
-from brain_tumor.leakage import split_scans
+from brain_tumor.data.pixels import open_picture
+from brain_tumor.data.split import split_scans
+from brain_tumor.publishing.export import FILE, export_onnx
 from tests.serving import CHROMIUM_FLAGS, EXAMPLES, ROOT
 
 JS = ROOT / "tests/js"

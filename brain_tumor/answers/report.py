@@ -1,0 +1,212 @@
+"""One scan on one page: a self-contained HTML file that prints on a sheet of A4 and names neither file nor patient."""
+
+import base64
+import datetime
+import io
+from collections.abc import Mapping
+from html import escape
+
+from PIL import Image
+
+from brain_tumor.answers.heatmap import gradient, overlay
+from brain_tumor.answers.words import percent, verdict_words
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
+from brain_tumor.inference.verdict import UNCERTAIN_VERDICT
+from brain_tumor.labels import LABELS, NO_TUMOR, display_name
+
+OPACITY = 0.5
+
+LONGEST_SIDE = 640
+"""Pixels of the pictures: at 85 mm on paper some 190 dots an inch."""
+
+MOST_LINES, LINE = 14, 34
+"""Lines that the facts may take, and letters in one: a scanner's header can say more than a page holds."""
+
+MOST_CLASSES, LONGEST_NAME, LONGEST_WORDS = 8, 26, 240
+
+_STYLE = """
+@page { size: A4; margin: 14mm 15mm; }
+* { box-sizing: border-box; margin: 0; padding: 0; }
+html { background: #e5e7eb; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+body { max-width: 210mm; margin: 8mm auto; padding: 14mm 15mm; background: white; color: #1f2937;
+  font: 10pt/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+header { display: flex; justify-content: space-between; align-items: flex-end; gap: 8mm;
+  border-bottom: 1.5pt solid #0f766e; padding-bottom: 2.5mm; margin-bottom: 5mm; }
+h1 { font-size: 15pt; line-height: 1.2; font-weight: 650; color: #134e4a; }
+header p { font-size: 8.5pt; color: #4b5563; text-align: right; line-height: 1.4; overflow-wrap: anywhere; }
+h2 { font-size: 8.5pt; font-weight: 650; letter-spacing: .06em; text-transform: uppercase; color: #4b5563;
+  margin-bottom: 2mm; }
+.verdict { border-left: 5pt solid #64748b; background: #f1f5f9; border-radius: 2mm; padding: 3.5mm 5mm;
+  margin-bottom: 5mm; }
+.verdict p:first-child { font-size: 15pt; line-height: 1.3; font-weight: 650; }
+.tumor { border-color: #be123c; background: #fff1f2; }
+.clear { border-color: #0f766e; background: #f0fdfa; }
+.uncertain { border-color: #b45309; background: #fffbeb; }
+.pictures { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm; margin-bottom: 5mm; }
+.pictures.one { grid-template-columns: 87mm; justify-content: center; }
+figure div { background: black; height: 82mm; display: flex; border-radius: 1.5mm; overflow: hidden; }
+figure img { width: 100%; height: 100%; object-fit: contain; }
+figcaption { font-size: 8.5pt; color: #4b5563; margin-top: 1.5mm; flex: none; }
+.pictures:not(.one) figcaption { min-height: 4.4em; }
+figcaption b { color: #1f2937; }
+.legend { display: inline-block; width: 22mm; height: 2.4mm; margin: 0 1mm; border-radius: 1mm; vertical-align: -.2mm; }
+.columns { display: grid; grid-template-columns: 1fr 1fr; gap: 6mm; margin-bottom: 5mm; }
+.columns.one { grid-template-columns: 1fr; }
+table { width: 100%; border-collapse: collapse; font-size: 9.5pt; }
+th { text-align: left; font-weight: 500; padding: .9mm 2mm .9mm 0; width: 34%; overflow-wrap: anywhere; }
+td { padding: .9mm 0; }
+td.number { text-align: right; width: 22mm; padding-left: 2mm; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+.bar { height: 3mm; background: #e5e7eb; border-radius: 1.5mm; overflow: hidden; }
+.bar span { display: block; height: 100%; background: #0f766e; }
+tr.any { border-top: .5pt solid #9ca3af; }
+tr.any th, tr.any td { padding-top: 1.6mm; font-weight: 650; }
+tr.any .bar span { background: #475569; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .8mm 4mm; font-size: 9.5pt; }
+dt { color: #4b5563; }
+dd { overflow-wrap: anywhere; }
+.warning { border: 1pt solid #b45309; background: #fffbeb; border-radius: 2mm; padding: 2.5mm 4mm; color: #713f12;
+  font-size: 9pt; }
+footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
+/* In print the pictures give way: fonts and texts differ, the sheet does not grow. */
+@media print {
+  html { background: white; }
+  body { margin: 0; padding: 0; max-width: none; height: 267mm; display: flex; flex-direction: column; }
+  main { flex: 1 1 auto; min-height: 0; display: flex; flex-direction: column; }
+  main > * { flex-shrink: 0; }
+  main > .pictures { flex-shrink: 1; min-height: 40mm; grid-template-rows: minmax(0, 1fr); }
+  figure { min-height: 0; display: flex; flex-direction: column; }
+  figure div { flex: 0 1 82mm; min-height: 0; }
+}
+@media screen and (max-width: 640px) {
+  body { margin: 0; padding: 5mm; }
+  header { display: block; } header p { text-align: left; margin-top: 2mm; }
+  .pictures, .pictures.one, .columns { grid-template-columns: 1fr; }
+  figure div { height: auto; }
+}
+"""
+
+
+def html_report(
+    image: Image.Image,
+    prediction: Prediction,
+    *,
+    version: str,
+    facts: Mapping[str, str],
+    date: datetime.date,
+    shown_class: str,
+) -> str:
+    """The report on one slice. What is no brain MRI gets neither a class, confidences nor a heat map.
+
+    Args:
+        image: 8-bit RGB, as the model got it.
+        prediction: of that slice.
+        version: of the model, `Classifier.version`.
+        facts: what the file was, in words, without tags of the patient; what the page does not hold is cut.
+        date: of the report.
+        shown_class: the class whose heat map is drawn, as the checkpoint names it.
+
+    Returns:
+        A page of HTML, in UTF-8 where it is written. Its pictures are in it; it runs no script and asks for nothing.
+    """
+    headline, sentence = (_cut(words, LONGEST_WORDS) for words in verdict_words(prediction))
+    familiar = prediction.verdict != UNFAMILIAR
+    heatmap = (prediction.heatmaps or {}).get(shown_class) if familiar else None
+    shown = image.convert("RGB")
+    shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    pictures = [_figure(shown, "The scan, as it was read", "<b>The scan</b>, as it was read.")]
+    if heatmap is not None:
+        name = display_name(shown_class)
+        legend = f'<span class="legend" style="background: linear-gradient(90deg, {", ".join(gradient())})"></span>'
+        height, width = heatmap.shape
+        pictures.append(
+            _figure(
+                overlay(shown, heatmap, OPACITY),
+                f"The scan with the heat map for {name}",
+                f"<b>Where the score for “{escape(name)}” comes from.</b> Adds little {legend} adds most. "
+                f"{width} × {height} places: not the outline of a tumor.",
+            )
+        )
+    columns = [_confidences(prediction)] if familiar else []
+    columns.append(_facts(facts))
+    stamp = f"{date.day} {date:%B %Y}"
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>Brain MRI slice: what a model makes of it</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<header><h1>Brain MRI slice: what a model makes of it</h1><p>{stamp}<br>Model: {escape(version)}</p></header>
+<main>
+<section class="verdict {_kind(prediction.verdict)}"><p>{escape(headline)}</p><p>{escape(sentence)}</p></section>
+<section class="pictures{"" if len(pictures) > 1 else " one"}">{"".join(pictures)}</section>
+<div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>
+<section class="warning"><b>Not a medical device.</b> For research and teaching. These numbers are a model's and no
+diagnosis: it looks at one slice, knows only the classes that it names, and misses tumors, small ones above all. Do not
+decide or reassure with this page, and leave every scan to a specialist.</section>
+</main>
+<footer>This page names neither file nor patient. Text that is burnt into the picture cannot be removed: look at the
+picture before you pass it on.</footer>
+</body>
+</html>
+"""
+
+
+def _kind(verdict: str) -> str:
+    if verdict in LABELS:
+        return "clear" if verdict == LABELS[NO_TUMOR] else "tumor"
+    return "uncertain" if verdict == UNCERTAIN_VERDICT else "other"
+
+
+def _figure(image: Image.Image, words: str, caption: str) -> str:
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    uri = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return f'<figure><div><img src="{uri}" alt="{escape(words)}"></div><figcaption>{caption}</figcaption></figure>'
+
+
+def _confidences(prediction: Prediction) -> str:
+    """Bars of the classes in the checkpoint's order, or of the most probable ones where there are many."""
+    shares = prediction.confidences
+    names = sorted(shares, key=shares.get, reverse=True)[:MOST_CLASSES] if len(shares) > MOST_CLASSES else list(shares)
+    rows = [_bar(_cut(display_name(name), LONGEST_NAME), shares[name]) for name in names]
+    if prediction.tumor_probability is not None:
+        rows.append(_bar("Any tumor", prediction.tumor_probability, "any"))
+    most = f"{MOST_CLASSES} most probable classes" if len(names) < len(shares) else "Calibrated confidence"
+    return f"<section><h2>{most}</h2><table>{''.join(rows)}</table></section>"
+
+
+def _bar(name: str, share: float, kind: str = "") -> str:
+    return (
+        f'<tr class="{kind}"><th scope="row">{escape(name)}</th>'
+        f'<td><div class="bar"><span style="width: {100 * share:.1f}%"></span></div></td>'
+        f'<td class="number">{escape(_short(share))}</td></tr>'
+    )
+
+
+def _short(share: float) -> str:
+    """Per cent with one decimal, and with what decides where that would say all or nothing."""
+    return (
+        f"{100 * share:.1f} %"
+        if 0.001 <= share <= 0.999
+        else percent(share).replace("more than", ">").replace("less than", "<")
+    )
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    terms, lines = [], 0
+    for name, value in facts.items():
+        text = _cut(str(value), 3 * LINE)
+        lines += -(-len(text) // LINE)
+        if lines > MOST_LINES:
+            break
+        terms.append(f"<dt>{escape(_cut(str(name), 24))}</dt><dd>{escape(text)}</dd>")
+    return f"<section><h2>What the file was</h2><dl>{''.join(terms)}</dl></section>"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -1,0 +1,118 @@
+"""Results as rows: what the demo's table and its download show, and what `brain_tumor.predict` writes."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+from brain_tumor.answers.words import verdict_words
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
+from brain_tumor.inference.verdict import UNCERTAIN_VERDICT
+from brain_tumor.inference.volume import VolumeVerdict
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, display_name
+from brain_tumor.reading.uploads import Rejected, Slice, Upload
+
+COLUMNS = (
+    "File",
+    "Slice",
+    "Verdict",
+    "Reason",
+    "Most probable class",
+    *(f"P({name.lower()})" for name in DISPLAY_NAMES.values()),
+    "P(any tumor)",
+    "Brain MRI",
+    "Notes",
+)
+"""Headings. "Reason" says what was wrong with a file, or why the verdict on the whole is what it is, P(...) are
+calibrated probabilities from 0 to 1, "Brain MRI" is whether the model knows such pictures, and "Notes" what else there
+is to know about a file, in the first of its rows."""
+
+PROBABILITIES = tuple(column for column in COLUMNS if column.startswith("P("))
+
+WHOLE = "all"
+"""What stands under "Slice" in the row of a whole series or volume."""
+
+VERDICTS = DISPLAY_NAMES | {UNCERTAIN_VERDICT: "Uncertain", UNFAMILIAR: "Not a brain MRI"}
+
+NOT_JUDGED = "Not judged"
+
+UNREADABLE = "Unreadable"
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula, or skips before one (OWASP, "CSV Injection")."""
+
+
+def row_of(rejected: Rejected) -> dict[str, str | float]:
+    """The row of a file that could not be read: its name and the reason."""
+    return _row(File=rejected.name, Verdict=UNREADABLE, Reason=rejected.reason)
+
+
+def rows_of(
+    upload: Upload, predictions: list[Prediction], volume: VolumeVerdict | None
+) -> list[dict[str, str | float]]:
+    """One row for each slice of an upload; of a series or volume one for the whole before them.
+
+    Args:
+        upload: as `readers.read_uploads` yields it.
+        predictions: of its slices.
+        volume: the verdict on the whole, where there is one.
+
+    Returns:
+        `COLUMNS` -> text or number; an empty text where there is nothing to say. What is no brain MRI has no class and
+        no probabilities, and neither has a slice that does not count.
+    """
+    rows = []
+    if volume:
+        rows.append(_row(File=upload.name, Slice=WHOLE, Verdict=_verdict(volume.verdict), Reason=volume.sentence))
+    rows += [
+        _slice_row(upload.name, slice_, prediction)
+        for slice_, prediction in zip(upload.slices, predictions, strict=True)
+    ]
+    rows[0]["Notes"] = " ".join(upload.notes)
+    return rows
+
+
+def to_csv(rows: Iterable[dict[str, str | float]], header: bool = True) -> str:
+    """Rows as CSV (RFC 4180 with line feeds), to be encoded in UTF-8.
+
+    A text that a spreadsheet would take for a formula, such as a file called "=1+1.png", gets an apostrophe before it.
+
+    Args:
+        header: whether the first line holds `COLUMNS`.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    if header:
+        writer.writerow(COLUMNS)
+    writer.writerows([_guarded(row[column]) for column in COLUMNS] for row in rows)
+    return out.getvalue()
+
+
+def _guarded(cell: str | float) -> str | float:
+    if not isinstance(cell, str):
+        return cell
+    guard = "'" if cell.lstrip(" ").startswith(_FORMULA) else ""
+    return guard + cell.replace("\r", " ")  # a carriage return alone ends the line for some readers, quoted or not
+
+
+def _row(**cells: str | float) -> dict[str, str | float]:
+    return dict.fromkeys(COLUMNS, "") | cells
+
+
+def _verdict(verdict: str) -> str:
+    return VERDICTS.get(verdict, verdict)
+
+
+def _slice_row(file: str, slice_: Slice, prediction: Prediction) -> dict[str, str | float]:
+    familiar = {None: "", True: "yes", False: "no"}[prediction.familiarity and prediction.familiarity >= 0]
+    row = _row(File=file, Slice=slice_.name) | {"Brain MRI": familiar}
+    if not slice_.counts:
+        return row | {"Verdict": NOT_JUDGED, "Reason": "Shows too little of the head to be judged."}
+    row["Verdict"] = _verdict(prediction.verdict)
+    if prediction.verdict == UNFAMILIAR:
+        return row | {"Reason": verdict_words(prediction)[0] + "."}
+    row["Most probable class"] = display_name(prediction.label)
+    named = by_canonical_label(prediction.confidences)
+    if named:
+        shares = [*(named[label] for label in LABELS), prediction.tumor_probability]
+        row |= dict(zip(PROBABILITIES, [round(share, 4) for share in shares], strict=True))
+    return row

@@ -1,0 +1,116 @@
+"""Example scans: a checkpoint's own, scans of the public dataset on demand, and the bundled offline ones."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+from brain_tumor.labels import canonical_label, display_name
+from brain_tumor.publishing.example_scans import LISTING
+
+BUNDLED = Path(__file__).resolve().parents[2] / "examples"
+
+MOST = 24
+"""Examples that are shown at most, however long a checkpoint's list is."""
+
+HUB_TIMEOUT = 5
+"""Seconds that the Hub has to answer before it counts as out of reach."""
+
+PUBLIC_DATASET = "Simezu/brain-tumour-MRI-scan"
+
+PUBLIC_SCANS = (
+    "Testing/1-notumor/Te-noTr_0001.jpg",
+    "Testing/2-glioma/Te-glTr_0001.jpg",
+    "Testing/3-meningioma/Te-meTr_0001.jpg",
+    "Testing/4-pituitary/Te-piTr_0001.jpg",
+)
+
+
+class ExamplesError(RuntimeError):
+    """Example scans that cannot be had. The message is a sentence for the visitor who asked for them."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example scan.
+
+    Attributes:
+        path: the picture's file.
+        label: canonical label that its source gives it.
+        caption: what a visitor reads beneath it.
+    """
+
+    path: Path
+    label: str
+    caption: str
+
+
+def offline_examples(model_id: str) -> list[Example]:
+    """The scans that `train.py` exported with the checkpoint, or the bundled ones if it has none.
+
+    Never raises and never waits long: a checkpoint on the Hub without examples, or a Hub out of reach, is no error.
+    """
+    folder = Path(model_id)
+    own = _read(folder / "examples") if folder.is_dir() else _read_from_hub(model_id)
+    return own or _read(BUNDLED)
+
+
+@cache  # a failure is not cached: the next visitor tries again
+def public_examples() -> list[Example]:
+    """A scan of each class from the public dataset on the Hub, downloaded when first asked for.
+
+    Raises:
+        ExamplesError: the Hub cannot be reached, or the dataset is not there any more.
+    """
+    try:
+        paths = _fetch(PUBLIC_DATASET, PUBLIC_SCANS, "dataset")
+    except Exception as error:  # no network, time-outs, proxies, moved repositories: all one to a visitor
+        raise ExamplesError(
+            f"The scans of {PUBLIC_DATASET} cannot be downloaded now: the Hugging Face Hub does not answer, or it no "
+            "longer has them. Use the examples that are here, or try again later."
+        ) from error
+    labels = [canonical_label(path.parent.name) for path in paths]
+    return [
+        Example(path, label, f"{display_name(label)}, says the dataset")
+        for path, label in zip(paths, labels, strict=True)
+    ]
+
+
+def _read(folder: Path) -> list[Example]:
+    """The scans that a folder's listing names; none if the listing is missing or damaged."""
+    try:
+        return [
+            Example(folder / entry["file"], entry["label"], entry["caption"])
+            for entry in json.loads((folder / LISTING).read_text(encoding="utf-8"))[:MOST]
+            # Only files of this folder: a listing from the Hub must not name others of this machine.
+            if Path(entry["file"]).name == entry["file"] and (folder / entry["file"]).is_file()
+        ]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _read_from_hub(model_id: str) -> list[Example]:
+    try:
+        (listing,) = _fetch(model_id, [f"examples/{LISTING}"])
+        names = [str(entry["file"]) for entry in json.loads(listing.read_text(encoding="utf-8"))[:MOST]]
+        _fetch(model_id, [f"examples/{name}" for name in names if Path(name).name == name])
+    except Exception:  # whatever goes wrong, the bundled examples take their place
+        return []
+    return _read(listing.parent)
+
+
+def _fetch(repo_id: str, names, repo_type: str = "model") -> list[Path]:
+    """Files of a Hub repository, from the local cache if the Hub does not answer in time."""
+    if not names:
+        return []
+    try:  # `hf_hub_download` would try six times, for 23 seconds; this asks once
+        get_hf_file_metadata(hf_hub_url(repo_id, names[0], repo_type=repo_type), timeout=HUB_TIMEOUT)
+        offline = False
+    except Exception:
+        offline = True
+    return [
+        Path(hf_hub_download(repo_id, name, repo_type=repo_type, etag_timeout=HUB_TIMEOUT, local_files_only=offline))
+        for name in names
+    ]

@@ -1,0 +1,174 @@
+"""Copies within a set, shown before anything is trained on it.
+
+python -m brain_tumor.evaluation.copy_report DATASET    # counts, and a sheet of pairs
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from brain_tumor.data.copies import BLOCK, find_copies, flips_and_rotations, standardize, thumbnails_of
+from brain_tumor.data.dataset import SPLITS, DatasetError, load_scans
+from brain_tumor.data.pixels import open_picture
+from brain_tumor.data.split import whole_set
+from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from brain_tumor.provenance import public_name
+
+PAIRS_SHOWN = 12
+"""Pairs on the sheet: so many at random, and so many of those that look the most different."""
+
+
+def correlations(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n,) the correlation that `find_copies` compares with its threshold, of each row with the same row of others."""
+    left = standardize(thumbnails)
+    return np.max([(left * standardize(view)).sum(axis=1) for view in flips_and_rotations(others)], axis=0)
+
+
+def copy_report(rows: Dataset) -> dict:
+    """How much of a set is there again.
+
+    Args:
+        rows: of `whole_set`.
+
+    Returns:
+        "slices"; "files" (distinct ones); "groups" of copies, the "largest", and "groups_in_several_parts"; "pairs",
+        (k, 2) int64 indices, from another part than train into train where there are such parts, else within the set;
+        "pairs_of_two_classes"; and "parts": {"part", "class", "slices", "with_copy"} each, where with_copy counts
+        slices that have a copy in train, or with a single part elsewhere in it.
+    """
+    part, labels, groups = (np.array(rows[column]) for column in ("part", "label", "group"))
+    thumbnails = thumbnails_of(rows)
+    train, rest = np.flatnonzero(part == "train"), np.flatnonzero(part != "train")
+    if len(train) and len(rest):
+        pairs = find_copies(thumbnails[rest], thumbnails[train])
+        pairs = np.stack([rest[pairs[:, 0]], train[pairs[:, 1]]], axis=1)
+        copied = np.isin(np.arange(len(rows)), pairs[:, 0])
+    else:
+        pairs = find_copies(thumbnails)
+        copied = np.isin(np.arange(len(rows)), pairs)
+    sizes = np.unique(groups, return_counts=True)[1]
+    compared = [name for name in SPLITS if name in part and not (len(rest) and len(train) and name == "train")]
+    return {
+        "slices": len(rows),
+        "files": len(set(rows["sha256"])),
+        "groups": len(sizes),
+        "largest": int(sizes.max()),
+        "groups_in_several_parts": int(sum(len(np.unique(part[groups == g])) > 1 for g in np.unique(groups))),
+        "pairs": pairs,
+        "pairs_of_two_classes": int((labels[pairs[:, 0]] != labels[pairs[:, 1]]).sum()),
+        "parts": [
+            {
+                "part": name,
+                "class": _class_name(number),
+                "slices": int(chosen.sum()),
+                "with_copy": int(copied[chosen].sum()),
+            }
+            for name in compared
+            for number in np.unique(labels)
+            if (chosen := (part == name) & (labels == number)).any()
+        ],
+    }
+
+
+def report_text(report: dict, name: str) -> str:
+    """`copy_report` as a table to print."""
+    where = "in train" if any(row["part"] != "train" for row in report["parts"]) else "in the set"
+    lines = [
+        f"{name}: {report['slices']} slices, {report['files']} different files "
+        f"({report['slices'] - report['files']} exact duplicates), {report['groups']} groups of copies, the largest of "
+        f"{report['largest']} slices",
+        f"{'part':<12}{'class':<18}{'slices':>8}{'with a copy ' + where:>26}{'share':>9}",
+    ]
+    for part in dict.fromkeys(row["part"] for row in report["parts"]):
+        own = [row for row in report["parts"] if row["part"] == part]
+        total = {key: sum(row[key] for row in own) for key in ("slices", "with_copy")} | {"part": part, "class": "all"}
+        lines += [
+            f"{row['part']:<12}{row['class']:<18}{row['slices']:>8}{row['with_copy']:>26}"
+            f"{row['with_copy'] / row['slices']:>9.1%}"
+            for row in [*own, total]
+        ]
+    if where == "in train":
+        lines.append(f"{report['groups_in_several_parts']} groups are in more than one part.")
+    lines.append(f"{report['pairs_of_two_classes']} of {len(report['pairs'])} pairs of copies have different labels.")
+    return "\n".join(lines)
+
+
+def pairs_to_show(rows: Dataset, pairs: np.ndarray, seed: int = 0) -> list[tuple[int, int, float, str]]:
+    """A fixed random sample of the pairs, then those of the lowest correlation: (index, index, correlation, why)."""
+    if not len(pairs):
+        return []
+    thumbnails = thumbnails_of(rows)
+    alike = np.concatenate(
+        [
+            correlations(thumbnails[block[:, 0]], thumbnails[block[:, 1]])
+            for block in np.array_split(pairs, -(-len(pairs) // BLOCK))
+        ]
+    )
+    at_random = np.random.default_rng(seed).permutation(len(pairs))[:PAIRS_SHOWN]
+    lowest = [i for i in np.argsort(alike, kind="stable")[: 2 * PAIRS_SHOWN] if i not in at_random][:PAIRS_SHOWN]
+    return [
+        (int(pairs[i, 0]), int(pairs[i, 1]), float(alike[i]), why)
+        for chosen, why in ((at_random, "at random"), (lowest, "least alike"))
+        for i in chosen
+    ]
+
+
+def write_pairs(rows: Dataset, pairs: np.ndarray, title: str, path: Path) -> None:
+    """A sheet of copies side by side, as a PNG: see for yourself whether they are the same slice."""
+    from brain_tumor.evaluation.plots import (
+        Tile,
+        write_sheet,  # training has no need of it
+    )
+
+    tiles = []
+    for left, right, alike, why in pairs_to_show(rows, pairs):
+        both = rows[left], rows[right]
+        places = " | ".join(f"{row['part']}, {_class_name(row['label'])}" for row in both)
+        names = [row["source"].rpartition("/")[2] for row in both]
+        pictures = tuple(open_picture(row["image"]) for row in both)
+        tiles.append(Tile(pictures, (f"correlation {alike:.4f} ({why})", places, *names)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shown = f"{len(tiles)} of {len(pairs)} pairs of copies" if tiles else "no copies"
+    write_sheet(tiles, f"{title}: {shown}", path, columns=4)
+
+
+def _class_name(label: int) -> str:
+    return DISPLAY_NAMES[LABELS[label]] if label < len(LABELS) else "Tumor, any type"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Show the copies that a set holds, before anything is trained on it.", allow_abbrev=False
+    )
+    parser.add_argument("dataset", help="folder or Hub id of a set of slices, as for train.py")
+    parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type, as for train.py")
+    parser.add_argument("--output", type=Path, help="the sheet of pairs; default: runs/leakage/DATASET.png")
+    arguments = parser.parse_args()
+    name = public_name(arguments.dataset)
+    output = arguments.output or Path("runs/leakage") / f"{name.replace('/', '_')}.png"
+    rows = whole_set(load_scans(arguments.dataset))
+    report = copy_report(rows)
+    print(report_text(report, name))
+    write_pairs(rows, report["pairs"], name, output)
+    if arguments.tumor_dataset:
+        weak = whole_set(load_scans(arguments.tumor_dataset, weak=True))
+        between = find_copies(thumbnails_of(weak), thumbnails_of(rows))
+        print("\n" + report_text(copy_report(weak), public_name(arguments.tumor_dataset)))
+        print(f"{len(np.unique(between[:, 0]))} of its slices have a copy in {name}.")
+    print(f"\nA sheet of pairs is in {output}. It holds pictures of the data: keep it to yourself.")
+
+
+def run() -> int:
+    try:
+        main()
+    except DatasetError as error:
+        print(f"leakage: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,325 @@
+"""A checkpoint on a split -> results: figures with intervals, and the pictures of a run.
+
+    python -m brain_tumor.evaluation CHECKPOINT DATASET                       # the test part of the copy-free split
+    python -m brain_tumor.evaluation CHECKPOINT DATASET --split all           # every slice of another set
+    python -m brain_tumor.evaluation CHECKPOINT DATASET --tumor_dataset DIR   # and tumors in other kinds of scan
+
+CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes. `results.json`, `evaluation.md`,
+`evaluation.png` and `failures.png` go to the output folder and nowhere else.
+"""
+
+import re
+from pathlib import PurePosixPath
+
+import numpy as np
+from datasets import Dataset
+from scipy.special import softmax
+
+import brain_tumor.network.baseline_cnn  # noqa: F401  registers the baseline network, so its checkpoints load here too
+from brain_tumor.evaluation.calibration import before_and_after
+from brain_tumor.evaluation.intervals import (
+    group_draws,
+    percentile_interval,
+    share_interval,
+    share_intervals,
+    sums_by_group,
+)
+from brain_tumor.evaluation.metrics import (
+    DANGEROUS_CONFIDENCE,
+    ScanMetrics,
+    class_intervals,
+    dangerous_misses,
+    probability_intervals,
+    rates,
+    risk_coverage,
+)
+from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide, to_config
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR
+
+
+def decision_figures(
+    probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, thresholds: Thresholds, seed: int = 0
+) -> dict:
+    """What the verdicts are worth, each share with its 95 % interval over groups of copies.
+
+    Args:
+        probabilities: (n, 4), calibrated.
+        labels: (n,) class indices or `labels.TUMOR`, whose type is not asked about.
+
+    Returns:
+        "thresholds"; sensitivity (tumors not called "no tumor", the uncertain ones among them); specificity (healthy
+        slices not called a tumor, the uncertain ones among them); uncertain, uncertain_tumors and uncertain_healthy
+        (shares without a verdict); accuracy_decided (right verdicts among the slices that got one and whose class is
+        known); "counts" of numerator and denominator, and "intervals", by the same names. None where there is nothing
+        to count.
+    """
+    from brain_tumor.evaluation.intervals import (
+        group_draws,
+        share_intervals,
+        sums_by_group,  # the demo decides without `datasets`
+    )
+
+    verdicts = decide(probabilities, thresholds)
+    healthy, open_ = labels == NO_TUMOR, verdicts == UNCERTAIN
+    shares = {
+        "sensitivity": (verdicts != NO_TUMOR, ~healthy),
+        "specificity": (open_ | (verdicts == NO_TUMOR), healthy),
+        "uncertain": (open_, np.ones(len(labels), bool)),
+        "uncertain_tumors": (open_, ~healthy),
+        "uncertain_healthy": (open_, healthy),
+        "accuracy_decided": (verdicts == labels, ~open_ & (labels != TUMOR)),
+    }
+    draws, member = group_draws(groups, seed)
+    hits = sums_by_group(np.stack([hit & of for hit, of in shares.values()], 1), member, draws.shape[1])
+    totals = sums_by_group(np.stack([of for _, of in shares.values()], 1), member, draws.shape[1])
+    counts = {
+        name: [int(hit), int(of)] for name, hit, of in zip(shares, hits.sum(axis=0), totals.sum(axis=0), strict=True)
+    }
+    return {
+        "thresholds": to_config(thresholds),
+        **{name: hit / of if of else None for name, (hit, of) in counts.items()},
+        "counts": counts,
+        "intervals": dict(zip(shares, share_intervals(draws, hits, totals), strict=True)),
+    }
+
+
+LEAST_OF_A_SOURCE = 5
+"""Slices of a source below which nothing is said of it."""
+
+LISTED_MISSES = 100
+
+_COVERAGES = np.linspace(0.05, 1, 20)
+
+# --- figures ----------------------------------------------------------------------------------------------------
+
+
+def figures(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
+    """All figures of one part, each with its 95 % interval.
+
+    Args:
+        logits: (n, 4), calibrated.
+        labels: (n,) class indices.
+        groups: (n,) groups of copies. The bootstrap draws groups, not slices: ten copies of a slice are one
+            piece of evidence.
+        seed: of the bootstrap.
+
+    Returns:
+        The figures of `metrics.ScanMetrics`, with "slices", "groups" and "intervals": name -> [low, high] or None; each
+        class of "per_class" has "intervals" of its own.
+    """
+    probabilities = probabilities_of(logits)
+    result = ScanMetrics(keep_in_memory=True).compute(predictions=probabilities, references=labels)
+    draws, member = group_draws(groups, seed)
+    intervals = bootstrap_intervals(probabilities.argmax(axis=1), labels, groups, seed)
+    intervals |= probability_intervals(probabilities, labels, draws, member)
+    for label, bounds in zip(LABELS, class_intervals(probabilities, labels, draws, member), strict=True):
+        result["per_class"][label]["intervals"] = bounds
+    return {"slices": len(labels), "groups": len(np.unique(groups)), **result, "intervals": intervals}
+
+
+def bootstrap_intervals(called: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
+    """95 % intervals of `metrics.rates`, from bootstrap samples of whole groups.
+
+    Accuracy, sensitivity and specificity of 0 or 100 % get the exact interval of `metrics.share_interval`.
+    """
+    draws, member = group_draws(groups, seed)
+    n = len(LABELS)
+    one_each = np.zeros((len(labels), n * n))
+    one_each[np.arange(len(labels)), labels * n + called] = 1
+    by_group = sums_by_group(one_each, member, draws.shape[1])
+    macro_recall = rates((draws @ by_group).reshape(-1, n, n))["macro_recall"]
+    healthy, every = labels == NO_TUMOR, np.ones(len(labels), bool)
+    shares = {
+        "accuracy": (called == labels, every),
+        "sensitivity": (called != NO_TUMOR, ~healthy),
+        "specificity": (called == NO_TUMOR, healthy),
+    }
+    hits, of = (
+        sums_by_group(columns.astype(np.float64), member, draws.shape[1])
+        for columns in (
+            np.stack([hit & among for hit, among in shares.values()], axis=1),
+            np.stack([among for _, among in shares.values()], axis=1),
+        )
+    )
+    bounds = dict(zip(shares, share_intervals(draws, hits, of), strict=True))
+    return {
+        "accuracy": bounds["accuracy"],
+        "macro_recall": percentile_interval(macro_recall),
+        "sensitivity": bounds["sensitivity"],
+        "specificity": bounds["specificity"],
+    }
+
+
+def part_figures(logits: np.ndarray, part: Dataset, thresholds: Thresholds | None = None) -> dict:
+    """Everything about one part with known classes.
+
+    Args:
+        logits: (n, 4), calibrated.
+        part: with the columns label and group, and where they are known copy_in_train, source and part.
+        thresholds: of the verdict; without them there is no "decision".
+
+    Returns:
+        `figures`; "decision" (`decision.decision_figures`); "dangerous_misses" (`dangerous`); "risk_coverage" with the
+        AURC and points of the curve; "by_source" (`by_source`); and where slices have copies in training, how many, and
+        `figures` "with_copy_in_train" and "without_copy_in_train".
+    """
+    labels, groups = np.array(part["label"]), np.array(part["group"])
+    probabilities = probabilities_of(logits)
+    result = figures(logits, labels, groups)
+    if thresholds is not None:
+        result["decision"] = decision_figures(probabilities, labels, groups, thresholds)
+    result["dangerous_misses"] = dangerous(probabilities, part)
+    coverage, risk, area = risk_coverage(probabilities, labels)
+    at = np.searchsorted(coverage, _COVERAGES - 1e-9).clip(0, len(coverage) - 1)
+    result["risk_coverage"] = {
+        "aurc": area,
+        "points": [[round(float(share), 2), float(risk[i])] for share, i in zip(_COVERAGES, at, strict=True)],
+    }
+    if "source" in part.column_names:
+        result["by_source"] = by_source(probabilities, part)
+    if "copy_in_train" in part.column_names:
+        copied = np.array(part["copy_in_train"])
+        result["slices_with_copy_in_train"] = int(copied.sum())
+        if copied.any():
+            for name, chosen in (("with_copy_in_train", copied), ("without_copy_in_train", ~copied)):
+                if chosen.any():
+                    result[name] = figures(logits[chosen], labels[chosen], groups[chosen])
+    return result
+
+
+def weak_figures(
+    logits: np.ndarray, groups: np.ndarray, thresholds: Thresholds | None = None, part: Dataset | None = None
+) -> dict:
+    """What becomes of tumors whose type is not known. No accuracy: any of the three names may be right.
+
+    Args:
+        logits: (n, 4), calibrated, of slices that all show a tumor.
+        groups: (n,) groups of copies.
+        part: for the names of the dangerous misses.
+
+    Returns:
+        "slices", "groups", called_no_tumor (share, at the most probable class) and sensitivity, its complement, both
+        with "intervals"; "dangerous_misses"; and with thresholds "decision": sensitivity, uncertain.
+    """
+    probabilities, labels = probabilities_of(logits), np.full(len(logits), TUMOR)
+    missed, every = probabilities.argmax(axis=1) == NO_TUMOR, np.ones(len(logits), bool)
+    result = {
+        "slices": len(logits),
+        "groups": len(np.unique(groups)),
+        "called_no_tumor": float(missed.mean()),
+        "sensitivity": float(1 - missed.mean()),
+        "intervals": {
+            "called_no_tumor": share_interval(missed, every, groups),
+            "sensitivity": share_interval(~missed, every, groups),
+        },
+        "dangerous_misses": dangerous(probabilities, part, len(logits)),
+    }
+    if thresholds is not None:
+        result["decision"] = decision_figures(probabilities, labels, groups, thresholds)
+    return result
+
+
+def dangerous(probabilities: np.ndarray, part: Dataset | None, tumors: int | None = None) -> dict:
+    """Tumors called "no tumor" with a confidence above `metrics.DANGEROUS_CONFIDENCE`.
+
+    Returns:
+        "count", "tumors" (of how many), "confidence" (the limit) and "slices": the surest ones' sources (where the
+        part has the column), labels and confidences.
+    """
+    labels = np.full(len(probabilities), TUMOR) if part is None else np.array(part["label"])
+    found = dangerous_misses(probabilities, labels)
+    sources = part["source"] if part is not None and "source" in part.column_names else None
+    return {
+        "count": len(found),
+        "tumors": int((labels != NO_TUMOR).sum()) if tumors is None else tumors,
+        "confidence": DANGEROUS_CONFIDENCE,
+        "slices": [
+            {
+                "source": sources[int(i)] if sources is not None else int(i),
+                "label": "tumor" if labels[i] == TUMOR else LABELS[labels[i]],
+                "confidence": round(float(probabilities[i, NO_TUMOR]), 4),
+            }
+            for i in found[:LISTED_MISSES]
+        ],
+    }
+
+
+def by_source(probabilities: np.ndarray, part: Dataset) -> list[dict]:
+    """Accuracy for each source that file names tell of, where it has at least `LEAST_OF_A_SOURCE` slices.
+
+    A source is the dataset's own part and the letters that a picture's name begins with (`source_of`). That tells
+    collections put together under one roof apart, where names were kept; it is neither a hospital nor a scanner.
+
+    Returns:
+        {"source", "slices", "groups", "accuracy", "interval", "missed_tumors"} each, those with the most slices first.
+    """
+    labels, groups = np.array(part["label"]), np.array(part["group"])
+    called = probabilities.argmax(axis=1)
+    own = part["part"] if "part" in part.column_names else [""] * part.num_rows
+    names = np.array([f"{of} {source_of(s)}".strip() for of, s in zip(own, part["source"], strict=True)])
+    rows = []
+    for name in np.unique(names):
+        chosen = names == name
+        if chosen.sum() >= LEAST_OF_A_SOURCE:
+            right = called[chosen] == labels[chosen]
+            rows.append(
+                {
+                    "source": str(name),
+                    "slices": int(chosen.sum()),
+                    "groups": len(np.unique(groups[chosen])),
+                    "accuracy": float(right.mean()),
+                    "interval": share_interval(right, np.ones(len(right), bool), groups[chosen]),
+                    "missed_tumors": int(((called == NO_TUMOR) & (labels != NO_TUMOR))[chosen].sum()),
+                }
+            )
+    return sorted(rows, key=lambda row: (-row["slices"], row["source"]))
+
+
+def source_of(name: str) -> str:
+    """What a picture's name tells of where it comes from: its letters up to the first number.
+
+    >>> [source_of(name) for name in ("Training/2-glioma/Tr-glTr_0003.jpg", "tumor/y12.jpg", "no_tumor/0007.png")]
+    ['Tr-glTr', 'y', '(a number)']
+    """
+    letters = re.match(r"\D*", PurePosixPath(name).stem).group()
+    return letters.strip(" _-.()") or "(a number)"
+
+
+def is_weak(part: Dataset) -> bool:
+    """Whether all of a part are tumors of unknown type."""
+    return part.num_rows > 0 and set(part["label"]) == {TUMOR}
+
+
+def evaluate_parts(
+    raw_logits: dict[str, np.ndarray],
+    parts: dict[str, Dataset],
+    temperature: float | None = None,
+    thresholds: Thresholds | None = None,
+) -> dict[str, dict]:
+    """The sections of `results.json`, one for every part that there are logits of.
+
+    Args:
+        raw_logits: part -> (n, 4), before the temperature.
+        parts: of `leakage.split_scans`; weak ones are known by their labels.
+        temperature: what the logits are divided by. None where it is not known what the network's own logits were:
+            then they are taken as they are, and there is no "calibration".
+        thresholds: of the verdict, if there are any.
+
+    Returns:
+        part -> `part_figures` with "calibration" (`calibration.before_and_after`), or `weak_figures`.
+    """
+    sections = {}
+    for name, logits in raw_logits.items():
+        part, calibrated = parts[name], logits / (temperature or 1.0)
+        if is_weak(part):
+            sections[name] = weak_figures(calibrated, np.array(part["group"]), thresholds, part)
+        else:
+            sections[name] = part_figures(calibrated, part, thresholds)
+            if temperature:
+                labels = np.array(part["label"])
+                sections[name]["calibration"] = before_and_after(logits, labels, temperature)
+    return sections
+
+
+def probabilities_of(logits: np.ndarray) -> np.ndarray:
+    return softmax(logits.astype(np.float64), axis=1)

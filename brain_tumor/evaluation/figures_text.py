@@ -1,0 +1,118 @@
+"""Figures as Markdown, the same for a model's card, the demo's page and the evaluation command."""
+
+from pathlib import Path
+
+import jinja2
+
+from brain_tumor.labels import DISPLAY_NAMES, LABELS
+
+TEMPLATE = Path(__file__).resolve().parents[2] / "model_card.md"
+
+FIGURES_TEMPLATE = TEMPLATE.with_name("model_card_figures.md")
+"""What a card and the evaluation command say of one part, the same words for both."""
+
+BASE_MODEL = "google/mobilenet_v2_1.0_224"
+
+HUB_NAMES = {"brain-tumour-MRI-scan": "Simezu/brain-tumour-MRI-scan", "mobilenet_v2_1.0_224": BASE_MODEL}
+
+METRICS = {
+    "accuracy": "Accuracy",
+    "macro_recall": "Macro recall",
+    "sensitivity": "Tumor sensitivity",
+    "specificity": '"No tumor" specificity',
+    "ece": "Expected calibration error",
+}
+
+_MORE_METRICS = {
+    "classwise_ece": "Class-wise calibration error",
+    "brier": "Brier score (0 to 2)",
+    "nll": "Negative log-likelihood (nats)",
+}
+
+_VERDICT_FIGURES = {
+    "sensitivity": 'Sensitivity: tumors not called "no tumor"',
+    "specificity": "Specificity: healthy slices not called a tumor",
+    "uncertain": "Uncertain: slices without a verdict",
+    "uncertain_tumors": "... of the tumors",
+    "uncertain_healthy": "... of the healthy slices",
+    "accuracy_decided": "Right class, where there is a verdict",
+}
+
+_NOT_SHARES = {"ece", "classwise_ece", "brier", "nll", "auroc", "aurc"}
+
+_SECTIONS = {
+    "robustness": "When the picture is not as it should be",
+    "probes": "Does it look at the tumor?",
+    "familiarity": "Pictures of another kind",
+}
+"""Keys of results that hold rows of {"name", "value", "interval", "note"}, and the titles that they get."""
+
+
+def figures_section(results: dict, part: str) -> str:
+    """The figures of one part as Markdown: tables with intervals and what they mean.
+
+    Args:
+        results: the content of a `results.json`, of a run or of the evaluation command.
+        part: whose figures; those of the weakly labeled part tumor_<part> go with them where there are any.
+    """
+    own = results[part]
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
+    return environment.from_string(FIGURES_TEMPLATE.read_text(encoding="utf-8")).render(
+        results=results,
+        dataset=hub_name(results["dataset"]),
+        part=part,
+        own=own,
+        validation=results.get("validation") if part == "test" else None,
+        weak=results.get(f"tumor_{part}"),
+        metrics={name: title for name, title in (METRICS | _MORE_METRICS).items() if name in own},
+        verdict_figures=_VERDICT_FIGURES,
+        calibration_figures={"nll": "NLL", "brier": "Brier", "ece": "ECE", "classwise_ece": "class-wise ECE"},
+        sections={key: title for key, title in _SECTIONS.items() if results.get(key)},
+        tumor_share=own.get("confusion_matrix") and share_of_tumors([sum(row) for row in own["confusion_matrix"]]),
+        labels=LABELS,
+        names=DISPLAY_NAMES,
+        percent=lambda value: shown_value("", value),
+        value=shown_value,
+        bounds=shown_bounds,
+    )
+
+
+def evaluation_page(results: dict, part: str) -> str:
+    """`evaluation.md`: what the evaluation command found, as a page of Markdown."""
+    notes = "\n".join(f"- {note}" for note in results["notes"])
+    pictures = "![Plots](evaluation.png)\n\n![The worst mistakes](failures.png)"
+    return (
+        f"# {results['checkpoint']} on {results['dataset']}\n\n{notes}\n\n{figures_section(results, part)}\n"
+        f"{pictures}\n\n```\n{results['command']}\n```\n"
+    )
+
+
+def shown_value(metric: str, value) -> str:
+    """A figure as a reader gets it: shares in per cent, other figures with three decimals, none as a dash."""
+    if value is None:
+        return "-"
+    if isinstance(value, str | int):
+        return str(value)
+    return f"{value:.{4 if metric in ('auroc', 'aurc') else 3}f}" if metric in _NOT_SHARES else f"{100 * value:.1f} %"
+
+
+def shown_bounds(metric: str, bounds) -> str:
+    """An interval in the unit of `shown_value`, e.g. "96.1 to 98.3"; a dash where there is none."""
+    if not bounds or isinstance(bounds, str):
+        return bounds or "-"
+    return " to ".join(shown_value(metric, float(bound)).removesuffix(" %") for bound in bounds)
+
+
+def hub_name(name: str) -> str:
+    """The Hub's id of a local folder that stands in for it; any other name as it is."""
+    return HUB_NAMES.get(name, name)
+
+
+def interval(figures: dict, metric: str) -> str:
+    """The 95 % interval in per cent, e.g. "96.1 to 98.3"; a dash where there is none."""
+    return shown_bounds("", figures.get("intervals", {}).get(metric))
+
+
+def share_of_tumors(counts: list[int]) -> float:
+    """Of counts in the order of `LABELS`."""
+    return 1 - counts[LABELS.index("no_tumor")] / max(sum(counts), 1)

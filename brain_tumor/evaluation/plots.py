@@ -1,0 +1,252 @@
+"""Pictures of results: the plots of a run, the page of an evaluation, and sheets of slices to look at."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from scipy.special import softmax
+
+from brain_tumor.evaluation.metrics import calibration_bins, expected_calibration_error, risk_coverage
+from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, TUMOR
+
+TILE = 160
+"""Side of a slice on a sheet, in pixels."""
+
+_ALARM, _WARNING, _PLAIN = "#c00000", "#e07000", "#808080"
+
+
+def plot_curves(history: list[dict], path: Path) -> None:
+    """Training and validation accuracy and loss, by epoch."""
+    axes, save = _figure(1, 2, (9, 3.6))
+    for axis, name, title in zip(axes, ("accuracy", "loss"), ("Accuracy", "Loss"), strict=True):
+        for part, style in (("train", "C0o-"), ("validation", "C1s-")):
+            points = [(h["epoch"], h[f"{part}_{name}"]) for h in history if h.get(f"{part}_{name}") is not None]
+            if points:
+                axis.plot(*zip(*points, strict=True), style, markersize=3, label=part)
+        axis.set(title=title, xlabel="epoch")
+        axis.grid(alpha=0.3)
+        axis.legend()
+    axes[0].set_ylabel("share of slices named correctly (training: augmented)")
+    axes[0].yaxis.label.set_size(8)
+    save(path)
+
+
+def plot_confusion_matrix(result: dict, title: str, path: Path) -> None:
+    """Counts, shaded by the share of the true class."""
+    (axis,), save = _figure(1, 1, (5.6, 5))
+    _confusion_matrix(axis, result, title)
+    save(path)
+
+
+def plot_reliability(before: np.ndarray, after: np.ndarray, labels: np.ndarray, title: str, path: Path) -> None:
+    """Confidence against accuracy in 15 bins, with the network's own logits and with the fitted temperature.
+
+    Args:
+        before, after: (n, 4) logits.
+        labels: (n,) class indices.
+    """
+    axes, save = _figure(1, 2, (9, 4.4))
+    for axis, logits, name in zip(axes, (before, after), ("before", "after"), strict=True):
+        _reliability(axis, softmax(logits.astype(np.float64), axis=1), labels, f"{name} temperature scaling: ")
+    axes[0].figure.suptitle(f"{title}; larger dot, more slices", fontsize=10)
+    save(path)
+
+
+def plot_evaluation(
+    result: dict,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    thresholds: Thresholds | None,
+    title: str,
+    path: Path,
+    raw: np.ndarray | None = None,
+    weak: np.ndarray | None = None,
+) -> None:
+    """One page: confusion matrix, reliability, errors against what is kept, figures by class, verdicts, sources.
+
+    Args:
+        result: of `evaluation.part_figures`.
+        logits: (n, 4), calibrated; labels: (n,) class indices.
+        raw: (n, 4), before the temperature, where it is known.
+        weak: (m, 4), calibrated, of tumors of unknown type, where there are any.
+    """
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    axes, save = _figure(2, 3, (15, 9))
+    _confusion_matrix(axes[0, 0], result, "Called against labeled")
+    if raw is not None:
+        _reliability(axes[0, 1], softmax(raw.astype(np.float64), axis=1), labels, "before temperature scaling: ", "C7")
+    _reliability(axes[0, 1], probabilities, labels, "after: " if raw is not None else "")
+    _risk_coverage(axes[0, 2], probabilities, labels)
+    _classes(axes[1, 0], result["per_class"])
+    _verdicts(axes[1, 1], probabilities, labels, thresholds, weak)
+    _sources(axes[1, 2], result.get("by_source", []))
+    axes[0, 0].figure.suptitle(title, fontsize=11)
+    save(path)
+
+
+def _confusion_matrix(axis, result: dict, title: str) -> None:
+    matrix = np.array(result["confusion_matrix"])
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    names = [DISPLAY_NAMES[label] for label in LABELS]
+    axis.set(xticks=range(4), yticks=range(4), xlabel="called", ylabel="labeled", title=title)
+    axis.set_xticklabels(names, rotation=20, ha="right")
+    axis.set_yticklabels(names)
+    for (row, column), count in np.ndenumerate(matrix):
+        color = "white" if share[row, column] > 0.5 else "black"
+        text = f"{count}\n{share[row, column]:.1%}"
+        axis.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
+
+
+def _reliability(axis, probabilities: np.ndarray, labels: np.ndarray, name: str, color: str = "C0") -> None:
+    bins = calibration_bins(probabilities, labels)
+    ece = expected_calibration_error(probabilities, labels)
+    axis.plot([0, 1], [0, 1], "k:", linewidth=1)
+    axis.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "-", color=color, linewidth=1)
+    sizes = [20 + 200 * b["count"] / len(labels) for b in bins]
+    axis.scatter([b["confidence"] for b in bins], [b["accuracy"] for b in bins], s=sizes, color=color, alpha=0.7)
+    axis.set(xlim=(0, 1.02), ylim=(0, 1.05), xlabel="confidence", ylabel="share that is right", aspect="equal")
+    # On the page both curves are on one axis, and so are their titles.
+    title = ", ".join(part for part in (axis.get_title(), f"{name}ECE {ece:.3f}") if part)
+    axis.set_title(title, fontsize=10)
+    axis.grid(alpha=0.3)
+
+
+def _risk_coverage(axis, probabilities: np.ndarray, labels: np.ndarray) -> None:
+    coverage, risk, area = risk_coverage(probabilities, labels)
+    axis.plot(coverage, risk, "C0-")
+    axis.set(
+        xlim=(0, 1), xlabel="share of slices kept, the most confident first", ylabel="share of these that is wrong"
+    )
+    axis.set_ylim(0, max(1.1 * risk.max(), 0.01))
+    axis.set_title(f"Errors among what is kept: AURC {area:.4f}", fontsize=10)
+    axis.grid(alpha=0.3)
+
+
+def _classes(axis, per_class: dict) -> None:
+    for offset, name, color in ((-0.12, "recall", "C0"), (0.12, "precision", "C1")):
+        shown = [(i, f) for i, f in enumerate(per_class.values()) if f[name] is not None]
+        for i, figures in shown:
+            low, high = (figures.get("intervals") or {}).get(name) or (figures[name], figures[name])
+            axis.plot([low, high], [i + offset] * 2, color=color)
+        axis.plot([f[name] for _, f in shown], [i + offset for i, _ in shown], "o", color=color, label=name)
+    axis.set(yticks=range(len(LABELS)), ylim=(len(LABELS) - 0.5, -0.5))
+    axis.set_yticklabels([f"{DISPLAY_NAMES[label]} ({per_class[label]['support']})" for label in LABELS])
+    axis.set_title("By class, with 95 % intervals over groups of copies", fontsize=10)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower left")
+
+
+def _verdicts(axis, probabilities: np.ndarray, labels: np.ndarray, thresholds: Thresholds | None, weak) -> None:
+    rows = [(DISPLAY_NAMES[label], probabilities[labels == i]) for i, label in enumerate(LABELS)]
+    if weak is not None and len(weak):
+        rows.append(("Tumor, other scans", softmax(weak.astype(np.float64), axis=1)))
+    for i, (_, part) in enumerate(rows):
+        verdicts = part.argmax(axis=1) if thresholds is None else decide(part, thresholds)
+        shares = [verdicts == NO_TUMOR, verdicts == UNCERTAIN, ~np.isin(verdicts, (NO_TUMOR, UNCERTAIN))]
+        left = 0.0
+        for share, color in zip(shares, ("C2", "#d0d0d0", "C3"), strict=True):
+            width = share.mean() if len(share) else 0.0
+            axis.barh(i, width, left=left, color=color)
+            left += width
+    for name, color in (("no tumor", "C2"), ("uncertain", "#d0d0d0"), ("tumor", "C3")):
+        axis.barh(0, 0, color=color, label=name)
+    axis.set(yticks=range(len(rows)), ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1))
+    axis.set_yticklabels([f"{name} ({len(part)})" for name, part in rows])
+    how = "at the most probable class" if thresholds is None else "with the checkpoint's thresholds"
+    axis.set_title(f"Share of slices by verdict, {how}", fontsize=10)
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3, fontsize=8)
+
+
+def _sources(axis, sources: list[dict], most: int = 14) -> None:
+    for i, row in enumerate(sources[:most]):
+        low, high = row["interval"] or (row["accuracy"], row["accuracy"])
+        axis.plot([low, high], [i, i], "C0-")
+        axis.plot(row["accuracy"], i, "C0o")
+    count = len(sources[:most])
+    axis.set(yticks=range(count), ylim=(max(count, 1) - 0.5, -0.5))
+    axis.set_yticklabels([f"{row['source']} ({row['slices']})" for row in sources[:most]], fontsize=8)
+    axis.set_title("Accuracy by what the file names tell of the source", fontsize=10)
+    axis.grid(alpha=0.3)
+
+
+def _figure(rows: int, columns: int, size: tuple[float, float]):
+    # matplotlib's object interface: no display, no global state
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = np.atleast_1d(figure.subplots(rows, columns))
+    # No software or date in the file, so that the same run writes the same bytes.
+    return axes, lambda path: figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+# --- sheets of slices -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What a sheet shows in one place.
+
+    Attributes:
+        pictures: one slice, or several side by side.
+        caption: lines of text beneath; a line that is too long loses its middle.
+        color: of the frame.
+    """
+
+    pictures: tuple[Image.Image, ...]
+    caption: tuple[str, ...]
+    color: str = _PLAIN
+
+
+def write_sheet(tiles: list[Tile], title: str, path: Path, columns: int = 8) -> None:
+    """A sheet of slices with captions, as a PNG; only the title where there are none."""
+    font, line, frame = ImageFont.load_default(size=11), 14, 3
+    wide = max((len(tile.pictures) for tile in tiles), default=1) * TILE + 2 * frame
+    tall = TILE + 2 * frame + line * max((len(tile.caption) for tile in tiles), default=0) + 6
+    columns = max(min(columns, len(tiles)), 1)
+    rows = -(-len(tiles) // columns)
+    width = max(columns * (wide + 6) + 6, 20 + round(font.getlength(title)), 320)
+    sheet = Image.new("RGB", (width, rows * (tall + 6) + 6 + 2 * line), "white")
+    draw = ImageDraw.Draw(sheet)
+    draw.text((8, 6), title, "black", font)
+    for number, tile in enumerate(tiles):
+        x, y = 6 + number % columns * (wide + 6), 6 + 2 * line + number // columns * (tall + 6)
+        draw.rectangle((x, y, x + wide - 1, y + TILE + 2 * frame - 1), fill=tile.color)
+        for place, picture in enumerate(tile.pictures):
+            shown = ImageOps.pad(picture.convert("RGB"), (TILE, TILE), color="black")
+            sheet.paste(shown, (x + frame + place * TILE, y + frame))
+        for row, text in enumerate(tile.caption):
+            draw.text((x, y + TILE + 2 * frame + 2 + row * line), _shortened(text, wide, font), "black", font)
+    sheet.save(path)
+
+
+def _shortened(text: str, width: int, font) -> str:
+    start, end = text[: len(text) // 2], text[len(text) // 2 :]
+    while font.getlength(text) > width:
+        start, end = (start[:-1], end) if len(start) > len(end) else (start, end[1:])
+        text = f"{start}…{end}"
+    return text
+
+
+def failure_tiles(rows: list[dict], opened) -> list[Tile]:
+    """Tiles of `evaluation.failures`.
+
+    Args:
+        rows: with label, called (class indices), confidence, dangerous, source and copies, how many more of its group
+            of copies are mistaken for the same.
+        opened: index of a row -> its picture.
+    """
+    tiles = []
+    for number, row in enumerate(rows):
+        label = "a tumor" if row["label"] == TUMOR else DISPLAY_NAMES[LABELS[row["label"]]].lower()
+        called = DISPLAY_NAMES[LABELS[row["called"]]].lower()
+        missed = row["called"] == NO_TUMOR
+        color = _ALARM if row["dangerous"] else _WARNING if missed else _PLAIN
+        again = f", {row['copies']} more" if row["copies"] else ""
+        caption = (f"labeled {label}", f"called {called}, {row['confidence']:.1%}{again}", row["source"])
+        tiles.append(Tile((opened(number),), caption, color))
+    return tiles

@@ -1,0 +1,33 @@
+"""Example scans that are published with a checkpoint."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from brain_tumor.labels import LABELS, display_name
+
+LISTING = "examples.json"
+
+
+def export_examples(slices, dataset: str, folder: Path) -> None:
+    """Write slices of a test part, with their sources, as a checkpoint's own example scans.
+
+    Args:
+        slices: rows of a part of `leakage.split_scans`; of each class they become LABEL_1.png, LABEL_2.png, ...
+        dataset: name of the dataset, for the source.
+        folder: where the pictures and their listing go; it is made if need be.
+    """
+    # Not needed to show examples, so that a Space need not load it at start.
+    from brain_tumor.data.pixels import open_picture
+
+    folder.mkdir(parents=True, exist_ok=True)
+    listing, numbers = [], Counter()
+    for row in slices:
+        label = LABELS[row["label"]]
+        numbers[label] += 1
+        file = f"{label}_{numbers[label]}.png"
+        open_picture(row["image"]).save(folder / file)
+        caption = f"{display_name(label)} by the dataset's label; test part, not trained on"
+        entry = {"file": file, "label": label, "caption": caption, "source": f"{dataset}: {row['source']}"}
+        listing.append(entry)
+    (folder / LISTING).write_text(json.dumps(listing, indent=1) + "\n", encoding="utf-8")

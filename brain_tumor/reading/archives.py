@@ -1,0 +1,158 @@
+"""The files of an upload, on disk or in a zip, and how many of them are read."""
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from brain_tumor.reading import pictures as scans
+from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
+
+MAX_DIRECTORY_BYTES = 2 * 2**20
+"""Longest list of files in a zip that is looked at; one of 1,000 files with long names has a tenth."""
+
+ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
+
+_IGNORED = re.compile(r"(^|/)(\.[^/]*|__MACOSX(/.*)?|DICOMDIR|Thumbs\.db|desktop\.ini)$", re.IGNORECASE)
+"""Files that come along when a folder or a disc is zipped."""
+
+_UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of an upload, on disk or in a zip, that is read when it is needed."""
+
+    name: str
+    size: int
+    read: Callable[[int], bytes]
+    """At most so many bytes from its beginning."""
+
+    def bytes(self) -> bytes:
+        """All of it. Raises ScanError if it is empty or too large."""
+        if self.size == 0:
+            raise ScanError("This file is empty (0 bytes). Choose another file.")
+        if self.size > scans.MAX_FILE_BYTES:
+            raise ScanError(
+                f"This file has {self.size / 1024**2:.0f} MB; at most {scans.MAX_FILE_BYTES // 1024**2} MB are read. "
+                "Export it smaller, or a volume as .nii.gz."
+            )
+        return self.read(scans.MAX_FILE_BYTES)
+
+
+def list_files(path: Path, stack: ExitStack) -> list[File | Rejected]:
+    """A file, or what is in a zip."""
+    name = shown_name(path.name)
+    try:
+        if path.is_dir():
+            return [Rejected(name, "This is a folder. Upload the files in it, or a zip of it.")]
+        size = path.stat().st_size
+
+        def read(limit: int) -> bytes:
+            with open(path, "rb") as file:
+                return file.read(limit)
+
+        return unzip(File(name, size, read), path, stack)
+    except (OSError, ValueError):  # ValueError: a name with a NUL
+        return [Rejected(name, "This file cannot be opened: it does not exist or may not be read.")]
+
+
+def unzip(file: File, source: Path | bytes, stack: ExitStack) -> list[File | Rejected]:
+    """The file itself, or the files in it if it is a zip; nothing is unpacked yet."""
+    if not file.read(4).startswith(ZIP_SIGNATURES):
+        return [file]
+    damaged = Rejected(file.name, "This zip is damaged or incomplete. Zip the files again.")
+    if file.size > scans.MAX_FILE_BYTES:
+        return [
+            Rejected(
+                file.name,
+                f"This zip has {file.size / 1024**2:.0f} MB; at most {scans.MAX_FILE_BYTES // 1024**2} MB are read. "
+                "Zip fewer files at a time.",
+            )
+        ]
+    try:
+        if _directory_bytes(source) > MAX_DIRECTORY_BYTES:
+            return [
+                Rejected(
+                    file.name,
+                    f"This zip holds more than {MAX_FILES:,} files, the most that are read. Zip fewer of them.",
+                )
+            ]
+        archive = stack.enter_context(zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source))
+    except Exception:  # BadZipFile, and in damaged directories struct.error, UnicodeDecodeError, NotImplementedError
+        return [damaged]
+    entries = [e for e in archive.infolist() if not e.is_dir() and not _IGNORED.search(e.filename.replace("\\", "/"))]
+    if any(entry.filename == "[Content_Types].xml" for entry in entries):
+        return [Rejected(file.name, "This is an office document, not a scan. Save the picture in it as PNG.")]
+    if not entries:
+        return [Rejected(file.name, "This zip holds no files that could be scans.")]
+    if len(entries) > MAX_FILES:
+        return [
+            Rejected(
+                file.name,
+                f"This zip holds {len(entries):,} files; at most {MAX_FILES:,} are read. Zip one series at a time.",
+            )
+        ]
+    if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
+        return [Rejected(file.name, _too_much("This zip unpacks to"))]
+    return [_zipped(archive, entry) for entry in entries]
+
+
+def _directory_bytes(source: Path | bytes) -> int:
+    """How long a zip's list of files is: `zipfile` reads it whole, which takes seconds for a million names."""
+    with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
+        end = zipfile._EndRecData(stream)  # private, and the only way to know what ZipFile is about to read
+    return end[zipfile._ECD_SIZE] if end else 0
+
+
+def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> File | Rejected:
+    name = shown_name(entry.filename)
+    if entry.flag_bits & 1:
+        return Rejected(name, "This file is locked with a password in its zip. Zip it again without one.")
+    if entry.compress_type not in _UNPACKED:
+        return Rejected(name, "This file is compressed in a way that is not read here. Zip it again in the usual way.")
+
+    def read(limit: int) -> bytes:
+        try:
+            with archive.open(entry) as stream:
+                data = stream.read(limit)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, struct.error):
+            raise ScanError("This file is damaged in its zip. Zip it again.") from None
+        if len(data) < min(limit, entry.file_size):  # zipfile itself stops at the size that the zip declares
+            raise ScanError("This file is damaged in its zip. Zip it again.")
+        return data
+
+    return File(name, entry.file_size, read)
+
+
+def shown_name(name: str) -> str:
+    """A file's name as it may be shown: no places outside its zip, nothing that is not a letter on a screen."""
+    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
+    return "".join(c if c.isprintable() else "?" for c in "/".join(parts))[:300]
+
+
+def within_limits(files: list[File | Rejected]) -> Iterator[File | Rejected]:
+    """The files until there are too many or too much of them."""
+    total = 0
+    for index, file in enumerate(files):
+        total += file.size if isinstance(file, File) else 0
+        if index >= MAX_FILES or total > MAX_TOTAL_BYTES:
+            left = len(files) - index
+            reason = (
+                f"At most {MAX_FILES:,} files are read at once: {left:,} were left out, from this one on."
+                if index >= MAX_FILES
+                else _too_much("The files have together") + f" From this one on, {left:,} were left out."
+            )
+            yield Rejected(file.name, reason)
+            return
+        yield file
+
+
+def _too_much(what: str) -> str:
+    return f"{what} more than {MAX_TOTAL_BYTES // 1024**2} MB, which is the most that is read at once."

@@ -1,0 +1,92 @@
+"""The frames of a DICOM file as numbers or colors."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from brain_tumor.reading import pictures as scans
+from brain_tumor.reading.dicom.header import (
+    PIXEL_DATA,
+    PIXEL_TAGS,
+    Header,
+    is_short,
+    load_pydicom,
+    parse,
+    quiet,
+    read_number,
+    read_word,
+)
+from brain_tumor.reading.pictures import ScanError
+
+
+def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarray]:
+    """Decode frames of a file.
+
+    Returns:
+        Per frame (rows, columns) float32, rescaled, NaN where the file says that there is nothing; or
+        (rows, columns, 3) uint8 for color.
+
+    Raises:
+        ScanError: the pixels are missing, incomplete, damaged, or of another size than the header says.
+    """
+    with quiet():
+        dataset = parse(data, PIXEL_TAGS, pixels=True)
+        if not any(tag in dataset for tag in PIXEL_DATA):
+            raise ScanError("This DICOM file holds no picture. Upload the files of the scan itself.")
+        try:
+            return list(_decoded(dataset, header, wanted))
+        except ScanError:
+            raise
+        except MemoryError:
+            raise ScanError("This DICOM file needs more memory than there is. Export it smaller.") from None
+        except Exception:
+            raise ScanError(
+                "This DICOM file's picture is damaged or incomplete: it cannot be decoded. Export or download it again."
+            ) from None
+
+
+def _decoded(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]:
+    from brain_tumor.reading.dicom import codecs as dicom_codecs
+
+    decoder = load_pydicom().pixels.get_decoder(dataset.file_meta.TransferSyntaxUID)
+    plugin = ""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        dicom_codecs.check_frames(dataset, len(header.frames))
+        plugin = "pillow" if header.syntax == "JPEG" else dicom_codecs.LABEL
+    frames = decoder.iter_array(dataset, indices=wanted if len(header.frames) > 1 else None, decoding_plugin=plugin)
+    for index, (frame, _) in zip(wanted, frames, strict=True):
+        yield _colors(frame, dataset) if header.color else _grays(frame, dataset, header, index)
+
+
+def _grays(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray:
+    """Stored numbers -> what they measure; brighter is always more."""
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi
+
+    place = header.frames[index]
+    padding = read_number(dataset, "PixelPaddingValue")
+    if _has_tables(dataset, "ModalityLUTSequence"):
+        values = apply_modality_lut(frame, dataset).astype(np.float32)
+    else:
+        values = frame.astype(np.float32) * np.float32(place.slope) + np.float32(place.intercept)
+    if place.window is None and _has_tables(dataset, "VOILUTSequence"):
+        values = apply_voi(frame, dataset).astype(np.float32)
+    if padding is not None:
+        values[frame == padding] = np.nan
+    values[~np.isfinite(values)] = np.nan
+    return -values if header.inverted else values
+
+
+def _has_tables(dataset, tag: str) -> bool:
+    """True if a file has look-up tables, and none that is too long."""
+    return tag in dataset and all(is_short(item, "LUTData") for item in dataset[tag] if "LUTData" in item)
+
+
+def _colors(frame: np.ndarray, dataset) -> np.ndarray:
+    if read_word(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
+        from pydicom.pixels.processing import apply_color_lut
+
+        frame = apply_color_lut(frame, dataset)
+        if frame.dtype.itemsize > 1:  # tables of 16 bits have their colors in the high byte
+            frame = (frame >> 8).astype(np.uint8)
+    frame = frame[..., :3]
+    return frame if frame.dtype == np.uint8 else np.asarray(scans.window(frame))

@@ -1,0 +1,251 @@
+"""Any uploaded files -> uploads of 8-bit slices: pictures, DICOM, NIfTI, and zips of these.
+
+What a file is, its content says and not its name. Nothing is written to disk.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from brain_tumor.reading import nifti
+from brain_tumor.reading.archives import ZIP_SIGNATURES, File, list_files, shown_name, unzip, within_limits
+from brain_tumor.reading.dicom.header import Directory, is_dicom, read_header
+from brain_tumor.reading.dicom.series import File as DicomFile
+from brain_tumor.reading.dicom.series import read_series
+from brain_tumor.reading.pages import read_pages
+from brain_tumor.reading.pictures import FORMATS, MAX_FILE_BYTES, ScanError
+from brain_tumor.reading.uploads import (
+    MAX_FILES,
+    MAX_SECONDS,
+    MAX_SLICES,
+    MAX_TOTAL_BYTES,
+    MAX_VOXELS,
+    Rejected,
+    Slice,
+    Upload,
+)
+from brain_tumor.reading.volumes import Block
+from brain_tumor.reading.windows import hide_background, percentile_window
+
+__all__ = [
+    "MAX_FILES",
+    "MAX_FILE_BYTES",
+    "MAX_SECONDS",
+    "MAX_SLICES",
+    "MAX_TOTAL_BYTES",
+    "MAX_VOXELS",
+    "Rejected",
+    "Slice",
+    "Upload",
+    "read_picture",
+    "read_uploads",
+    "took_too_long",
+]
+
+HEAD_BYTES = 4096
+"""So much of a file tells what it is."""
+
+PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")
+
+_KNOWN = {
+    b"%PDF": "a PDF",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\xfd7zXZ": "an .xz archive",
+    b"BZh": "a .bz2 archive",
+    b"\x89HDF": "an HDF5 file",
+    b"CDF": "a MINC file",
+    b"\0\0\1\0": "an icon",
+}
+
+
+def read_uploads(
+    paths: Sequence[str | Path], plane: str | None = None, until: float = math.inf
+) -> Iterator[Upload | Rejected]:
+    """Read any number of files: pictures, DICOM files, NIfTI volumes, and zips of these.
+
+    The DICOM files of one series are one upload, in the place of the first of them. Each file is read when its turn
+    comes, so memory holds one upload at a time.
+
+    Args:
+        paths: of files on this machine; their names are what the uploads are called.
+        plane: "axial", "coronal" or "sagittal": how volumes that have a choice are cut. Default: as they are finest.
+        until: when there is no more time, as `time.monotonic` tells it. What has not been read then is left out, with
+            one `Rejected` that says how much.
+
+    Yields:
+        `Upload`, or `Rejected` with a sentence for a file that cannot be read; that does not stop the rest.
+    """
+    with ExitStack() as stack:
+        files: list[File | Rejected] = []
+        for path in paths:
+            # Beyond the limit files are only counted; no zip is opened for that.
+            files += (
+                list_files(Path(path), stack)
+                if len(files) <= MAX_FILES
+                else [File(shown_name(Path(path).name), 0, bytes)]
+            )
+        yield from _read_files(within_limits(files), plane, until=until)
+
+
+def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[str]]:
+    """Read one scan: of a file with several slices the middle one of those that count.
+
+    Args:
+        source: a path, or the bytes of a file.
+
+    Returns:
+        The slice, facts about its file in words for the page, notes for the visitor.
+
+    Raises:
+        ScanError: the file cannot be read, or holds several scans; the message is a sentence.
+    """
+    with ExitStack() as stack:
+        if isinstance(source, bytes):
+            files = unzip(File("", len(source), lambda size: source[:size]), source, stack)
+        else:
+            files = list_files(Path(source), stack)
+        found = list(_read_files(within_limits(files), None, alone=True))
+    uploads = [upload for upload in found if isinstance(upload, Upload)]
+    if len(uploads) > 1:
+        raise ScanError(
+            f"This file holds {len(uploads)} scans. Upload it where several scans are read, or choose one of them."
+        )
+    if not uploads:
+        reasons = [rejected.reason for rejected in found if isinstance(rejected, Rejected)]
+        raise ScanError(reasons[0] if reasons else "This file holds no scan. Choose another file.")
+    (upload,) = uploads
+    counting = [slice_ for slice_ in upload.slices if slice_.counts] or upload.slices
+    slice_ = counting[len(counting) // 2]
+    notes = list(upload.notes)
+    if len(upload.slices) > 1:
+        notes.append(
+            f"The file holds {len(upload.slices)} slices; this is {slice_.name}, in the middle of those that show "
+            "enough of the head. To judge them all, upload the file where several scans are read."
+        )
+    return slice_, upload.facts | ({"Slice": slice_.name} if len(upload.slices) > 1 else {}), notes
+
+
+# --- what is in them --------------------------------------------------------------------------------------------------
+
+
+def _read_files(
+    files: Iterator[File | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
+) -> Iterator[Upload | Rejected]:
+    """Two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
+    entries: list[File | Rejected | tuple] = []
+    series: dict[tuple, list[DicomFile]] = {}
+    for file in files:
+        try:
+            if time.monotonic() > until:
+                entries.append(file)  # the second round says so
+            elif isinstance(file, File) and file.size and is_dicom(file.read(HEAD_BYTES)):
+                found_header = read_header(file.bytes())
+                found = DicomFile(file.name, found_header, file.bytes)
+                key = found_header.key  # a new one each time for a file that stands alone
+                if key not in series:
+                    entries.append(key)
+                series.setdefault(key, []).append(found)
+            else:
+                entries.append(file)
+        except Directory as error:
+            if alone:
+                entries.append(Rejected(file.name, str(error)))
+        except Exception as error:
+            entries.append(Rejected(file.name, _sentence(error)))
+    stacks = 0
+    for done, entry in enumerate(entries):
+        if time.monotonic() > until:
+            name = (entry if isinstance(entry, Rejected | File) else series[entry][0]).name
+            yield Rejected(name, took_too_long(f"{done} uploads were read, {len(entries) - done} were left out"))
+            return
+        name = ""
+        try:
+            if isinstance(entry, Rejected):
+                yield entry
+            elif isinstance(entry, File):
+                name = entry.name
+                yield _read_file(entry, plane)
+            else:
+                members = series.pop(entry)
+                name = members[0].name
+                if len(members) > 1:
+                    stacks += 1
+                    name = f"DICOM series{f' {stacks}' if stacks > 1 else ''}, {len(members)} slices"
+                yield from read_series(members, name, plane)
+        except Exception as error:
+            yield Rejected(name, _sentence(error))
+
+
+def took_too_long(how_far: str) -> str:
+    """The sentence for a request that has used up its time; `how_far` says what was done, and what was not."""
+    return f"This request took longer than {MAX_SECONDS} seconds, the most there are: {how_far}. Upload less at a time."
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ScanError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "This file needs more memory than there is. Export it smaller and try again."
+    return "This file is damaged or incomplete, and cannot be read. Export or download it again."
+
+
+def _read_file(file: File, plane: str | None) -> Upload:
+    """A file that is no DICOM. Raises ScanError."""
+    head = file.read(HEAD_BYTES)
+    if head.startswith(ZIP_SIGNATURES):
+        raise ScanError("This is a zip inside a zip. Unpack it, and zip the scans themselves.")
+    if nifti.is_gzip(head) or nifti.is_nifti(head):
+        return _read_volume(file, plane)
+    if head.startswith(PICTURE_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+        return read_pages(file)
+    data = file.bytes()  # says so if it is empty or too large
+    what = next((what for signature, what in _KNOWN.items() if data.startswith(signature)), None)
+    if what is None and _is_text(head):
+        what = "a text"
+    if what:
+        raise ScanError(f"This file is {what}, not a scan. {_READABLE}")
+    raise ScanError(f"This file is not a picture that can be read here, whatever its name says. {_READABLE}")
+
+
+_READABLE = f"Use one of {', '.join(FORMATS)}, DICOM, NIfTI, or a zip of these."
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:
+            return False
+        text = head[: error.start].decode("utf-8")
+    return all(c.isprintable() or c.isspace() for c in text)
+
+
+def _read_volume(file: File, plane: str | None) -> Upload:
+    volume = nifti.read_nifti(file.bytes())
+    notes = []
+    if volume.volumes > 1:
+        notes.append(f"The file holds {volume.volumes:,} volumes (a 4D scan); this is the first of them.")
+    if not volume.sides_known:
+        notes.append("The file does not say how the head lies in it: planes, left and right are guessed and unmarked.")
+    hide_background(volume.values)
+    window = percentile_window(volume.values)
+    block = Block(volume.values, volume.affine)
+    shown = plane if plane in block.planes else block.native_plane
+    slices, more = block.slices(shown, window)
+    width, height = slices[0].image.size
+    size = f"{width} x {height} pixels" + (f", {len(slices)} slices" if len(slices) > 1 else "")
+    number = {"i": "whole numbers", "u": "whole numbers", "f": "decimals", "c": "complex numbers"}[volume.dtype.kind]
+    facts = {
+        "Format": f"NIfTI-{volume.version}{' (.gz)' if volume.packed else ''}",
+        "Size": size,
+        "Bit depth": f"{volume.dtype.itemsize * 8} bits, {number}",
+        "Plane": shown,
+        "Voxels": " x ".join(f"{s:.3g}" for s in block.spacing) + " mm",
+        "Window": window.words,
+    }
+    kind = "volume" if len(slices) > 1 else "picture"
+    sides_known = volume.sides_known and shown != "sagittal"
+    return Upload(file.name, kind, slices, facts, notes + more, shown, block.planes, sides_known)

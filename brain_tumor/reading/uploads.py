@@ -1,0 +1,66 @@
+"""What every reader of files hands over, and the limits of an upload."""
+
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+MAX_FILES = 1000
+"""Most files of one upload, those inside zips included."""
+
+MAX_TOTAL_BYTES = 512 * 1024**2
+"""Most bytes of one upload after unpacking."""
+
+MAX_SLICES = 400
+"""Most slices of one volume, series or file of pages; of longer ones every second, third, ... is taken."""
+
+MAX_SECONDS = 120
+"""Longest time for one request of a visitor; what is left then is left out."""
+
+MAX_VOXELS = 2**26
+"""Most voxels of one volume: 512 x 512 x 256, or 406 x 406 x 406. They take 256 MB while it is read. Also the most
+pixels of all frames or pages of a file together."""
+
+MAX_PAGES = 5000
+"""Most pages of a TIFF that are counted."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One picture as the model gets it."""
+
+    image: Image.Image
+    """8-bit RGB at its own size; square pixels for volumes and DICOM. Color stays color."""
+    name: str
+    """Within its upload: "", "page 2", "slice 34", "frame 3"."""
+    counts: bool = True
+    """False: shows too little head to be judged (empty, above or below the brain)."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One scan, or the slices that belong together."""
+
+    name: str
+    """The file's name as it came (it may be a patient's), or a series' neutral one: "DICOM series, 24 slices"."""
+    kind: str
+    """ "picture", "pages" (a TIFF of pages, DICOM frames that are no volume), "series" or "volume"."""
+    slices: list[Slice]
+    """At least one."""
+    facts: dict[str, str] = field(default_factory=dict)
+    """What the file was, in words for the page: "Format", "Size", "Bit depth", "Modality", "Sequence", ..."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the visitor."""
+    plane: str | None = None
+    planes: tuple[str, ...] = ()
+    """The planes that can be chosen; none if there is no choice."""
+    sides_known: bool = False
+    """True: the patient's right is on the left of the picture. False too for sagittal slices, which show one side."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A file that cannot be read."""
+
+    name: str
+    reason: str
+    """A sentence for the visitor: what was wrong, what to do."""

@@ -1,0 +1,106 @@
+"""Windows: the numbers of a scan that become black and white."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from brain_tumor.reading.pictures import WINDOW_PERCENTILES, ScanError, painted
+
+
+@dataclass(frozen=True)
+class Window:
+    """The numbers that become black and white."""
+
+    low: float
+    high: float
+    words: str
+    """For the page: where it comes from."""
+    sigmoid: bool = False
+    """DICOM's VOI LUT function SIGMOID instead of a straight line (PS3.3 C.11.2.1.3)."""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Numbers of any shape -> uint8; what is not finite becomes black."""
+
+        def scaled(strip: np.ndarray) -> np.ndarray:
+            share = (strip - self.low) / max(self.high - self.low, np.finfo(np.float64).tiny)
+            if self.sigmoid:
+                share = 1 / (1 + np.exp(-4 * (share - 0.5)))
+            return np.where(np.isfinite(strip), share, 0)
+
+        with np.errstate(all="ignore"):
+            return painted(values, scaled)
+
+
+def percentile_window(values: np.ndarray) -> Window:
+    """The window of deep numbers that come with none: from the darkest of all to the brightest of the head.
+
+    The upper end is the 99.5th percentile of the head's voxels alone: however much air is around it, the same
+    share of the head becomes white.
+
+    Raises:
+        ScanError: there are no finite numbers, or they are all the same.
+    """
+    sample = _sample(values)
+    if not len(sample) or sample.min() == sample.max():
+        raise ScanError(
+            "This scan shows nothing: all its voxels hold the same number. Export it again, or choose another."
+            if len(sample)
+            else "This scan holds no numbers that could be shown as gray levels. Export it again, or choose another."
+        )
+    head = sample[sample > head_threshold(sample)]
+    low = np.percentile(sample, WINDOW_PERCENTILES[0])
+    high = np.percentile(head if len(head) else sample, WINDOW_PERCENTILES[1])
+    if high <= low or np.mean(head >= high) > 0.05:  # a drawn head of one gray level must not turn white
+        high = sample.max()
+    if high <= low:
+        low = sample.min()
+    return Window(float(low), float(high), percentile_words(low, high))
+
+
+def percentile_words(low: float, high: float) -> str:
+    """A window of percentiles, for the page."""
+    return f"{low:,.4g} to {high:,.4g} (percentiles)"
+
+
+def head_threshold(values: np.ndarray) -> float:
+    """The number above which a voxel is taken for head and not for air: halfway from air to Otsu's threshold.
+
+    Otsu (1979) parts two kinds of voxels; halfway, because gray matter near the skull base of an uneven scan is dark.
+    """
+    sample = _sample(values)
+    if not len(sample):
+        return 0.0
+    low, high = np.percentile(sample, (0.1, 99.9))
+    if high <= low:
+        low, high = sample.min(), sample.max()
+    counts, edges = np.histogram(sample, 256, (low, high if high > low else low + 1))
+    centers = (edges[1:] + edges[:-1]) / 2
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    sums = np.cumsum(counts * centers)
+    with np.errstate(all="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    otsu = centers[np.nanargmax(between)] if np.isfinite(between).any() else low
+    air = np.median(sample[sample <= otsu]) if (sample <= otsu).any() else low
+    return float((air + otsu) / 2)
+
+
+def _sample(values: np.ndarray, most: int = 2_000_000) -> np.ndarray:
+    """Finite numbers of all of them, at most about `most`, evenly taken."""
+    # Turned as they lie in memory, no copy of them is made, as large as they are.
+    values = values[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in values.strides)]
+    flat = values.ravel() if values.flags.c_contiguous else values.ravel(order="K")
+    flat = flat[:: max(1, flat.size // most) | 1]  # an odd step does not keep to one column
+    return flat[np.isfinite(flat)].astype(np.float64)
+
+
+def hide_background(values: np.ndarray) -> None:
+    """Make the constant around a brain that was cut out NaN, so that it is painted black, in place.
+
+    Only where it lies within the numbers of the brain, as 0 does in a scan that was normalized to mean 0.
+    """
+    corners = values[np.ix_(*[sorted({0, size - 1}) for size in values.shape])].ravel()
+    if len(set(corners.tolist())) == 1 and np.isfinite(corners[0]):
+        sample = _sample(values)
+        if np.mean(sample < corners[0]) > 0.005:
+            values[values == corners[0]] = np.nan

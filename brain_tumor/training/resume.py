@@ -1,0 +1,48 @@
+"""Where a training goes on, and what it must not write over."""
+
+import logging
+from pathlib import Path
+
+from brain_tumor.provenance import public_name
+from brain_tumor.training.arguments import DataArguments, RecipeArguments, UsageError
+from brain_tumor.training.run import complete_checkpoints, earlier_trainings, is_complete
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_seen_slices(name_or_path: str, data_args: DataArguments) -> None:
+    """A checkpoint that goes on from another split has trained on slices that are test slices here."""
+    here = (public_name(data_args.dataset_name), data_args.split, data_args.split_seed)
+    for run in earlier_trainings(name_or_path):
+        if (run["dataset"], run["split"], run["split_seed"]) != here:
+            logger.warning(
+                "%s was trained on %s, split %s, split seed %s. Slices of this run's test part may have trained it, "
+                "so the figures of this run are no test. Start from another checkpoint, or pass the same split.",
+                name_or_path, run["dataset"], run["split"], run["split_seed"],
+            )  # fmt: skip
+
+
+def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:
+    """The checkpoint to go on from, or None to start afresh; refuses to write over a finished or stopped run."""
+    complete = complete_checkpoints(output_dir)
+    if args.resume_from_checkpoint == "last":
+        if not complete:
+            raise UsageError(
+                f"{output_dir} holds no complete checkpoint to resume from. Leave --resume_from_checkpoint out to "
+                "start from the beginning."
+            )
+        return str(complete[-1])
+    if args.resume_from_checkpoint:
+        if not is_complete(Path(args.resume_from_checkpoint)):
+            raise UsageError(
+                f"{args.resume_from_checkpoint} is not a complete checkpoint of a training. "
+                f"Found in {output_dir}: {', '.join(c.name for c in complete) or 'none'}."
+            )
+        return args.resume_from_checkpoint
+    if not args.overwrite and (complete or (output_dir / "results.json").exists()):
+        what = "a finished model" if (output_dir / "results.json").exists() else "checkpoints of a stopped training"
+        raise UsageError(
+            f"{output_dir} already holds {what}. Choose another --output_dir, or pass --resume_from_checkpoint to go "
+            "on, or --overwrite to train again."
+        )
+    return None

@@ -1,0 +1,164 @@
+"""The report is one page that needs nothing else, says what was found and how sure, and names no file."""
+
+import base64
+import datetime
+import html
+import io
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brain_tumor.answers.heatmap import overlay
+from brain_tumor.answers.report import LONGEST_SIDE, OPACITY, html_report
+from brain_tumor.answers.words import verdict_words
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
+from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from tests.serving import CHROMIUM_FLAGS
+from tests.slices import draw_slice
+
+THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.94)
+CONFIDENCES = {"glioma": 0.0213, "meningioma": 0.9456, "no_tumor": 0.0331, "pituitary": 0.0}
+MAPS = {label: np.eye(7, dtype=np.float32) * 10 * (i + 1) for i, label in enumerate(LABELS)}
+MENINGIOMA = Prediction("meningioma", CONFIDENCES, "meningioma", 2.0, MAPS, THRESHOLDS)
+STRANGE = Prediction("meningioma", CONFIDENCES, UNFAMILIAR, -2.0, MAPS, THRESHOLDS)
+SCAN = draw_slice(5, side=256).convert("RGB")
+FACTS = {"Format": "DICOM", "Size": "256 x 256 pixels", "Plane": "axial"}
+
+
+def report(prediction=MENINGIOMA, image=SCAN, facts=FACTS, shown_class="meningioma", version="model, 3f2a9c1") -> str:
+    date = datetime.date(2031, 2, 3)
+    return html_report(image, prediction, version=version, facts=facts, date=date, shown_class=shown_class)
+
+
+def words(page: str) -> str:
+    """What a reader sees, without tags and styles."""
+    body = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def pictures(page: str) -> list[Image.Image]:
+    found = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    return [Image.open(io.BytesIO(base64.b64decode(data))) for data in found]
+
+
+def test_it_holds_verdict_confidences_facts_model_date_and_warning():
+    text = words(report())
+    for part in (*verdict_words(MENINGIOMA), *DISPLAY_NAMES.values(), "94.6 %", "2.1 %", "3.3 %", "Any tumor 96.7 %"):
+        assert part in text
+    for part in ("DICOM", "256 x 256 pixels", "axial", "model, 3f2a9c1", "3 February 2031", "Not a medical device"):
+        assert part in text
+    assert "burnt into the picture cannot be removed" in text
+
+
+def test_it_holds_the_scan_and_the_heat_map_of_the_class_that_it_names():
+    page = report(shown_class="glioma")
+    scan, mapped = pictures(page)
+    assert scan.tobytes() == SCAN.tobytes()
+    assert mapped.tobytes() == overlay(SCAN, MAPS["glioma"], OPACITY).tobytes()
+    assert mapped.tobytes() != pictures(report())[1].tobytes()
+    assert "the score for “Glioma” comes from" in words(page)
+    assert "linear-gradient(90deg, #0d0887" in page
+    assert all(alt for alt in re.findall(r'<img [^>]*alt="([^"]*)"', page))
+
+
+def test_a_picture_that_is_no_brain_mri_gets_no_class_no_confidence_and_no_heat_map():
+    page = report(STRANGE)
+    text = words(page)
+    assert verdict_words(STRANGE)[0] in text
+    assert len(pictures(page)) == 1
+    assert "94.6" not in text and "Any tumor" not in text
+    assert not any(name in text for name in ("Glioma", "Meningioma", "Pituitary", "No tumor"))
+
+
+@pytest.mark.parametrize("maps", [None, {}])
+def test_without_a_heat_map_the_scan_stands_alone(maps):
+    page = report(Prediction("meningioma", CONFIDENCES, "meningioma", 2.0, maps, THRESHOLDS))
+    assert len(pictures(page)) == 1
+    assert "Adds little" not in page
+    assert "94.6 %" in words(page)
+
+
+def test_a_checkpoint_of_many_classes_shows_the_most_probable_ones():
+    confidences = {f"class {i}": 2 * (i + 1) / (1000 * 1001) for i in range(1000)}
+    text = words(report(Prediction("class 999", confidences, "class 999"), shown_class="class 999"))
+    assert "8 most probable classes" in text
+    assert "class 999" in text and "class 3 " not in text
+    assert "Any tumor" not in text
+
+
+def test_whatever_comes_from_outside_is_escaped():
+    bad = '<script>alert("x")</script>&<img src=http://example.org/x.png>'
+    prediction = Prediction(bad, {bad: 0.9, "b": 0.1}, bad, 1.0, {bad: MAPS["glioma"]})
+    page = report(prediction, facts={bad: bad}, shown_class=bad, version=bad)
+    assert "<script" not in page and "<img src=http" not in page
+    assert html.escape(bad) in page
+
+
+def test_it_asks_for_nothing_and_runs_nothing():
+    page = report()
+    assert not re.search(r"<(script|link|iframe|object|form)|javascript:|\bon\w+=|@import|url\(|https?://", page)
+    assert "default-src 'none'" in page
+    assert all(source.startswith("data:") for source in re.findall(r'src="([^"]+)', page))
+
+
+def test_a_large_picture_is_reduced_and_the_callers_stays_as_it_is():
+    image = Image.new("RGB", (4000, 1000), (90, 90, 90))
+    page = report(image=image)
+    assert image.size == (4000, 1000)
+    assert all(picture.size == (LONGEST_SIDE, LONGEST_SIDE // 4) for picture in pictures(page))
+
+
+# --- in a browser -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    if shutil.which("chromium") is None:
+        pytest.skip("needs Debian's browser: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+def long_names() -> Prediction:
+    confidences = {f"{i} of the many kinds of {'long ' * 20}": 0.1 for i in range(10)}
+    return Prediction(next(iter(confidences)), confidences, next(iter(confidences)), 1.0)
+
+
+@pytest.mark.parametrize(
+    "prediction, facts, size",
+    [
+        (MENINGIOMA, FACTS, (256, 256)),
+        (MENINGIOMA, {f"A rather long name {i}": "long words " * 30 for i in range(40)}, (200, 600)),
+        (MENINGIOMA, {f"Fact {i}": "x" * 33 for i in range(40)}, (600, 200)),
+        (long_names(), {"Sequence": "W" * 500}, (256, 256)),
+        (STRANGE, {}, (256, 256)),
+    ],
+)
+def test_it_is_one_page_of_a4_whatever_is_in_it(browser, prediction, facts, size):
+    page = browser.new_page()
+    version = "somebody-with-a-long-name/" + "a-model-with-a-long-name-" * 3 + ", 3f2a9c1"
+    page.set_content(report(prediction, SCAN.resize(size), facts, prediction.label, version))
+    printed = page.pdf(prefer_css_page_size=True, print_background=True)
+    page.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+    width, height = (float(n) for n in re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed).groups())
+    assert (width, height) == pytest.approx((595, 842), abs=1)
+
+
+@pytest.mark.parametrize("width", [375, 794, 1440])
+def test_nothing_sticks_out_of_the_page_on_any_screen(browser, width):
+    page = browser.new_page(viewport={"width": width, "height": 800})
+    page.set_content(report(facts=FACTS | {"Sequence": "t1_" * 30}))
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    cut = page.evaluate(
+        "[...document.querySelectorAll('td, th, dd, p')].filter(e => e.scrollWidth > e.clientWidth + 1).length"
+    )
+    page.close()
+    assert cut == 0

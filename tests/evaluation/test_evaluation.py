@@ -1,0 +1,548 @@
+"""Figures say how certain they are, count copies once, and are those of the saved checkpoint."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Value
+from PIL import Image
+from scipy.special import softmax
+from transformers import pipeline
+
+from brain_tumor.data.dataset import load_scans
+from brain_tumor.data.pixels import pixels_for
+from brain_tumor.evaluation import figures as evaluation
+from brain_tumor.evaluation import plots
+from brain_tumor.evaluation.figures import (
+    bootstrap_intervals,
+    evaluate_parts,
+    figures,
+    part_figures,
+    source_of,
+    weak_figures,
+)
+from brain_tumor.evaluation.logits import predict_logits
+from brain_tumor.evaluation.pictures import failures
+from brain_tumor.inference.verdict import Thresholds, to_config
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR
+from brain_tumor.network.pretrained import load_model, load_processor, save_checkpoint
+from tests.slices import draw_slice, write_slices
+
+RATES = ("accuracy", "macro_recall", "sensitivity", "specificity")
+
+
+def random_logits(count: int, seed: int, skill: float = 2.0):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 4, count)
+    return (random.normal(size=(count, 4)) + skill * np.eye(4)[labels]).astype(np.float32), labels
+
+
+def part_of(labels, groups, copied) -> Dataset:
+    names = [*LABELS, "tumor"]
+    return Dataset.from_dict(
+        {"label": labels, "group": groups, "copy_in_train": copied},
+        Features({"label": ClassLabel(names=names), "group": Value("int64"), "copy_in_train": Value("bool")}),
+    )
+
+
+# --- predictions ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def network(tiny_checkpoint):
+    torch.manual_seed(0)
+    model = load_model(str(tiny_checkpoint), 96)
+    with torch.no_grad():
+        model.classifier.weight.mul_(300)
+    return model, load_processor(str(tiny_checkpoint), 96)
+
+
+@pytest.fixture(scope="module")
+def slices(tmp_path_factory):
+    folder = write_slices(tmp_path_factory.mktemp("slices"), dict.fromkeys(LABELS, 5), side=150)
+    draw_slice(50).convert("RGB").convert("CMYK").save(folder / "glioma" / "cmyk.jpg")
+    Image.merge("RGB", [draw_slice(i, side=130) for i in range(3)]).save(folder / "no_tumor" / "color.jpg")
+    return folder, load_scans(folder)["train"]
+
+
+def test_predictions_are_those_of_a_plain_pipeline_on_the_same_files(network, slices, tmp_path):
+    model, processor = network
+    folder, part = slices
+    part = pixels_for(part, processor, "Resizing")
+    logits = predict_logits(model, part, processor, "Evaluating", batch_size=8)
+    assert logits.dtype == np.float32 and logits.shape == (22, 4)
+    save_checkpoint(model, processor, tmp_path)
+    classify = pipeline("image-classification", model=str(tmp_path), device="cpu")
+    for source, row in zip(part["source"], logits, strict=True):
+        answers = classify(str(folder / source), top_k=4, function_to_apply="none")
+        scores = {answer["label"]: answer["score"] for answer in answers}
+        assert [scores[label] for label in LABELS] == pytest.approx(
+            row.tolist(), abs=1e-5 * float(np.abs(logits).max())
+        )
+    assert logits.std(axis=0).min() > 0.1, "all slices look alike to this network, so nothing was compared"
+
+
+def test_predictions_do_not_depend_on_the_batch_size_or_on_training_mode(network, slices):
+    model, processor = network
+    part = pixels_for(slices[1], processor, "Resizing")
+    model.train()
+    one = predict_logits(model, part, processor, "Evaluating", batch_size=7)
+    many = predict_logits(model, part, processor, "Evaluating", batch_size=64)
+    assert np.allclose(one, many, rtol=1e-5, atol=1e-5 * float(np.abs(many).max()))
+    assert not model.training
+
+
+def test_slices_that_were_not_resized_before_give_the_same_logits(network, slices):
+    model, processor = network
+    resized = predict_logits(model, pixels_for(slices[1], processor, "Resizing"), processor, "Evaluating")
+    opened = predict_logits(model, slices[1], processor, "Evaluating", batch_size=8)
+    assert np.allclose(resized, opened, rtol=1e-5, atol=1e-5 * float(np.abs(resized).max()))
+
+
+def test_a_temperature_kept_in_the_config_is_applied(network, slices):
+    model, processor = network
+    part = pixels_for(slices[1], processor, "Resizing")
+    plain = predict_logits(model, part, processor, "Evaluating")
+    model.config.confidence_temperature = 2.0
+    try:
+        assert np.allclose(predict_logits(model, part, processor, "Evaluating"), plain / 2, rtol=1e-5)
+    finally:
+        del model.config.confidence_temperature
+
+
+# --- intervals --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_interval_holds_the_figure_that_it_belongs_to(seed):
+    logits, labels = random_logits(200, seed)
+    result = figures(logits, labels, np.arange(200))
+    assert set(result["intervals"]) == {*RATES, "nll", "brier", "ece", "classwise_ece"}
+    for name, (low, high) in result["intervals"].items():
+        assert 0 <= low <= result[name] <= high
+        if name in RATES:
+            assert high <= 1 and high - low > 0.02
+    for row in result["per_class"].values():
+        for name in ("precision", "recall", "f1", "auroc"):
+            low, high = row["intervals"][name]
+            assert 0 <= low <= row[name] <= high <= 1
+
+
+def test_an_interval_is_as_wide_as_the_binomial_one_for_independent_slices():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 400)
+    called = np.where(random.random(400) < 0.8, labels, (labels + 1) % 4)
+    low, high = bootstrap_intervals(called, labels, np.arange(400))["accuracy"]
+    share = (called == labels).mean()
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt(share * (1 - share) / 400), rel=0.1)
+
+
+def test_ten_copies_of_a_slice_are_one_piece_of_evidence():
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 4, 60)
+    called = np.where(random.random(60) < 0.75, labels, (labels + 1) % 4)
+    alone = bootstrap_intervals(called, labels, np.arange(60))
+    labels, called, groups = (np.repeat(values, 10) for values in (labels, called, np.arange(60)))
+    as_groups = bootstrap_intervals(called, labels, groups)
+    as_slices = bootstrap_intervals(called, labels, np.arange(600))
+    for name in RATES:
+        widths = [np.diff(intervals[name])[0] for intervals in (alone, as_groups, as_slices)]
+        assert widths[1] == pytest.approx(widths[0], rel=0.01)  # copies make nothing more certain
+        assert widths[1] > 2 * widths[2]
+
+
+def test_intervals_do_not_depend_on_the_numbers_of_the_groups_and_are_the_same_again():
+    logits, labels = random_logits(120, 3)
+    groups = np.arange(120) // 3
+    first, again = (figures(logits, labels, groups)["intervals"] for _ in range(2))
+    assert first == again == figures(logits, labels, groups * 1_000 + 5)["intervals"]
+    assert first != figures(logits, labels, groups, seed=1)["intervals"]
+
+
+def test_a_figure_that_is_not_defined_has_no_interval():
+    tumors = np.array([0, 1, 3, 0, 1, 3])
+    result = figures(np.eye(4)[tumors] * 5, tumors, np.arange(6))
+    assert result["specificity"] is None and result["intervals"]["specificity"] is None
+    # Six of six is no certainty: the exact interval.
+    assert result["sensitivity"] == 1 and result["intervals"]["sensitivity"] == [pytest.approx(0.025 ** (1 / 6)), 1]
+    json.dumps(result, allow_nan=False)
+
+
+def test_figures_count_slices_and_groups_and_are_those_of_the_probabilities():
+    logits, labels = random_logits(90, 4)
+    result = figures(logits, labels, np.arange(90) // 9)
+    assert (result["slices"], result["groups"]) == (90, 10)
+    assert result["accuracy"] == pytest.approx((logits.argmax(1) == labels).mean())
+    chosen = softmax(logits.astype(np.float64), axis=1)[np.arange(90), labels]
+    assert result["nll"] == pytest.approx(-np.log(chosen).mean())
+    missed = (logits.argmax(1) == NO_TUMOR)[labels != NO_TUMOR].mean()
+    assert result["sensitivity"] == pytest.approx(1 - missed)
+
+
+# --- with and without copies ------------------------------------------------------------------------------------
+
+
+def test_figures_are_given_apart_for_slices_with_and_without_a_copy_in_train():
+    logits, labels = random_logits(100, 5, skill=1.0)
+    copied = np.arange(100) % 3 == 0
+    logits[copied] = 9 * np.eye(4)[labels[copied]]  # what was memorised is right
+    result = part_figures(logits, part_of(labels, np.arange(100), copied))
+    assert result["slices_with_copy_in_train"] == 34
+    assert result["with_copy_in_train"]["accuracy"] == 1 and result["with_copy_in_train"]["slices"] == 34
+    without = result["without_copy_in_train"]
+    assert without["slices"] == 66
+    assert without["accuracy"] == pytest.approx((logits.argmax(1) == labels)[~copied].mean())
+    assert without["accuracy"] < result["accuracy"] < 1
+    assert result["slices"] == 100
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_part_without_copies_has_one_set_of_figures():
+    logits, labels = random_logits(40, 6)
+    result = part_figures(logits, part_of(labels, np.arange(40), np.zeros(40, bool)))
+    assert result["slices_with_copy_in_train"] == 0
+    assert "with_copy_in_train" not in result and "without_copy_in_train" not in result
+
+
+def test_a_part_of_nothing_but_copies_has_no_figures_without_them():
+    logits, labels = random_logits(40, 7)
+    result = part_figures(logits, part_of(labels, np.arange(40), np.ones(40, bool)))
+    assert result["slices_with_copy_in_train"] == 40
+    assert result["with_copy_in_train"]["accuracy"] == result["accuracy"]
+    assert "without_copy_in_train" not in result
+
+
+# --- verdicts, misses, sources, weak parts ----------------------------------------------------------------------
+
+THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.6)
+
+
+def test_dangerous_misses_are_counted_and_named():
+    labels = np.array([0, 1, 3, NO_TUMOR, 0])
+    healthy = np.array([0, 0, 9.0, 0])
+    logits = np.stack([healthy, healthy / 9, healthy / 3, healthy, [9.0, 0, 0, 0]])
+    part = part_of(labels, np.arange(5), np.zeros(5, bool)).add_column("source", [f"a/{c}.png" for c in "abcde"])
+    misses = part_figures(logits, part)["dangerous_misses"]
+    assert (misses["count"], misses["tumors"], misses["confidence"]) == (1, 4, 0.9)
+    assert misses["slices"] == [{"source": "a/a.png", "label": "glioma", "confidence": pytest.approx(0.9996, abs=1e-4)}]
+
+
+def test_verdicts_are_judged_where_there_are_thresholds():
+    logits, labels = random_logits(80, 11)
+    part = part_of(labels, np.arange(80), np.zeros(80, bool))
+    assert "decision" not in part_figures(logits, part)
+    decision = part_figures(logits, part, THRESHOLDS)["decision"]
+    assert decision["thresholds"] == to_config(THRESHOLDS)
+    assert 0 < decision["uncertain"] < 1
+
+
+def test_tumors_of_unknown_type_are_missed_only_where_they_are_called_no_tumor():
+    logits = np.zeros((10, 4))
+    logits[:6] = 8 * np.eye(4)[[0, 1, 3, 0, 1, 3]]
+    logits[6:, NO_TUMOR] = [9, 8, 1, 1]
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+    result = weak_figures(logits, groups, THRESHOLDS)
+    assert (result["slices"], result["groups"]) == (10, 5)
+    assert result["called_no_tumor"] == pytest.approx(0.4) and result["sensitivity"] == pytest.approx(0.6)
+    assert result["dangerous_misses"]["count"] == 2
+    assert result["decision"]["sensitivity"] == pytest.approx(0.8)
+    assert result["decision"]["uncertain"] == pytest.approx(0.2)
+    low, high = result["intervals"]["called_no_tumor"]
+    assert low < 0.1 and high > 0.7, "five groups say little"
+    assert weak_figures(logits, np.arange(10))["intervals"]["called_no_tumor"][1] < high
+    json.dumps(result, allow_nan=False)
+
+
+def test_sections_are_made_of_every_part_and_calibration_is_given_before_and_after():
+    logits, labels = random_logits(120, 12, skill=3.0)
+    parts = {name: part_of(labels, np.arange(120), np.zeros(120, bool)) for name in ("validation", "test")}
+    parts["tumor_test"] = part_of(np.full(120, TUMOR), np.arange(120), np.zeros(120, bool))
+    raw = dict.fromkeys(parts, 12 * logits)  # 3 * logits are honest
+    sections = evaluate_parts(raw, parts, temperature=4.0, thresholds=THRESHOLDS)
+    assert list(sections) == ["validation", "test", "tumor_test"]
+    for name in ("validation", "test"):
+        calibration = sections[name]["calibration"]
+        assert calibration["after"]["nll"] == pytest.approx(sections[name]["nll"])
+        assert calibration["before"]["nll"] == pytest.approx(figures(12 * logits, labels, np.arange(120))["nll"])
+        assert calibration["before"].keys() == {"nll", "brier", "ece", "classwise_ece"}
+        assert calibration["after"]["ece"] < calibration["before"]["ece"]
+    assert "accuracy" not in sections["tumor_test"] and sections["tumor_test"]["slices"] == 120
+    assert "calibration" not in evaluate_parts(raw, parts)["test"]
+    json.dumps(sections, allow_nan=False)
+
+
+def test_sources_are_what_file_names_and_parts_tell():
+    names = {
+        "Tr-no_0010": "Tr-no",
+        "Tr-noTr_0003": "Tr-noTr",
+        "Tr-gl_0001_jpg.rf.0a1b": "Tr-gl",
+        "y12": "y",
+        "12": "(a number)",
+    }
+    assert {name: source_of(f"a/b/{name}.jpg") for name in names} == names
+    sources = [f"x/Tr-no_{i}.jpg" for i in range(6)] + [f"x/y{i}.jpg" for i in range(7)] + ["x/z.jpg"] * 4
+    labels = np.array([NO_TUMOR] * 6 + [0] * 11)
+    logits = 5 * np.eye(4)[[NO_TUMOR] * 6 + [NO_TUMOR] * 2 + [0] * 9]
+    part = part_of(labels, np.arange(17), np.zeros(17, bool)).add_column("source", sources)
+    rows = part_figures(logits, part.add_column("part", ["train"] * 17))["by_source"]
+    assert [(row["source"], row["slices"], row["missed_tumors"]) for row in rows] == [
+        ("train y", 7, 2),
+        ("train Tr-no", 6, 0),
+    ]
+    assert rows[0]["accuracy"] == pytest.approx(5 / 7) and rows[0]["interval"][0] < 5 / 7 < rows[0]["interval"][1]
+
+
+def test_mistakes_are_listed_with_the_dangerous_ones_first():
+    rows = np.array(
+        [
+            [0.97, 0.01, 0.01, 0.01],  # a meningioma called glioma
+            [0.02, 0.02, 0.95, 0.01],  # a glioma called no tumor: dangerous
+            [0.20, 0.10, 0.60, 0.10],  # a pituitary tumor called no tumor
+            [0.02, 0.02, 0.01, 0.95],  # a healthy slice called pituitary
+            [0.00, 0.01, 0.99, 0.00],  # a tumor of unknown type called no tumor: dangerous, and the surest
+            [0.90, 0.05, 0.05, 0.00],  # a tumor of unknown type called glioma: no mistake
+            [0.90, 0.05, 0.05, 0.00],  # right
+        ]
+    )
+    found = failures(rows, np.array([1, 0, 3, NO_TUMOR, TUMOR, TUMOR, 0]))
+    assert [row["index"] for row in found] == [4, 1, 2, 0, 3]
+    assert [row["dangerous"] for row in found] == [True, True, False, False, False]
+
+
+# --- plots ------------------------------------------------------------------------------------------------------
+
+
+HISTORY = [
+    {
+        "epoch": epoch,
+        "train_loss": 1 / epoch,
+        "train_accuracy": 1 - 0.5 / epoch,
+        "validation_loss": 1.2 / epoch,
+        "validation_accuracy": 1 - 0.6 / epoch,
+    }
+    for epoch in range(1, 6)
+]
+
+
+def draw(kind: str, path) -> None:
+    logits, labels = random_logits(200, 8)
+    if kind == "curves":
+        plots.plot_curves(HISTORY, path)
+    elif kind == "confusion matrix":
+        result = figures(logits, labels, np.arange(200))
+        plots.plot_confusion_matrix(result, "a set, copy_free split, test part", path)
+    else:
+        plots.plot_reliability(logits * 3, logits, labels, "a set, copy_free split, test part", path)
+
+
+@pytest.mark.parametrize("kind", ["curves", "confusion matrix", "reliability"])
+def test_a_plot_shows_something_and_is_the_same_file_again(kind, tmp_path):
+    for name in ("one.png", "two.png"):
+        draw(kind, tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as picture:
+        assert min(picture.size) > 300
+        assert not picture.info.get("Software")
+        pixels = np.asarray(picture.convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 50
+    assert 0.005 < (pixels != 255).any(axis=-1).mean() < 0.9
+
+
+def test_plots_tell_different_runs_apart(tmp_path):
+    draw("curves", tmp_path / "one.png")
+    plots.plot_curves(HISTORY[:3], tmp_path / "two.png")
+    assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:No artists with labels:UserWarning")
+@pytest.mark.parametrize(
+    "history", [[], [{"epoch": 1.0, "validation_loss": 0.4}], [{"epoch": 1.0, "train_loss": None}]]
+)
+def test_curves_are_drawn_of_whatever_was_logged(history, tmp_path):
+    plots.plot_curves(history, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_page_of_an_evaluation_is_drawn_with_whatever_is_known(known, tmp_path):
+    logits, labels = random_logits(200, 9)
+    if not known:
+        labels = np.where(labels == 1, 0, labels)  # a class without slices
+    result = figures(logits, labels, np.arange(200))
+    extra = {"raw": 3 * logits, "weak": logits[:20]} if known else {}
+    for name in ("one.png", "two.png"):
+        thresholds = THRESHOLDS if known else None
+        plots.plot_evaluation(result, logits, labels, thresholds, "a set", tmp_path / name, **extra)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    with Image.open(tmp_path / "one.png") as picture:
+        assert min(picture.size) > 800
+
+
+def test_a_sheet_shows_its_tiles_in_order_with_their_frames(tmp_path):
+    tiles = [plots.Tile((Image.new("L", (50, 90), 200),), ("a", "b" * 90), color) for color in ("#ff0000", "#00ff00")]
+    plots.write_sheet(tiles, "two", tmp_path / "sheet.png")
+    pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB"))
+    red, green = (np.argwhere((pixels == color).all(axis=-1)) for color in ((255, 0, 0), (0, 255, 0)))
+    assert len(red) and len(green) and red[:, 1].max() < green[:, 1].min()
+    assert ((pixels == 200).all(axis=-1)).sum() > 2 * 80 * 150
+
+
+def test_a_confusion_matrix_with_an_empty_class_can_be_drawn(tmp_path):
+    matrix = [[3, 0, 1, 0], [0, 0, 0, 0], [1, 0, 5, 0], [0, 0, 0, 0]]
+    plots.plot_confusion_matrix({"confusion_matrix": matrix}, "a set", tmp_path / "matrix.png")
+    assert (tmp_path / "matrix.png").stat().st_size > 1_000
+
+
+# --- the command ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def strange_checkpoint(network, tmp_path_factory):
+    """A checkpoint of somebody else: our classes under other names and in another order, with thresholds."""
+    folder = tmp_path_factory.mktemp("checkpoints") / "strange"
+    model, processor = network
+    config = model.config
+    own = config.id2label, config.label2id
+    names = ["no-tumor", "Pituitary Tumor", "1-glioma", "meningioma_tumor"]
+    config.id2label, config.label2id = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
+    config.decision_thresholds = to_config(THRESHOLDS)
+    save_checkpoint(model, processor, folder)
+    config.id2label, config.label2id = own
+    del config.decision_thresholds
+    return folder
+
+
+def command(monkeypatch, capsys, *words) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["evaluation.py", *map(str, words)])
+    code = evaluation.run()
+    return code, *capsys.readouterr()
+
+
+def test_the_command_evaluates_any_checkpoint_on_any_set_and_writes_it_all_in_one_folder(
+    strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    folder = slice_folder(dict.fromkeys(LABELS, 6), side=100)
+    code, out, _ = command(monkeypatch, capsys, strange_checkpoint, folder, "--split", "all")
+    assert code == 0
+    output = tmp_path / "runs/evaluation" / f"strange-{folder.name}"
+    assert {path.name for path in output.iterdir()} == {
+        "results.json",
+        "evaluation.md",
+        "evaluation.png",
+        "failures.png",
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+    results = json.loads((output / "results.json").read_text())
+    every = results["all"]
+    assert (every["slices"], every["groups"]) == (24, 24)
+    # The order of the checkpoint's own classes was put right: the same figures as a pipeline's answers.
+    classify = pipeline("image-classification", model=str(strange_checkpoint), device="cpu")
+    names = {
+        "no-tumor": "no_tumor",
+        "Pituitary Tumor": "pituitary",
+        "1-glioma": "glioma",
+        "meningioma_tumor": "meningioma",
+    }
+    paths = sorted(folder.rglob("*.png"))
+    right = [names[classify(str(path))[0]["label"]] == path.parent.name for path in paths]
+    assert every["accuracy"] == pytest.approx(np.mean(right))
+    assert every["decision"]["thresholds"] == to_config(THRESHOLDS)
+    text = (output / "evaluation.md").read_text()
+    for words in ("not known", "24 slices", "accuracy".capitalize(), "The verdict", f"{100 * every['accuracy']:.1f} %"):
+        assert words in text, words
+    assert "not known" in out and f"{100 * every['accuracy']:.1f} %" in out
+    assert str(tmp_path) not in text + json.dumps(results)
+
+
+def test_the_command_takes_a_part_of_a_split_and_tumors_of_unknown_type(
+    strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
+):
+    folder = slice_folder(dict.fromkeys(LABELS, 26), side=64)
+    tumors = slice_folder({"tumor": 24}, side=66)
+    flags = ["--part", "validation", "--tumor_dataset", tumors, "--output_dir", tmp_path / "out"]
+    code, out, error = command(monkeypatch, capsys, strange_checkpoint, folder, *flags)
+    assert code == 0, error
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["split"] == "copy_free" and results["validation"]["slices_with_copy_in_train"] == 0
+    assert results["tumor_validation"]["slices"] > 0
+    assert "Tumors in other kinds of scan" in (tmp_path / "out" / "evaluation.md").read_text()
+    assert "tumors of unknown type" in out
+
+
+def test_the_gallery_shows_the_dangerous_misses_first(network, slices, tmp_path, monkeypatch):
+    part = slices[1].add_column("group", list(range(22)))
+    labels = np.array(part["label"])
+    logits = 9.0 * np.eye(4)[labels]
+    wrong = np.flatnonzero(labels != NO_TUMOR)[[3, 5]]
+    logits[wrong] = [[0, 0, 9.0, 0], [0, 0, 0.5, 0]]
+    shown = []
+    monkeypatch.setattr(evaluation, "write_sheet", lambda tiles, title, path: shown.append((tiles, title)))
+    results = evaluate_parts({"test": logits}, {"test": part})
+    evaluation.write_pictures(tmp_path, {"test": logits}, {"test": part}, results, "a set")
+    (tiles, title), names = shown[0], part["source"]
+    assert [tile.caption[2] for tile in tiles] == [names[int(i)] for i in wrong]
+    assert tiles[0].caption[1].startswith("called no tumor, 100.0")
+    assert tiles[0].color != tiles[1].color
+    assert "2 mistakes among 22 slices, 1 of them dangerous" in title
+
+
+def test_of_a_group_of_copies_the_gallery_shows_the_surest_and_counts_the_rest(slices, tmp_path, monkeypatch):
+    labels = np.array(slices[1]["label"])
+    part = slices[1].add_column("group", labels.tolist())
+    logits = 9.0 * np.eye(4)[labels]
+    gliomas = np.flatnonzero(labels == 0)
+    logits[gliomas] = np.eye(4)[NO_TUMOR] * np.arange(3, 3 + len(gliomas))[:, None]
+    shown = []
+    monkeypatch.setattr(evaluation, "write_sheet", lambda tiles, title, path: shown.extend(tiles))
+    results = evaluate_parts({"test": logits}, {"test": part})
+    evaluation.write_pictures(tmp_path, {"test": logits}, {"test": part}, results, "a set")
+    assert [tile.caption[2] for tile in shown] == [part["source"][int(gliomas[-1])]]
+    assert shown[0].caption[1].endswith(f", {len(gliomas) - 1} more")
+
+
+def test_without_mistakes_the_gallery_says_so(slices, tmp_path):
+    part = slices[1].add_column("group", list(range(22)))
+    logits = {"test": 9.0 * np.eye(4)[np.array(part["label"])]}
+    results = evaluate_parts(logits, {"test": part})
+    evaluation.write_pictures(tmp_path, logits, {"test": part}, results, "a set")
+    with Image.open(tmp_path / "failures.png") as picture:
+        assert picture.size[1] < 100 and np.asarray(picture.convert("L")).min() < 128
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "dataset", "sentence"),
+    [
+        ("tiny", "slices", "has other classes than glioma, meningioma, no_tumor, pituitary"),
+        ("no/such-checkpoint", "slices", "cannot be loaded"),
+        ("strange", "no/such-set", "neither a folder here nor a dataset"),
+        ("strange", "slices", "Too few pictures to split"),
+    ],
+)
+def test_what_cannot_be_evaluated_gets_a_sentence(
+    checkpoint, dataset, sentence, tiny_checkpoint, strange_checkpoint, slices, monkeypatch, capsys, tmp_path
+):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = {"tiny": tiny_checkpoint, "strange": strange_checkpoint}.get(checkpoint, checkpoint)
+    dataset = slices[0] if dataset == "slices" else dataset
+    code, _, error = command(monkeypatch, capsys, checkpoint, dataset)
+    assert code == 1 and sentence in error and "Traceback" not in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folded_temperature_is_taken_from_the_results_beside_the_checkpoint(
+    strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
+):
+    import shutil
+
+    checkpoint = tmp_path / "mine"
+    shutil.copytree(strange_checkpoint, checkpoint)
+    calibration = {"temperature": 2.0, "folded_into_classifier": True}
+    (checkpoint / "results.json").write_text(json.dumps({"calibration": calibration}))
+    folder = slice_folder(dict.fromkeys(LABELS, 4), side=64)
+    command(monkeypatch, capsys, checkpoint, folder, "--split", "all", "--output_dir", tmp_path / "out")
+    every = json.loads((tmp_path / "out" / "results.json").read_text())["all"]
+    assert every["calibration"]["after"]["nll"] == pytest.approx(every["nll"])
+    assert every["calibration"]["before"]["nll"] != pytest.approx(every["nll"])
