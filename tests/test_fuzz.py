@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from brain_tumor.reading import pictures as scans
-from brain_tumor.reading import readers
+from brain_tumor.reading import pictures, readers
 from brain_tumor.reading.readers import Upload, read_uploads
 from tests.fuzz import check, damaged, seeds
 from tests.serving import ROOT
@@ -36,7 +35,7 @@ def test_damage_is_damage_and_an_error_of_another_kind_is_found(tmp_path, monkey
     data = damaged("jpg", damage)
     assert data == damaged("jpg", damage) != seeds()["jpg"]
     panic = type("Panic", (BaseException,), {})
-    monkeypatch.setattr(scans.ImageOps, "exif_transpose", lambda image: (_ for _ in ()).throw(panic()))
+    monkeypatch.setattr(pictures.ImageOps, "exif_transpose", lambda image: (_ for _ in ()).throw(panic()))
     with pytest.raises(panic):
         check("png", seeds()["png"], None, tmp_path)
     monkeypatch.undo()

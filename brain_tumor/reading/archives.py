@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from brain_tumor.reading import pictures as scans
+from brain_tumor.reading import pictures
 from brain_tumor.reading.pictures import ScanError
 from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
@@ -26,7 +26,7 @@ _UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
-class File:
+class UploadedFile:
     """A file of an upload, on disk or in a zip, that is read when it is needed."""
 
     name: str
@@ -38,15 +38,15 @@ class File:
         """All of it. Raises ScanError if it is empty or too large."""
         if self.size == 0:
             raise ScanError("This file is empty (0 bytes). Choose another file.")
-        if self.size > scans.MAX_FILE_BYTES:
+        if self.size > pictures.MAX_FILE_BYTES:
             raise ScanError(
-                f"This file has {self.size / 1024**2:.0f} MB; at most {scans.MAX_FILE_BYTES // 1024**2} MB are read. "
-                "Export it smaller, or a volume as .nii.gz."
+                f"This file has {self.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are "
+                "read. Export it smaller, or a volume as .nii.gz."
             )
-        return self.read(scans.MAX_FILE_BYTES)
+        return self.read(pictures.MAX_FILE_BYTES)
 
 
-def list_files(path: Path, stack: ExitStack) -> list[File | Rejected]:
+def list_files(path: Path, stack: ExitStack) -> list[UploadedFile | Rejected]:
     """A file, or what is in a zip."""
     name = shown_name(path.name)
     try:
@@ -58,21 +58,21 @@ def list_files(path: Path, stack: ExitStack) -> list[File | Rejected]:
             with open(path, "rb") as file:
                 return file.read(limit)
 
-        return unzip(File(name, size, read), path, stack)
+        return unzip(UploadedFile(name, size, read), path, stack)
     except (OSError, ValueError):  # ValueError: a name with a NUL
         return [Rejected(name, "This file cannot be opened: it does not exist or may not be read.")]
 
 
-def unzip(file: File, source: Path | bytes, stack: ExitStack) -> list[File | Rejected]:
+def unzip(file: UploadedFile, source: Path | bytes, stack: ExitStack) -> list[UploadedFile | Rejected]:
     """The file itself, or the files in it if it is a zip; nothing is unpacked yet."""
     if not file.read(4).startswith(ZIP_SIGNATURES):
         return [file]
     damaged = Rejected(file.name, "This zip is damaged or incomplete. Zip the files again.")
-    if file.size > scans.MAX_FILE_BYTES:
+    if file.size > pictures.MAX_FILE_BYTES:
         return [
             Rejected(
                 file.name,
-                f"This zip has {file.size / 1024**2:.0f} MB; at most {scans.MAX_FILE_BYTES // 1024**2} MB are read. "
+                f"This zip has {file.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are read. "
                 "Zip fewer files at a time.",
             )
         ]
@@ -111,7 +111,7 @@ def _directory_bytes(source: Path | bytes) -> int:
     return end[zipfile._ECD_SIZE] if end else 0
 
 
-def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> File | Rejected:
+def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> UploadedFile | Rejected:
     name = shown_name(entry.filename)
     if entry.flag_bits & 1:
         return Rejected(name, "This file is locked with a password in its zip. Zip it again without one.")
@@ -128,7 +128,7 @@ def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> File | Rejected
             raise ScanError("This file is damaged in its zip. Zip it again.")
         return data
 
-    return File(name, entry.file_size, read)
+    return UploadedFile(name, entry.file_size, read)
 
 
 def shown_name(name: str) -> str:
@@ -137,11 +137,11 @@ def shown_name(name: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in "/".join(parts))[:300]
 
 
-def within_limits(files: list[File | Rejected]) -> Iterator[File | Rejected]:
+def within_limits(files: list[UploadedFile | Rejected]) -> Iterator[UploadedFile | Rejected]:
     """The files until there are too many or too much of them."""
     total = 0
     for index, file in enumerate(files):
-        total += file.size if isinstance(file, File) else 0
+        total += file.size if isinstance(file, UploadedFile) else 0
         if index >= MAX_FILES or total > MAX_TOTAL_BYTES:
             left = len(files) - index
             reason = (

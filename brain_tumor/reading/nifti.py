@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brain_tumor.reading.archives import UploadedFile
 from brain_tumor.reading.pictures import ScanError
-from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOXELS
+from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOXELS, Upload
+from brain_tumor.reading.volumes import Block
+from brain_tumor.reading.windows import hide_background, percentile_window
 
 HEAD_BYTES = 544
 """A NIfTI-2 header with its four bytes of extension; that of NIfTI-1 has 352."""
@@ -139,3 +142,31 @@ def _unpack(stream: io.BufferedIOBase, size: int, offset: int = 0) -> bytes:
         return stream.read(size)
     except (EOFError, OSError, zlib.error):
         raise ScanError("This .gz file is damaged or incomplete. Compress or download it again.") from None
+
+
+def read_volume(file: UploadedFile, plane: str | None) -> Upload:
+    volume = read_nifti(file.bytes())
+    notes = []
+    if volume.volumes > 1:
+        notes.append(f"The file holds {volume.volumes:,} volumes (a 4D scan); this is the first of them.")
+    if not volume.sides_known:
+        notes.append("The file does not say how the head lies in it: planes, left and right are guessed and unmarked.")
+    hide_background(volume.values)
+    window = percentile_window(volume.values)
+    block = Block(volume.values, volume.affine)
+    shown = plane if plane in block.planes else block.native_plane
+    slices, more = block.slices(shown, window)
+    width, height = slices[0].image.size
+    size = f"{width} x {height} pixels" + (f", {len(slices)} slices" if len(slices) > 1 else "")
+    number = {"i": "whole numbers", "u": "whole numbers", "f": "decimals", "c": "complex numbers"}[volume.dtype.kind]
+    facts = {
+        "Format": f"NIfTI-{volume.version}{' (.gz)' if volume.packed else ''}",
+        "Size": size,
+        "Bit depth": f"{volume.dtype.itemsize * 8} bits, {number}",
+        "Plane": shown,
+        "Voxels": " x ".join(f"{s:.3g}" for s in block.spacing) + " mm",
+        "Window": window.words,
+    }
+    kind = "volume" if len(slices) > 1 else "picture"
+    sides_known = volume.sides_known and shown != "sagittal"
+    return Upload(file.name, kind, slices, facts, notes + more, shown, block.planes, sides_known)

@@ -4,13 +4,13 @@ import math
 
 from PIL import Image
 
-from brain_tumor.reading.archives import File
+from brain_tumor.reading.archives import UploadedFile
 from brain_tumor.reading.pictures import ScanError, bits, open_file, open_page, open_scan
 from brain_tumor.reading.uploads import MAX_PAGES, MAX_VOXELS, Slice, Upload
 from brain_tumor.reading.volumes import thinned, thinning_note
 
 
-def read_pages(file: File) -> Upload:
+def read_pages(file: UploadedFile) -> Upload:
     """A picture, or each page of a TIFF."""
     data = file.bytes()
     image = open_file(data)

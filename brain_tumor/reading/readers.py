@@ -10,10 +10,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from brain_tumor.reading import nifti
-from brain_tumor.reading.archives import ZIP_SIGNATURES, File, list_files, shown_name, unzip, within_limits
-from brain_tumor.reading.dicom.header import Directory, is_dicom, read_header
-from brain_tumor.reading.dicom.series import File as DicomFile
-from brain_tumor.reading.dicom.series import read_series
+from brain_tumor.reading.archives import ZIP_SIGNATURES, UploadedFile, list_files, shown_name, unzip, within_limits
+from brain_tumor.reading.dicom.header import Directory, read_header
+from brain_tumor.reading.dicom.parsing import is_dicom
+from brain_tumor.reading.dicom.series import DicomFile, read_series
+from brain_tumor.reading.nifti import read_volume
 from brain_tumor.reading.pages import read_pages
 from brain_tumor.reading.pictures import FORMATS, MAX_FILE_BYTES, ScanError
 from brain_tumor.reading.uploads import (
@@ -26,8 +27,6 @@ from brain_tumor.reading.uploads import (
     Slice,
     Upload,
 )
-from brain_tumor.reading.volumes import Block
-from brain_tumor.reading.windows import hide_background, percentile_window
 
 __all__ = [
     "MAX_FILES",
@@ -79,13 +78,13 @@ def read_uploads(
         `Upload`, or `Rejected` with a sentence for a file that cannot be read; that does not stop the rest.
     """
     with ExitStack() as stack:
-        files: list[File | Rejected] = []
+        files: list[UploadedFile | Rejected] = []
         for path in paths:
             # Beyond the limit files are only counted; no zip is opened for that.
             files += (
                 list_files(Path(path), stack)
                 if len(files) <= MAX_FILES
-                else [File(shown_name(Path(path).name), 0, bytes)]
+                else [UploadedFile(shown_name(Path(path).name), 0, bytes)]
             )
         yield from _read_files(within_limits(files), plane, until=until)
 
@@ -104,7 +103,7 @@ def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], lis
     """
     with ExitStack() as stack:
         if isinstance(source, bytes):
-            files = unzip(File("", len(source), lambda size: source[:size]), source, stack)
+            files = unzip(UploadedFile("", len(source), lambda size: source[:size]), source, stack)
         else:
             files = list_files(Path(source), stack)
         found = list(_read_files(within_limits(files), None, alone=True))
@@ -132,16 +131,16 @@ def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], lis
 
 
 def _read_files(
-    files: Iterator[File | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
+    files: Iterator[UploadedFile | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
 ) -> Iterator[Upload | Rejected]:
     """Two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
-    entries: list[File | Rejected | tuple] = []
+    entries: list[UploadedFile | Rejected | tuple] = []
     series: dict[tuple, list[DicomFile]] = {}
     for file in files:
         try:
             if time.monotonic() > until:
                 entries.append(file)  # the second round says so
-            elif isinstance(file, File) and file.size and is_dicom(file.read(HEAD_BYTES)):
+            elif isinstance(file, UploadedFile) and file.size and is_dicom(file.read(HEAD_BYTES)):
                 found_header = read_header(file.bytes())
                 found = DicomFile(file.name, found_header, file.bytes)
                 key = found_header.key  # a new one each time for a file that stands alone
@@ -158,14 +157,14 @@ def _read_files(
     stacks = 0
     for done, entry in enumerate(entries):
         if time.monotonic() > until:
-            name = (entry if isinstance(entry, Rejected | File) else series[entry][0]).name
+            name = (entry if isinstance(entry, Rejected | UploadedFile) else series[entry][0]).name
             yield Rejected(name, took_too_long(f"{done} uploads were read, {len(entries) - done} were left out"))
             return
         name = ""
         try:
             if isinstance(entry, Rejected):
                 yield entry
-            elif isinstance(entry, File):
+            elif isinstance(entry, UploadedFile):
                 name = entry.name
                 yield _read_file(entry, plane)
             else:
@@ -192,13 +191,13 @@ def _sentence(error: Exception) -> str:
     return "This file is damaged or incomplete, and cannot be read. Export or download it again."
 
 
-def _read_file(file: File, plane: str | None) -> Upload:
+def _read_file(file: UploadedFile, plane: str | None) -> Upload:
     """A file that is no DICOM. Raises ScanError."""
     head = file.read(HEAD_BYTES)
     if head.startswith(ZIP_SIGNATURES):
         raise ScanError("This is a zip inside a zip. Unpack it, and zip the scans themselves.")
     if nifti.is_gzip(head) or nifti.is_nifti(head):
-        return _read_volume(file, plane)
+        return read_volume(file, plane)
     if head.startswith(PICTURE_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return read_pages(file)
     data = file.bytes()  # says so if it is empty or too large
@@ -221,31 +220,3 @@ def _is_text(head: bytes) -> bool:
             return False
         text = head[: error.start].decode("utf-8")
     return all(c.isprintable() or c.isspace() for c in text)
-
-
-def _read_volume(file: File, plane: str | None) -> Upload:
-    volume = nifti.read_nifti(file.bytes())
-    notes = []
-    if volume.volumes > 1:
-        notes.append(f"The file holds {volume.volumes:,} volumes (a 4D scan); this is the first of them.")
-    if not volume.sides_known:
-        notes.append("The file does not say how the head lies in it: planes, left and right are guessed and unmarked.")
-    hide_background(volume.values)
-    window = percentile_window(volume.values)
-    block = Block(volume.values, volume.affine)
-    shown = plane if plane in block.planes else block.native_plane
-    slices, more = block.slices(shown, window)
-    width, height = slices[0].image.size
-    size = f"{width} x {height} pixels" + (f", {len(slices)} slices" if len(slices) > 1 else "")
-    number = {"i": "whole numbers", "u": "whole numbers", "f": "decimals", "c": "complex numbers"}[volume.dtype.kind]
-    facts = {
-        "Format": f"NIfTI-{volume.version}{' (.gz)' if volume.packed else ''}",
-        "Size": size,
-        "Bit depth": f"{volume.dtype.itemsize * 8} bits, {number}",
-        "Plane": shown,
-        "Voxels": " x ".join(f"{s:.3g}" for s in block.spacing) + " mm",
-        "Window": window.words,
-    }
-    kind = "volume" if len(slices) > 1 else "picture"
-    sides_known = volume.sides_known and shown != "sagittal"
-    return Upload(file.name, kind, slices, facts, notes + more, shown, block.planes, sides_known)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from brain_tumor.reading import pictures as scans
+from brain_tumor.reading import pictures
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError, bits, open_file, open_scan, window
 from tests.slices import draw_slice
 
@@ -374,22 +374,22 @@ def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path, monkeyp
     path = tmp_path / "large.png"
     with open(path, "wb") as file:
         file.write(PNG)
-        file.truncate(scans.MAX_FILE_BYTES + 1)
+        file.truncate(pictures.MAX_FILE_BYTES + 1)
     with pytest.raises(ScanError, match="at most 50 MB"):
         open_scan(path)
-    monkeypatch.setattr(scans, "MAX_FILE_BYTES", len(PNG) - 1)
+    monkeypatch.setattr(pictures, "MAX_FILE_BYTES", len(PNG) - 1)
     with pytest.raises(ScanError, match="at most"):
         open_scan(PNG)
-    monkeypatch.setattr(scans, "MAX_FILE_BYTES", len(PNG))
+    monkeypatch.setattr(pictures, "MAX_FILE_BYTES", len(PNG))
     assert open_scan(PNG).size == (96, 80)
 
 
 def test_a_picture_of_too_many_pixels_is_refused_however_it_comes(monkeypatch):
-    monkeypatch.setattr(scans, "MAX_PIXELS", 96 * 80 - 1)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 96 * 80 - 1)
     for source in (PNG, JPEG, color_slice()):
         with pytest.raises(ScanError, match="96 x 80"):
             open_scan(source)
-    monkeypatch.setattr(scans, "MAX_PIXELS", 96 * 80)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 96 * 80)
     assert open_scan(PNG).size == (96, 80)
 
 

@@ -31,13 +31,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, generate_uid
 from scipy import ndimage
 
-from brain_tumor.reading import pictures as scans
-from brain_tumor.reading import readers
-from brain_tumor.reading import volumes as slices
-from brain_tumor.reading.dicom import codecs as dicom_codecs
-from brain_tumor.reading.dicom import series as dicom
+from brain_tumor.reading import archives, nifti, pages, pictures, readers, volumes
+from brain_tumor.reading.dicom import codecs, parsing, series
 from brain_tumor.reading.pictures import ScanError, open_scan
-from brain_tumor.reading.readers import Rejected, Slice, Upload, read_picture, read_uploads
+from brain_tumor.reading.readers import read_picture, read_uploads
+from brain_tumor.reading.uploads import MAX_SECONDS, Rejected, Slice, Upload
 from tests.slices import draw_slice
 
 NILEARN = Path(importlib.util.find_spec("nilearn").origin).parent / "datasets" / "data"
@@ -255,7 +253,7 @@ def test_16_bit_pages_are_windowed_each_by_itself(read):
 
 
 def test_pages_are_read_until_there_are_too_many_pixels(read, monkeypatch):
-    monkeypatch.setattr(readers, "MAX_VOXELS", 64 * 64 * 2)
+    monkeypatch.setattr(pages, "MAX_VOXELS", 64 * 64 * 2)
     out = io.BytesIO()
     draw_slice(1).save(out, "TIFF", save_all=True, append_images=[draw_slice(2), draw_slice(3), draw_slice(4)])
     upload = read(out.getvalue())
@@ -479,20 +477,20 @@ def test_bombs_are_refused_without_being_unpacked(tmp_path):
     plain = dicom_bytes(np.zeros((64, 64), np.int16), "1.2.840.10008.1.2.1.99")
     start = 144 + int.from_bytes(plain[140:144], "little")
     (tmp_path / "deflated.dcm").write_bytes(plain[:start] + behind(zlib.decompress(plain[start:], -15), -15))
-    base, _ = peak_memory_of("import brain_tumor.readers, numpy, nibabel, pydicom.pixels, imagecodecs")
+    base, _ = peak_memory_of("import brain_tumor.reading.readers, numpy, nibabel, pydicom.pixels, imagecodecs")
     for name, reason in {
         "long.nii.gz": "shows nothing",
         "large.nii.gz": "too large (4000 x 4000 x 4000",
         "deflated.dcm": "unpacks to more",
     }.items():
-        code = f"from brain_tumor.readers import *\nprint(list(read_uploads([{str(tmp_path / name)!r}])))"
+        code = f"from brain_tumor.reading.readers import *\nprint(list(read_uploads([{str(tmp_path / name)!r}])))"
         peak, printed = peak_memory_of(code)
         assert reason in printed
         assert peak < base + 100, name
 
 
 def test_importing_the_readers_is_cheap():
-    code = "import sys, brain_tumor.readers\nprint(sys.modules.keys() & {'pydicom', 'nibabel', 'imagecodecs', 'torch'})"
+    code = "import sys, brain_tumor.reading.readers\nprint(sys.modules.keys() & {'pydicom', 'nibabel', 'imagecodecs', 'torch'})"
     _, printed = peak_memory_of(code)
     assert printed == "set()"
 
@@ -926,12 +924,12 @@ def test_wrong_tags_make_no_warning_that_would_quote_them(tmp_path, caplog, recw
 
 
 def test_no_tag_that_describes_the_patient_is_ever_parsed():
-    for keyword in dicom._PIXEL_TAGS:
+    for keyword in parsing.PIXEL_TAGS:
         tag = pydicom.datadict.tag_for_keyword(keyword)
         assert tag is not None and tag >> 16 != 0x10 and pydicom.datadict.dictionary_VR(tag) not in ("PN", "DA", "UC")
     data = dicom_bytes(GRAY16, PatientName=SECRET, PatientID=SECRET, StudyDescription=SECRET, StationName=SECRET)
     assert SECRET in str(pydicom.dcmread(io.BytesIO(data)))
-    assert SECRET not in str(dicom._parse(data, dicom._PIXEL_TAGS, pixels=True))
+    assert SECRET not in str(parsing.parse(data, parsing.PIXEL_TAGS, pixels=True))
 
 
 @pytest.mark.parametrize(
@@ -1015,7 +1013,7 @@ def test_a_frame_of_another_size_than_the_header_says_is_not_decoded(name, read,
         header = np.zeros(shape, pixels.dtype)
         rejected = read(dicom_bytes(header, syntax, PixelData=encapsulate([frame]), **tags))
         assert isinstance(rejected, Rejected) and "cannot be decoded" in rejected.reason and not decoded
-    assert dicom_codecs.frame_size(frame) == (128, 128, 1)
+    assert codecs.frame_size(frame) == (128, 128, 1)
     assert isinstance(read(dicom_bytes(pixels, syntax, PixelData=encapsulate([frame]), **tags)), Upload) and decoded
 
 
@@ -1168,21 +1166,21 @@ def test_a_bad_file_does_not_stop_the_rest(tmp_path):
 
 def test_an_error_that_nobody_thought_of_is_still_a_sentence(tmp_path, monkeypatch):
     paths = write_all(tmp_path, {"a.png": png_bytes(), "b.nii": nifti_bytes(marked_volume())})
-    monkeypatch.setattr(readers, "open_scan", lambda *_: 1 / 0)
+    monkeypatch.setattr(pages, "open_scan", lambda *_: 1 / 0)
     rejected, upload = read_uploads(paths)
     assert isinstance(upload, Upload) and "damaged" in rejected.reason
-    monkeypatch.setattr(readers.nifti, "read_nifti", lambda *_: bytearray(10**18))
+    monkeypatch.setattr(nifti, "read_nifti", lambda *_: bytearray(10**18))
     assert "memory" in list(read_uploads(paths))[1].reason
 
 
 def test_too_many_files_or_bytes_are_refused_from_the_first_beyond_the_limit(tmp_path, monkeypatch):
     paths = write_all(tmp_path, {f"{i}.png": png_bytes(number=i) for i in range(5)})
-    monkeypatch.setattr(readers, "MAX_FILES", 3)
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
     found = list(read_uploads(paths))
     assert len(found) == 4 and "2 were left out" in found[3].reason and found[3].name == "3.png"
-    monkeypatch.setattr(readers, "MAX_FILES", 5)
+    monkeypatch.setattr(archives, "MAX_FILES", 5)
     assert all(isinstance(f, Upload) for f in read_uploads(paths))
-    monkeypatch.setattr(readers, "MAX_TOTAL_BYTES", sum(p.stat().st_size for p in paths) - 1)
+    monkeypatch.setattr(archives, "MAX_TOTAL_BYTES", sum(p.stat().st_size for p in paths) - 1)
     found = list(read_uploads(paths))
     assert len(found) == 5 and found[4].name == "4.png" and "left out" in found[4].reason
 
@@ -1196,7 +1194,7 @@ def test_what_is_not_read_when_the_time_is_over_is_left_out_with_a_sentence(tmp_
     clock[0] = 101
     (rejected,) = uploads
     assert rejected.name == "b.dcm" and "1 uploads were read, 2 were left out" in rejected.reason
-    assert f"{readers.MAX_SECONDS} seconds" in rejected.reason
+    assert f"{MAX_SECONDS} seconds" in rejected.reason
     assert_is_a_sentence(rejected.reason)
     (rejected,) = read_uploads(tmp_path.iterdir(), until=100)
     assert "0 uploads were read, 3 were left out" in rejected.reason
@@ -1213,19 +1211,19 @@ def test_a_tiff_of_too_many_pages_is_refused_and_the_last_of_many_is_reached_qui
     monkeypatch.setattr(TiffImageFile, "_seek", lambda image, frame: seeks.append(frame) or seek(image, frame))
     assert len(read(out.getvalue()).slices) == 50
     assert len(seeks) < 200, "each page is found from the one before it"
-    monkeypatch.setattr(readers, "MAX_PAGES", 40)
+    monkeypatch.setattr(pages, "MAX_PAGES", 40)
     rejected = read(out.getvalue())
     assert isinstance(rejected, Rejected) and "more than 40 pages" in rejected.reason
     assert_is_a_sentence(rejected.reason)
 
 
 def test_a_file_of_too_many_pieces_is_refused(read, monkeypatch):
-    monkeypatch.setattr(scans._Parts, "left", 3)
+    monkeypatch.setattr(pictures._Parts, "left", 3)
     for data in (png_bytes(), png_bytes(number=2)):
         rejected = read(data)
         assert isinstance(rejected, Rejected) and "too many parts" in rejected.reason
         assert_is_a_sentence(rejected.reason)
-    monkeypatch.setattr(dicom._Parts, "left", 3)
+    monkeypatch.setattr(parsing._Parts, "left", 3)
     for syntax in ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"):
         rejected = read(dicom_bytes(GRAY16, syntax))
         assert isinstance(rejected, Rejected) and "too many parts" in rejected.reason
@@ -1233,7 +1231,7 @@ def test_a_file_of_too_many_pieces_is_refused(read, monkeypatch):
 
 
 def test_a_value_of_a_million_numbers_is_not_converted(read, monkeypatch):
-    monkeypatch.setattr(dicom, "MAX_VALUE_BYTES", 200)
+    monkeypatch.setattr(parsing, "MAX_VALUE_BYTES", 200)
     many = read(
         dicom_bytes(GRAY16, "1.2.840.10008.1.2", RescaleSlope=[0.5] * 1000, WindowCenter=[9] * 1000, WindowWidth=9)
     )
@@ -1241,7 +1239,7 @@ def test_a_value_of_a_million_numbers_is_not_converted(read, monkeypatch):
 
 
 def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(scans, "MAX_FILE_BYTES", 3000)
+    monkeypatch.setattr(pictures, "MAX_FILE_BYTES", 3000)
     for data in (nifti_bytes(marked_volume()), dicom_bytes(GRAY16), zip_bytes({"a": os.urandom(4000)})):
         (tmp_path / "scan").write_bytes(data)
         (rejected,) = read_uploads([tmp_path / "scan"])
@@ -1249,14 +1247,14 @@ def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path, monkeypat
 
 
 def test_long_volumes_and_series_are_thinned_evenly_and_say_so(tmp_path, monkeypatch, read):
-    monkeypatch.setattr(slices, "MAX_SLICES", 15)
+    monkeypatch.setattr(volumes, "MAX_SLICES", 15)
     upload = read(nifti_bytes(marked_volume()))
     assert [s.name for s in upload.slices] == [f"slice {i}" for i in range(1, 41, 3)]
     assert upload.notes == ["Of 40 slices, every third one is read: 14 slices."]
     (upload,) = read_uploads(write_all(tmp_path, dicom_series(marked_volume())))
     assert len(upload.slices) == 14 and "every third" in upload.notes[0]
-    monkeypatch.setattr(slices, "MAX_SLICES", 400)
-    monkeypatch.setattr(dicom, "MAX_VOXELS", 48 * 64 * 20)
+    monkeypatch.setattr(volumes, "MAX_SLICES", 400)
+    monkeypatch.setattr(series, "MAX_VOXELS", 48 * 64 * 20)
     (upload,) = read_uploads([p for p in tmp_path.iterdir() if p.name.startswith("IM")])
     assert [s.name for s in upload.slices] == [f"slice {i}" for i in range(1, 41, 2)]
     assert upload.kind == "volume" and upload.facts["Voxels"] == "2 x 2 x 4 mm" and "every second" in upload.notes[0]
@@ -1279,7 +1277,7 @@ def test_one_scan_may_be_any_file_but_not_several_scans(tmp_path):
 
 def test_the_first_dicom_files_may_come_at_once(tmp_path):
     (tmp_path / "scan").write_bytes(dicom_bytes(GRAY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([rle(GRAY16)])))
-    code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.readers import read_picture\n"
+    code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.reading.readers import read_picture\n"
     code += f"paths = [{str(tmp_path / 'scan')!r}] * 8\n"
     code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_picture, paths))))"
     assert peak_memory_of(code)[1] == "8"

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from brain_tumor.reading import pictures as scans
-from brain_tumor.reading.dicom.header import (
+from brain_tumor.reading import pictures
+from brain_tumor.reading.dicom.header import Header
+from brain_tumor.reading.dicom.parsing import (
     PIXEL_DATA,
     PIXEL_TAGS,
-    Header,
     is_short,
     load_pydicom,
     parse,
@@ -46,13 +46,13 @@ def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarr
 
 
 def _decoded(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]:
-    from brain_tumor.reading.dicom import codecs as dicom_codecs
+    from brain_tumor.reading.dicom import codecs
 
     decoder = load_pydicom().pixels.get_decoder(dataset.file_meta.TransferSyntaxUID)
     plugin = ""
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        dicom_codecs.check_frames(dataset, len(header.frames))
-        plugin = "pillow" if header.syntax == "JPEG" else dicom_codecs.LABEL
+        codecs.check_frames(dataset, len(header.frames))
+        plugin = "pillow" if header.syntax == "JPEG" else codecs.LABEL
     frames = decoder.iter_array(dataset, indices=wanted if len(header.frames) > 1 else None, decoding_plugin=plugin)
     for index, (frame, _) in zip(wanted, frames, strict=True):
         yield _colors(frame, dataset) if header.color else _grays(frame, dataset, header, index)
@@ -89,4 +89,4 @@ def _colors(frame: np.ndarray, dataset) -> np.ndarray:
         if frame.dtype.itemsize > 1:  # tables of 16 bits have their colors in the high byte
             frame = (frame >> 8).astype(np.uint8)
     frame = frame[..., :3]
-    return frame if frame.dtype == np.uint8 else np.asarray(scans.window(frame))
+    return frame if frame.dtype == np.uint8 else np.asarray(pictures.window(frame))

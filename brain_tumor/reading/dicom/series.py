@@ -21,7 +21,7 @@ SAME_SPACING = 0.05
 
 
 @dataclass(frozen=True)
-class File:
+class DicomFile:
     """A DICOM file that is read again when its pixels are needed."""
 
     name: str
@@ -29,10 +29,7 @@ class File:
     read: Callable[[], bytes]
 
 
-# --- uploads ----------------------------------------------------------------------------------------------------------
-
-
-def read_series(files: list[File], name: str, plane: str | None = None) -> Iterator[Upload | Rejected]:
+def read_series(files: list[DicomFile], name: str, plane: str | None = None) -> Iterator[Upload | Rejected]:
     """The files of one key (`Header.key`) -> one upload, after the files that cannot be decoded."""
     notes = []
     different = list({file.header.instance or id(file): file for file in reversed(files)}.values())[::-1]
@@ -70,10 +67,10 @@ def _normal(frame: Frame) -> np.ndarray:
     return np.cross(row, column)
 
 
-def _sorted(pictures: list[tuple[File, int]]) -> list[tuple[File, int]]:
+def _sorted(pictures: list[tuple[DicomFile, int]]) -> list[tuple[DicomFile, int]]:
     """By place along the slices' normal, in the order in which `Block` stacks them; by number if no place is known."""
 
-    def number(picture: tuple[File, int]) -> tuple:
+    def number(picture: tuple[DicomFile, int]) -> tuple:
         file, index = picture
         return (file.header.number is None, file.header.number or 0, index)
 
@@ -93,7 +90,7 @@ def _parallel(orientation: tuple[float, ...] | None, other: tuple[float, ...]) -
 
 
 def _upload(
-    name: str, pictures: list[tuple[int, File, int, np.ndarray]], plane: str | None, notes: list[str]
+    name: str, pictures: list[tuple[int, DicomFile, int, np.ndarray]], plane: str | None, notes: list[str]
 ) -> Upload:
     header, frame = pictures[0][1].header, pictures[0][1].header.frames[pictures[0][2]]
     frames = [file.header.frames[index] for _, file, index, _ in pictures]
