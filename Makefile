@@ -1,38 +1,58 @@
-# make demo · make test · make train · make lint · make bench — plain commands for people without make are in README.md
+# make demo · make test · make test-all · make train · make lint · make bench
+# What they run, for people without make, is in README.md.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --disable-pip-version-check --quiet
 ARGS ?=
 
-.PHONY: demo test train lint bench
+.PHONY: demo test test-all train lint bench
 
 demo: $(VENV)/.demo
 	$(BIN)/python app.py
 
+# Every promise in small, in minutes.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
 
-# Pass flags of train.py as ARGS="--dataset_name path/to/folder --num_train_epochs 3".
-train: $(VENV)/.demo
+# Everything: real trainings, the browser at length, npm, fuzzing, endurance.
+test-all: $(VENV)/.dev lint
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+# Pass arguments of train.py as ARGS="--dataset_name path/to/folder --num_train_epochs 3".
+train: $(VENV)/.all
 	$(BIN)/python train.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
-# Trains every row of the README's table that has no result yet (hours), then writes the table.
-bench: $(VENV)/.dev
+# Trains every row of the results' tables that has no result yet (hours), then writes the tables.
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.quality.accuracy $(ARGS)
 	$(BIN)/python -m benchmarks.readme
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: requirements.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check --quiet -r requirements.txt
-	touch $@
+$(VENV)/.demo: requirements-demo.txt | $(VENV)/bin/python
+	@echo "Installing what the demo needs into $(VENV)/ (about SIZE_DEMO, once)"
+	$(PIP) -r requirements-demo.txt
+	@touch $@
 
-$(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check --quiet -r requirements-dev.txt
-	touch $@ $(VENV)/.demo
+$(VENV)/.all: requirements.txt requirements-demo.txt | $(VENV)/bin/python
+	@echo "Installing what training needs into $(VENV)/ (about SIZE_ALL, once)"
+	$(PIP) -r requirements.txt
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.dev: requirements.txt requirements-demo.txt requirements-dev.txt | $(VENV)/bin/python
+	@echo "Installing what the tests need into $(VENV)/ (about SIZE_DEV, once)"
+	$(PIP) -r requirements-dev.txt
+	@touch $@ $(VENV)/.demo $(VENV)/.all
+
+$(VENV)/.bench: requirements.txt requirements-demo.txt requirements-dev.txt requirements-bench.txt | $(VENV)/bin/python
+	@echo "Installing what the benchmarks need into $(VENV)/ (once)"
+	$(PIP) -r requirements-bench.txt
+	@touch $@ $(VENV)/.demo $(VENV)/.all $(VENV)/.dev

@@ -1,59 +1,38 @@
-"""Writes the README's tables from the files under `benchmarks/results/`: python -m benchmarks.readme
+"""Writes the tables of README.md and docs/ from the files under `benchmarks/results/`: python -m benchmarks.readme
 
-With --check it writes nothing and fails if the README is not what the results say.
+With --check it writes nothing and fails if a page is not what the results say.
 """
 
-import json
 import re
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.quality.accuracy import RESULTS, ROOT
 from benchmarks.speed import section as speed
 from brain_tumor.evaluation.figures_text import interval
-
-README = ROOT / "README.md"
-
-START, END = "<!-- accuracy: written by python -m benchmarks.readme -->", "<!-- end of accuracy -->"
-
-BELIEVE_START, BELIEVE_END = "<!-- evaluation: written by python -m benchmarks.readme -->", "<!-- end of evaluation -->"
-
-SPEED_START, SPEED_END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
+from brain_tumor.provenance import read_results
 
 SHIPPED, DEFAULT = "shipped", "default_recipe"
-
-
-def recipe(name: str) -> str:
-    """What a run's name says beside its network."""
-    words = {
-        "_curves_": ", gray curves",
-        "_chosen_": ", keeping some of the start by NLL",
-        "_final_": ", keeping some of the start by missed tumors",
-        "_patients_": ", keeping some of the start by missed tumors, more patients",
-        "_soup": ", mean of one run of each",
-    }
-    return next((text for part, text in words.items() if part in name), "")
 
 
 def table() -> str:
     """One row for each dataset, split and network; several seeds are one row with their mean and range."""
     groups: dict[tuple, list[dict]] = {}
     for path in sorted(RESULTS.glob("*.json")):
-        results = json.loads(path.read_text())
-        network = results["model_name_or_path"] + recipe(path.stem)
-        key = (results["dataset"], results["split"], network, results.get("tumor_dataset") or "")
+        results = read_results(path)
+        key = (results["dataset"], results["split"], results["model_name_or_path"])
         groups.setdefault(key, []).append(results)
     rows = [
         "| dataset, split, test slices | network | accuracy (95 % interval) | macro recall | "
         '"no tumor" recall / precision | tumor sensitivity | ECE | training |',
         "|---|---|---|---|---|---|---|---|",
     ]
-    for (dataset, split, network, tumors), runs in sorted(
-        groups.items(), key=lambda item: (item[0][0], item[0][2] == "baseline-cnn", not item[0][3])
+    for (dataset, split, network), runs in sorted(
+        groups.items(), key=lambda item: (item[0][0], item[0][2] == "baseline-cnn")
     ):
-        network += f" with {tumors} and simulated lesions" if tumors else ""
-        network += f" and {runs[0]['extra_dataset']}" if runs[0].get("extra_dataset") else ""
         tests = [run["test"] for run in runs]
         seeds = (
             f"mean of seeds {', '.join(str(run['seed']) for run in runs)}"
@@ -79,9 +58,9 @@ def table() -> str:
 
 
 def copies(groups: dict) -> list[str]:
-    """What copies are worth: accuracy on test slices of a published split with a copy in train, and without."""
+    """How much duplicates inflate accuracy: test slices of a published split with a copy in train, and without."""
     lines = []
-    for (dataset, split, network, _), runs in sorted(groups.items()):
+    for (dataset, split, network), runs in sorted(groups.items()):
         parts = [(run["test"].get("with_copy_in_train"), run["test"].get("without_copy_in_train")) for run in runs]
         if all(both and neither for both, neither in parts):
             copied, alone = ([part[i] for part in parts] for i in (0, 1))
@@ -94,52 +73,56 @@ def copies(groups: dict) -> list[str]:
     return lines
 
 
-def evaluation() -> str:
-    """What the chosen recipe reaches on the copy-free test part, and what the bundled checkpoint does beside it."""
-    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("scans_copy-free_final_seed*.json"))]
-    several = len(runs) > 1
-    seeds = ", ".join(str(run["seed"]) for run in runs)
-    rows = [
-        "| figure, copy-free test part | bundled checkpoint (95 % interval) |"
-        + f" mean of seeds {seeds} of its recipe |" * several,
-        "|---|---|" + "---|" * several,
-    ]
-    shipped = json.loads((ROOT / "model/results.json").read_text())
+def bundled() -> str:
+    """The bundled checkpoint on its test part, with intervals."""
+    rows = ["| figure, copy-free test part | bundled checkpoint (95 % interval) |", "|---|---|"]
+    results = read_results(ROOT / "model/results.json")
 
-    def row(title: str, find, shown=lambda value: percent([value])) -> None:
-        value, bounds = find(shipped)
-        rows.append(
-            f"| {title} | {shown(value)} ({' to '.join(shown(b) for b in bounds)}) |"
-            + f" {shown(np.mean([find(run)[0] for run in runs]))} |" * several
-        )
+    def row(title: str, value: float, bounds: list[float], shown: Callable = lambda value: percent([value])) -> None:
+        rows.append(f"| {title} | {shown(value)} ({' to '.join(shown(bound) for bound in bounds)}) |")
 
-    def of(section: str, name: str):
-        return lambda run: (run[section][name], run[section]["intervals"][name])
-
-    def verdict(section: str, name: str):
-        return lambda run: (run[section]["decision"][name], run[section]["decision"]["intervals"][name])
-
-    def miss(run):
-        value, (low, high) = of("test", "sensitivity")(run)
-        return 1 - value, (1 - high, 1 - low)
-
-    row("accuracy", of("test", "accuracy"))
-    row('tumors called "no tumor", most probable class', miss)
-    row("ECE", of("test", "ece"), shown=lambda value: f"{value:.3f}")
-    row('verdict: sensitivity (tumors not called "no tumor")', verdict("test", "sensitivity"))
-    row("verdict: specificity (healthy slices not called a tumor)", verdict("test", "specificity"))
-    row("verdict: uncertain", verdict("test", "uncertain"))
-    row('Br35H tumors of groups kept out of training, called "no tumor"', of("tumor_test", "called_no_tumor"))
-    row("the same by the verdict: sensitivity", verdict("tumor_test", "sensitivity"))
-    return "\n".join([*rows, "", *beside(), "", *ideas()])
+    test, weak = results["test"], results["tumor_test"]
+    low, high = test["intervals"]["sensitivity"]
+    verdicts, weak_verdicts = test["decision"], weak["decision"]
+    row("accuracy", test["accuracy"], test["intervals"]["accuracy"])
+    row('tumors called "no tumor", most probable class', 1 - test["sensitivity"], [1 - high, 1 - low])
+    row("ECE", test["ece"], test["intervals"]["ece"], shown=lambda value: f"{value:.3f}")
+    for name, title in (
+        ("sensitivity", 'verdict: sensitivity (tumors not called "no tumor")'),
+        ("specificity", "verdict: specificity (healthy slices not called a tumor)"),
+        ("uncertain", "verdict: uncertain"),
+    ):
+        row(title, verdicts[name], verdicts["intervals"][name])
+    row(
+        'Br35H tumors of groups kept out of training, called "no tumor"',
+        weak["called_no_tumor"],
+        weak["intervals"]["called_no_tumor"],
+    )
+    row("the same by the verdict: sensitivity", weak_verdicts["sensitivity"], weak_verdicts["intervals"]["sensitivity"])
+    return "\n".join([*rows, "", *other_figures()])
 
 
-def beside() -> list[str]:
-    """The bundled checkpoint's probes, corruptions and strangers, one line each."""
+def headline() -> str:
+    """Three lines for the README."""
+    test = read_results(ROOT / "model/results.json")["test"]
+    per_class, verdicts = test["per_class"]["no_tumor"], test["decision"]
+    return "\n".join(
+        [
+            f"- Right class on {percent([test['accuracy']])} of {test['slices']} test slices (95 % interval "
+            f"{interval(test, 'accuracy')}), ECE {test['ece']:.3f}.",
+            f'- "No tumor": recall {percent([per_class["recall"]])}, precision {percent([per_class["precision"]])}.',
+            f"- Its verdicts: sensitivity {percent([verdicts['sensitivity']])}, specificity "
+            f"{percent([verdicts['specificity']])}, uncertain {percent([verdicts['uncertain']])}.",
+        ]
+    )
+
+
+def other_figures() -> list[str]:
+    """The bundled checkpoint with other contrasts, corruptions, patients and pictures of other kinds."""
 
     def load(kind: str, name: str) -> dict | None:
         path = ROOT / f"benchmarks/results/{kind}/{name}_test.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return read_results(path) if path.exists() else None
 
     def figure(share: dict) -> str:
         interval = share["interval"]  # None: of one scan
@@ -148,14 +131,10 @@ def beside() -> list[str]:
 
     lines = []
     if probes := load("probes", SHIPPED):
-        lesions, contrast = probes["lesions"], probes["contrast"]["healthy_called_tumor"]
-        sizes = ", ".join(f"{size} {percent([of['share']])}" for size, of in lesions["noticed"]["size"].items())
-        lines.append(
-            f"- Simulated lesions in healthy slices, noticed: {figure(lesions['noticed']['all'])}; by size: {sizes}. "
-            f"False alarms on the same slices without a lesion: {figure(lesions['false_alarms']['all'])}."
+        changed = ", ".join(
+            f"{how} {percent([of['share']])}" for how, of in probes["contrast"]["healthy_called_tumor"].items()
         )
-        turned = ", ".join(f"{how} {percent([of['share']])}" for how, of in contrast.items())
-        lines.append(f"- Healthy slices called a tumor when their contrast is changed: {turned}.")
+        lines.append(f"- Healthy slices called a tumor when their contrast is changed: {changed}.")
     if own := load("robustness", SHIPPED):
         line = f"- Ten corruptions in five strengths: {own['points_lost']['points']:.1f} points of accuracy lost"
         if default := load("robustness", DEFAULT):
@@ -184,78 +163,61 @@ def beside() -> list[str]:
 
 
 def other_patients() -> list[str]:
-    """What `benchmarks/other_patients.py` found: the recipe on slices of which no part of the split has a copy."""
+    """The bundled checkpoint on slices that have no copy in any part of the split."""
     folder = ROOT / "benchmarks/results/other_patients"
     if not (folder / f"{SHIPPED}.json").exists():
         return []
-    own = json.loads((folder / f"{SHIPPED}.json").read_text())
-    seeds = [json.loads(path.read_text()) for path in sorted(folder.glob("final_seed*.json"))]
+    own = read_results(folder / f"{SHIPPED}.json")
     new, trained = own["no copy"], own["copy in train"]
     low, high = (f"{100 * bound:.1f}" for bound in new["accuracy"]["interval"])
     recall = ", ".join(f"{label} {percent([of['share']])}" for label, of in new["recall"].items())
-    others = percent([seed["no copy"]["accuracy"]["share"] for seed in seeds])
     return [
-        f"- Probably other patients: {new['accuracy']['pictures']} tumors of `{own['dataset']}` that have no copy in "
-        f"any part of the split: accuracy {percent([new['accuracy']['share']])} ({low} to {high}; mean of the recipe's "
-        f'other seeds {others}), {recall}; called "no tumor" {percent([new["called_no_tumor"]["share"]])}. Slices of '
-        f"that set with a copy in train: {percent([trained['accuracy']['share']])}. So it is not the rendering: a "
-        "copy-free split still has slices of the same patients in all parts."
+        f"- Slices that are probably of other patients: {new['accuracy']['pictures']} tumors of `{own['dataset']}` "
+        f"that have no copy in any part of the split: accuracy {percent([new['accuracy']['share']])} ({low} to "
+        f'{high}), {recall}; called "no tumor" {percent([new["called_no_tumor"]["share"]])}. Slices of '
+        f"that set with a copy in train: {percent([trained['accuracy']['share']])}. So the drop does not come "
+        "from the rendering: a copy-free split still has slices of the same patients in all parts."
     ]
-
-
-def ideas() -> list[str]:
-    """The table of `benchmarks/ideas.py`: what was tried on validation, also what did not help."""
-    path = ROOT / "benchmarks/results/ideas.json"
-    if not path.exists():
-        return []
-    tried = json.loads(path.read_text())
-    lines = [
-        f"Tried one at a time in short trainings ({tried['short_training']}), judged on the same "
-        f"{tried['slices']} validation slices in {tried['groups']} groups:",
-        "",
-        "| idea | accuracy | against the base (95 % interval) | NLL | Br35H missed | false alarms "
-        "| lesions noticed (AUROC) | changed contrast: false alarms | corrupted: accuracy |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in tried["ideas"]:
-        against = row["against_base"]
-        change = (
-            "-"
-            if against is None
-            else f"{100 * against['difference']:+.1f} ({100 * against['interval'][0]:+.1f} to "
-            f"{100 * against['interval'][1]:+.1f})"
-        )
-        lines.append(
-            f"| {row['what']} | {percent([row['accuracy']])} | {change} | {row['nll']:.3f} "
-            f"| {row['weak_missed']} of {row['weak_slices']} | {percent([row['false_alarms']])} "
-            f"| {percent([row['lesions_noticed']])} ({row['lesions_auroc']:.3f}) "
-            f"| {percent([row['contrast_false_alarms']])} | {percent([row['corrupted_accuracy']])} |"
-        )
-    return lines
 
 
 def percent(values) -> str:
     return f"{100 * np.mean(list(values)):.1f} %"
 
 
-def main() -> int:
-    text = README.read_text()
-    written = text
-    for start, end, content in (
-        (START, END, table()),
-        (BELIEVE_START, BELIEVE_END, evaluation()),
-        (SPEED_START, SPEED_END, speed.section()),
-    ):
+PAGES = {
+    "README.md": {"headline": headline},
+    "docs/results.md": {"accuracy": table, "bundled": bundled},
+    "docs/speed.md": {"speed": speed.section},
+}
+"""Page -> sections between a pair of comments, and what writes them."""
+
+
+def fill(text: str, sections: dict[str, Callable[[], str]]) -> str:
+    """A page with its sections written anew."""
+    for name, write in sections.items():
+        start, end = f"<!-- {name}: written by python -m benchmarks.readme -->", f"<!-- end of {name} -->"
         pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-        written = pattern.sub(lambda _, new=f"{start}\n{content}\n{end}": new, written)
-    if "--check" in sys.argv[1:]:
+        if not pattern.search(text):
+            raise ValueError(f"There is no section {name!r} between its two comments.")
+        section = f"{start}\n{write()}\n{end}"
+        text = pattern.sub(section.replace("\\", "\\\\"), text)
+    return text
+
+
+def main() -> int:
+    stale = []
+    for page, sections in PAGES.items():
+        path = Path(ROOT, page)
+        text = path.read_text(encoding="utf-8")
+        written = fill(text, sections)
         if written != text:
-            print(
-                "README.md does not say what benchmarks/results say. Run: python -m benchmarks.readme", file=sys.stderr
-            )
-        return int(written != text)
-    README.write_text(written)
-    return 0
+            stale.append(page)
+            if "--check" not in sys.argv[1:]:
+                path.write_text(written, encoding="utf-8")
+    if "--check" not in sys.argv[1:] or not stale:
+        return 0
+    print(f"{' and '.join(stale)}: not what benchmarks/results say. Run: python -m benchmarks.readme", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

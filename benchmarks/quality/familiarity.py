@@ -1,7 +1,7 @@
 """How well does a checkpoint's familiarity score tell slices of a head from other pictures?
 
     python -m benchmarks.quality.collect_photographs runs/photographs
-    python -m benchmarks.quality.familiarity CHECKPOINT --data ../shared/data --part test --photographs runs/photographs
+    python -m benchmarks.quality.familiarity CHECKPOINT --data FOLDER --part test --photographs runs/photographs
 
 Slices must pass: those of the part, the same made worse (`corruptions`), Br35H's, the project's examples, the average
 brain that nilearn holds, and a healthy brain of another source, of which the verdicts are counted too. Everything else
@@ -26,6 +26,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 
+from benchmarks.arguments import add_data_argument
 from benchmarks.quality.checkpoints import BATCH, SPLIT, SPLIT_SEED, Checkpoint, open_slices, share
 from benchmarks.quality.corruptions import CORRUPTIONS, corrupt
 from brain_tumor.data.dataset import load_scans
@@ -270,7 +271,7 @@ def sheet(mistakes: list[Image.Image], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="folder written by train.py")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds the sets")
+    add_data_argument(parser)
     parser.add_argument("--part", choices=["validation", "test"], required=True)
     parser.add_argument("--photographs", type=Path, help="folder made by benchmarks.quality.collect_photographs")
     parser.add_argument("--name", help="of the result; by default the checkpoint's folder")

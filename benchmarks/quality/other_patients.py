@@ -1,12 +1,12 @@
 """What new patients cost: slices of the other public set that have no copy in the one that trained.
 
-    python -m benchmarks.quality.other_patients model --data ../shared/data
+    python -m benchmarks.quality.other_patients model --data FOLDER
 
 A copy-free test part has other slices of the same patients, so its figures are too good for a patient whom the network
 has never seen. The two public sets share most of their pictures in two renderings; what the smaller one has beyond, in
 no part of the larger one's split, are tumors of other examinations. The same figures of the slices that do have a
-copy there say whether it is the rendering. For checkpoints that were not trained with `--extra_dataset`. Writes
-`benchmarks/results/other_patients/<NAME or the checkpoint's name>.json`.
+copy there say whether it is the rendering.
+Writes `benchmarks/results/other_patients/<NAME or the checkpoint's name>.json`.
 """
 
 import argparse
@@ -17,13 +17,14 @@ import numpy as np
 from datasets import Dataset
 from sklearn.metrics import confusion_matrix
 
-from benchmarks.quality.accuracy import EXTRA
+from benchmarks.arguments import add_data_argument
+from benchmarks.quality.accuracy import LABELED
 from benchmarks.quality.checkpoints import SPLIT, SPLIT_SEED, Checkpoint, load_parts, open_slices, share
 from brain_tumor.data.copies import find_copies, group_copies, thumbnails_of
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.split import whole_set
 from brain_tumor.labels import LABELS, NO_TUMOR
-from brain_tumor.provenance import command_line, public_name, results_of_run, versions
+from brain_tumor.provenance import command_line, public_name, versions
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,20 +59,18 @@ def figures(called: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="folder written by train.py")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds the sets")
+    add_data_argument(parser)
     parser.add_argument("--name", help="of the result; default: the folder's name")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     arguments = parser.parse_args()
-    if (results_of_run(arguments.checkpoint) or {}).get("extra_dataset"):
-        parser.error(f"{arguments.checkpoint} was trained with --extra_dataset: these slices are not new to it.")
-    rows = whole_set(load_scans(arguments.data / EXTRA))
+    rows = whole_set(load_scans(arguments.data / LABELED))
     labels, groups = np.array(rows["label"]), group_copies(thumbnails_of(rows), rows["sha256"])
     called = Checkpoint(arguments.checkpoint).probabilities(open_slices(rows)).argmax(axis=1)
     results = {
         "checkpoint": public_name(arguments.checkpoint),
         "split": SPLIT,
         "split_seed": SPLIT_SEED,
-        "dataset": EXTRA,
+        "dataset": LABELED,
         "command": command_line(),
         "versions": versions(),
     }

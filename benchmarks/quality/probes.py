@@ -1,36 +1,25 @@
-"""Does a checkpoint look at the tumor? Three probes of the shortcuts that these data offer.
+"""Does a checkpoint look at the tumor? Two probes of the shortcuts that these data offer.
 
-    python -m benchmarks.quality.probes CHECKPOINT [CHECKPOINT ...] --data ../shared/data --part validation
-    python -m benchmarks.quality.probes model --data ../shared/data --part validation --only lesions
+    python -m benchmarks.quality.probes CHECKPOINT [CHECKPOINT ...] --data FOLDER --part validation
 
-lesions: simulated lesions in healthy slices (`probe_lesions`). How many are noticed, and how many of the same slices
-are called a tumor without one? masks: how much does the checkpoint know from the frame of a scan alone, and from the
-middle alone? contrast: does a healthy slice become a tumor when its gray levels change, and a tumor none?
+masks: how much does the checkpoint know from the frame of a scan alone, and from the middle alone? contrast: does a
+healthy slice become a tumor when its gray levels change, and a tumor none?
 
 The validation part is for choosing between checkpoints, the test part for reporting once. Writes
 `benchmarks/results/probes/<NAME or the checkpoint's name>_<part>.json`.
 """
 
-import argparse
-import functools
-import json
-import time
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from datasets import Dataset
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image
+from scipy import ndimage
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
 
-from benchmarks.quality.checkpoints import SPLIT, SPLIT_SEED, Checkpoint, fair_subset, load_parts, open_slices, share
-from benchmarks.quality.probe_lesions import KINDS, PROBE_VERSION, SHAPES, SIZES, Head, draw_lesion, find_head
+from benchmarks.quality.checkpoints import ROOT, Checkpoint, fair_subset, open_slices, run_on_checkpoints, share
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES
-from brain_tumor.provenance import command_line, public_name, versions
-from brain_tumor.training.trainer import keep_freed_memory
-
-ROOT = Path(__file__).parents[2]
 
 RESULTS = ROOT / "benchmarks/results/probes"
 
@@ -42,116 +31,60 @@ MASK_SCALES = (0.5, 0.7, 0.9)
 
 CONTRASTS = ("gamma 0.5", "gamma 2", "inverted", "histogram of a tumor scan")
 
-# --- simulated lesions ------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Head:
+    """Where the head lies in a slice.
+
+    Attributes:
+        mask: (height, width) bool, the head with all that is inside it.
+        center: (2,) float, row and column of the head's center of mass.
+        axes: (2, 2) float, the half-axes of the ellipse with the head's second moments, as vectors (row, column),
+            longer one first.
+    """
+
+    mask: np.ndarray
+    center: np.ndarray
+    axes: np.ndarray
 
 
-def lesion_pictures(part: Dataset) -> list[tuple[Image.Image, dict]]:
-    """Three pictures of every healthy slice of a part, one lesion of each size in each, the shapes taking turns.
+def find_head(gray: np.ndarray) -> Head:
+    """The head in a slice, by a threshold and the largest component: no atlas, no network.
 
-    Place, form and texture come from the file's sha256 and the size, so a picture does not depend on the others.
+    Args:
+        gray: (height, width), values 0 to 255, any real dtype.
 
     Returns:
-        Pictures, RGB at the slice's own size, and what they show: slice (index of the slice in the part), sha256,
-        group, and the fields of `probe_lesions.Lesion`.
+        The head. In a flat or empty picture it is an ellipse that fills the picture.
     """
-    return _lesion_pictures(_Part(part))
-
-
-class _Part:
-    """A part as a key of a cache: equal if it holds the same files in the same order."""
-
-    def __init__(self, part: Dataset):
-        self.part, self.files = part, tuple(part["sha256"])
-
-    def __hash__(self):
-        return hash(self.files)
-
-    def __eq__(self, other):
-        return self.files == other.files
-
-
-@functools.cache
-def _lesion_pictures(key: _Part) -> list[tuple[Image.Image, dict]]:
-    healthy = _of_class(key.part, [NO_TUMOR])
-    pictures = []
-    for row, image in zip(healthy, open_slices(key.part.select(healthy)), strict=True):
-        sha256, group = key.files[row], key.part[int(row)]["group"]
-        head = find_head(np.asarray(image.convert("L")))
-        for number, size in enumerate(SIZES):
-            seed = int(sha256[:15], 16) * len(SIZES) + number
-            shape = SHAPES[(int(sha256[15:20], 16) + number) % len(SHAPES)]
-            picture, lesion = draw_lesion(image, shape, size, seed, head)
-            pictures.append((picture, {"slice": int(row), "sha256": sha256, "group": group, **lesion.as_dict()}))
-    return pictures
-
-
-def contact_sheet(pictures: list[tuple[Image.Image, dict]], columns: int = 9, side: int = 200) -> Image.Image:
-    """All three pictures of the first slice of every group of copies, with what they show written on them."""
-    first = {}
-    for _, meta in pictures:
-        first.setdefault(meta["group"], meta["slice"])
-    shown = [(picture, meta) for picture, meta in pictures if first[meta["group"]] == meta["slice"]]
-    sheet = Image.new("RGB", (columns * side, -(-len(shown) // columns) * side))
-    draw = ImageDraw.Draw(sheet)
-    for number, (picture, meta) in enumerate(shown):
-        corner = (number % columns * side, number // columns * side)
-        sheet.paste(ImageOps.contain(picture, (side, side)), corner)
-        draw.text(corner, f"{meta['kind']} {meta['shape']} {meta['size']}", fill=(255, 255, 0))
-    return sheet
-
-
-def probe_lesions(checkpoint: Checkpoint, part: Dataset) -> dict:
-    """How many simulated lesions are noticed, and how many of the same slices without one are called a tumor.
-
-    Returns:
-        noticed: share of pictures with a lesion that are called a tumor, overall ("all") and by shape, size, kind.
-        false_alarms: the same of the slices as they are, overall and by kind.
-        added: noticed by this lesion alone: share of pictures called a tumor whose slice is not.
-        auroc: of 1 - p(no tumor) for pictures with against slices without a lesion: threshold-free.
-        tumor_confidence: mean of 1 - p(no tumor), with and without a lesion.
-    """
-    pictures = lesion_pictures(part)
-    metas = [meta for _, meta in pictures]
-    rows = sorted({meta["slice"] for meta in metas})
-    place = {row: i for i, row in enumerate(rows)}
-    slice_of = np.array([place[meta["slice"]] for meta in metas])
-    with_lesion = 1 - checkpoint.probabilities(picture for picture, _ in pictures)
-    without = 1 - checkpoint.probabilities(open_slices(part.select(rows)))
-    noticed, alarm = (1 - with_lesion).argmax(axis=1) != NO_TUMOR, (1 - without).argmax(axis=1) != NO_TUMOR
-    groups = np.array([meta["group"] for meta in metas])
-    of_slice = np.array(part["group"])[rows]
-    kinds = np.array([next(m["kind"] for m in metas if m["slice"] == row) for row in rows])
-
-    def by(name: str, values) -> dict:
-        chosen = {value: np.array([meta[name] == value for meta in metas]) for value in values}
-        return {value: share(noticed[at], groups[at]) for value, at in chosen.items()}
-
-    scores = np.concatenate([with_lesion[:, NO_TUMOR], without[:, NO_TUMOR]])
-    return {
-        "probe_version": PROBE_VERSION,
-        "noticed": {
-            "all": share(noticed, groups),
-            "shape": by("shape", SHAPES),
-            "size": by("size", SIZES),
-            "kind": by("kind", KINDS),
-        },
-        "false_alarms": {
-            "all": share(alarm, of_slice),
-            "kind": {kind: share(alarm[kinds == kind], of_slice[kinds == kind]) for kind in KINDS},
-        },
-        "added": share(noticed & ~alarm[slice_of], groups),
-        "auroc": float(roc_auc_score(np.arange(len(scores)) < len(with_lesion), scores)),
-        "tumor_confidence": {
-            "with_lesion": float(with_lesion[:, NO_TUMOR].mean()),
-            "without": float(without[:, NO_TUMOR].mean()),
-        },
-    }
+    gray = gray.astype(np.float64)
+    height, width = gray.shape
+    smooth = ndimage.gaussian_filter(gray, 0.008 * min(gray.shape))
+    margin = max(2, round(0.02 * min(gray.shape)))
+    border = np.concatenate([smooth[:margin].ravel(), smooth[-margin:].ravel(), smooth[:, [0, -1]].ravel()])
+    # The 10th percentile: a head may touch the border, and some exports have gray air.
+    air = np.percentile(border, 10)
+    mask = smooth > air + 0.13 * (np.percentile(smooth, 99) - air)
+    mask = ndimage.binary_closing(np.pad(mask, 8), iterations=4)[8:-8, 8:-8]
+    mask = ndimage.binary_fill_holes(mask)
+    mask = ndimage.binary_opening(mask, iterations=max(1, round(0.02 * min(gray.shape))))  # text, rulers
+    parts, count = ndimage.label(mask)
+    if count:
+        mask = parts == 1 + np.argmax(ndimage.sum_labels(mask, parts, range(1, count + 1)))
+    if mask.mean() < 0.1:
+        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+        mask = np.hypot(y, x) < 1
+    rows, columns = np.nonzero(mask)
+    points = np.stack([rows, columns])
+    values, vectors = np.linalg.eigh(np.cov(points))
+    axes = (2 * np.sqrt(values) * vectors).T[::-1]
+    return Head(mask, points.mean(axis=1), axes)
 
 
 # --- the frame and the middle -----------------------------------------------------------------------------------
 
 
-def masked(image: Image.Image, head: Head, visible: str, scale: float, fill: str) -> Image.Image:
+def mask_slice(image: Image.Image, head: Head, visible: str, scale: float, fill: str) -> Image.Image:
     """A slice of which only a part can be seen.
 
     Args:
@@ -185,7 +118,7 @@ def probe_masks(checkpoint: Checkpoint, part: Dataset) -> dict:
     }
     results = {"intact": _figures(checkpoint.probabilities(images).argmax(axis=1), labels, groups)}
     for name, view in views.items():
-        pictures = (masked(image, head, *view) for image, head in zip(images, heads, strict=True))
+        pictures = (mask_slice(image, head, *view) for image, head in zip(images, heads, strict=True))
         results[name] = _figures(checkpoint.probabilities(pictures).argmax(axis=1), labels, groups)
     return results
 
@@ -206,7 +139,7 @@ def _figures(called: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> dict
 # --- gray levels ------------------------------------------------------------------------------------------------
 
 
-def recontrasted(image: Image.Image, how: str, donor: Image.Image | None = None) -> Image.Image:
+def change_contrast(image: Image.Image, how: str, donor: Image.Image | None = None) -> Image.Image:
     """A slice with other gray levels within the head and the same anatomy. What is outside stays as it is.
 
     Args:
@@ -255,60 +188,21 @@ def probe_contrast(checkpoint: Checkpoint, part: Dataset) -> dict:
 def _with_contrast(images: list[Image.Image], how: str, donors: list[Image.Image]) -> Iterator[Image.Image]:
     for number, image in enumerate(images):
         name = "histogram" if how.startswith("histogram") else how
-        yield image if how == "intact" else recontrasted(image, name, donors[number * 7 % len(donors)])
-
-
-def _of_class(part: Dataset, labels: list[int]) -> np.ndarray:
-    return np.flatnonzero(np.isin(part["label"], labels))
+        yield image if how == "intact" else change_contrast(image, name, donors[number * 7 % len(donors)])
 
 
 # --- the command ------------------------------------------------------------------------------------------------
 
-PROBES = {"lesions": probe_lesions, "masks": probe_masks, "contrast": probe_contrast}
+PROBES = {"masks": probe_masks, "contrast": probe_contrast}
 
 
-def probe(folder: str | Path, part: Dataset, only: tuple[str, ...] = tuple(PROBES)) -> dict:
+def probe(checkpoint: Checkpoint, part: Dataset) -> dict:
     """All figures of one checkpoint on one part: name of the probe -> what its function returns."""
-    checkpoint = Checkpoint(folder)
-    return {name: PROBES[name](checkpoint, part) for name in only}
+    return {name: function(checkpoint, part) for name, function in PROBES.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="folders written by train.py, or Hub ids")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds the sets")
-    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the copy-free split")
-    parser.add_argument("--only", nargs="+", default=list(PROBES), choices=list(PROBES), help="probes to make")
-    parser.add_argument("--name", help="of the result, for a single checkpoint; default: the folder's name")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
-    parser.add_argument(
-        "--sheet", type=Path, help="also write a sheet of simulated lesions, e.g. runs/probes/sheet.png"
-    )
-    arguments = parser.parse_args()
-    names = [arguments.name] if arguments.name else [Path(public_name(c)).name for c in arguments.checkpoints]
-    if len(set(names)) != len(arguments.checkpoints):
-        parser.error(f"Results would overwrite each other: {', '.join(names)}. Give one checkpoint at a time a --name.")
-    keep_freed_memory()  # without it the kernel clears pages for as long as the network computes
-    part = load_parts(arguments.data)[arguments.part]
-    if arguments.sheet:
-        arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(lesion_pictures(part)).save(arguments.sheet)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for folder, name in zip(arguments.checkpoints, names, strict=True):
-        started = time.time()
-        results = {
-            "checkpoint": public_name(folder),
-            "split": SPLIT,
-            "split_seed": SPLIT_SEED,
-            "part": arguments.part,
-            "command": command_line(),
-            "versions": versions(),
-            **probe(folder, part, tuple(arguments.only)),
-        }
-        results["seconds"] = round(time.time() - started, 1)
-        path = arguments.output / f"{name}_{arguments.part}.json"
-        path.write_text(json.dumps(results, indent=1) + "\n")
-        print(f"\n{name}, {arguments.part} part ({results['seconds']:.0f} s)\n{summary(results)}")
+    run_on_checkpoints(__doc__, RESULTS, lambda checkpoint, part, arguments: probe(checkpoint, part), summary)
 
 
 def summary(results: dict) -> str:
@@ -322,14 +216,6 @@ def summary(results: dict) -> str:
         return f"  {name:<52}{100 * figure['share']:5.1f} %  ({low:.1f} to {high:.1f})  {by_group}"
 
     lines = []
-    if lesions := results.get("lesions"):
-        noticed = lesions["noticed"]
-        lines += [line("simulated lesions noticed", noticed["all"])]
-        lines += [
-            line(f"  {value}", noticed[name][value]) for name in ("shape", "size", "kind") for value in noticed[name]
-        ]
-        lines += [line("same slices without lesion called a tumor", lesions["false_alarms"]["all"])]
-        lines += [line("noticed by the lesion alone", lesions["added"]), f"  AUROC {lesions['auroc']:.3f}"]
     for name, figures in results.get("masks", {}).items():
         lines.append(
             f"  {'visible: ' + name:<52}{100 * figures['accuracy']['share']:5.1f} %  "

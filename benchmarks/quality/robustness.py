@@ -1,30 +1,24 @@
 """How much accuracy a checkpoint loses when slices get worse: ten corruptions in five strengths each.
 
-    python -m benchmarks.quality.robustness CHECKPOINT [CHECKPOINT ...] --data ../shared/data --part validation
-    python -m benchmarks.quality.robustness model --data ../shared/data --part test --slices 1194    # every slice, an hour
+    python -m benchmarks.quality.robustness CHECKPOINT [CHECKPOINT ...] --data FOLDER --part validation
+    python -m benchmarks.quality.robustness model --data FOLDER --part test --slices 1194    # every slice, an hour
 
 By default on a subset of 300 slices of the part: as many of each class, spread over as many groups of copies as
-possible (`verdicts.fair_subset`), so its clean accuracy is not that of the whole part, and is given beside the others.
+possible (`checkpoints.fair_subset`), so its clean accuracy is not that of the whole part, and is given as well.
 Writes `benchmarks/results/robustness/<NAME or the checkpoint's name>_<part>.json` and a plot beside it.
 """
 
 import argparse
-import json
-import time
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from benchmarks.quality.checkpoints import SPLIT, SPLIT_SEED, Checkpoint, fair_subset, load_parts, open_slices, share
+from benchmarks.quality.checkpoints import ROOT, Checkpoint, fair_subset, open_slices, run_on_checkpoints, share
 from benchmarks.quality.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from brain_tumor.evaluation.intervals import group_draws, percentile_interval
 from brain_tumor.labels import LABELS, NO_TUMOR
-from brain_tumor.provenance import command_line, public_name, versions
-from brain_tumor.training.trainer import keep_freed_memory
-
-ROOT = Path(__file__).parents[2]
 
 RESULTS = ROOT / "benchmarks/results/robustness"
 
@@ -99,42 +93,15 @@ def plot(results: dict, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="folders written by train.py, or Hub ids")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds the sets")
-    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the copy-free split")
-    parser.add_argument(
-        "--slices", type=int, default=300, help="of the subset; a quarter of each class where it has them"
-    )
-    parser.add_argument("--name", help="of the result, for a single checkpoint; default: the folder's name")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
-    arguments = parser.parse_args()
-    names = [arguments.name] if arguments.name else [Path(public_name(c)).name for c in arguments.checkpoints]
-    if len(set(names)) != len(arguments.checkpoints):
-        parser.error(f"Results would overwrite each other: {', '.join(names)}. Give one checkpoint at a time a --name.")
-    keep_freed_memory()  # without it the kernel clears pages for as long as the network computes
-    part = load_parts(arguments.data)[arguments.part]
-    if arguments.slices < part.num_rows:
-        part = fair_subset(part, arguments.slices)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    for folder, name in zip(arguments.checkpoints, names, strict=True):
-        started = time.time()
-        results = {
-            "checkpoint": public_name(folder),
-            "split": SPLIT,
-            "split_seed": SPLIT_SEED,
-            "part": arguments.part,
-            "command": command_line(),
-            "versions": versions(),
-            **robustness(Checkpoint(folder), part),
-        }
-        results["seconds"] = round(time.time() - started, 1)
-        path = arguments.output / f"{name}_{arguments.part}.json"
-        path.write_text(json.dumps(results, indent=1) + "\n")
-        plot(results, path.with_suffix(".png"))
-        print(
-            f"\n{name}, {arguments.part} part, {part.num_rows} slices ({results['seconds']:.0f} s)\n{summary(results)}"
+    def measure(checkpoint: Checkpoint, part: Dataset, arguments: argparse.Namespace) -> dict:
+        return robustness(checkpoint, fair_subset(part, arguments.slices) if arguments.slices < len(part) else part)
+
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--slices", type=int, default=300, help="of the subset; a quarter of each class if possible"
         )
+
+    run_on_checkpoints(__doc__, RESULTS, measure, summary, add_arguments, plot)
 
 
 def summary(results: dict) -> str:

@@ -1,7 +1,7 @@
 """How long a scan takes: the demo's classifier against the plain pipeline, and the forward pass against OpenVINO.
 
     python -m brain_tumor.publishing.export model     # writes model/onnx/model.onnx, if it is not there
-    python -m benchmarks.speed.inference --data ../shared/data
+    python -m benchmarks.speed.inference --data FOLDER
 
 The whole call goes from a Pillow picture to labels: `pipeline("image-classification")` of transformers, and
 `Classifier.predict`, which also gives heat maps, familiarity and the verdict; and the same of the checkpoint without
@@ -21,6 +21,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+from benchmarks.arguments import add_data_argument
 from benchmarks.speed.timing import RESULTS, ROOT, Contestant, picture_files, ratio, spread, take_turns, write_results
 from brain_tumor.provenance import public_name
 
@@ -145,7 +146,7 @@ def _milliseconds(call, seconds: float) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ROOT / "model"), help="checkpoint's folder, with onnx/model.onnx in it")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds the sets")
+    add_data_argument(parser)
     parser.add_argument("--batch", type=int, default=32, help="pictures of a batch")
     parser.add_argument("--repeats", type=int, default=7, help="turns of each contestant")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")

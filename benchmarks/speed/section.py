@@ -120,7 +120,7 @@ def training(found: dict) -> list[str]:
         f"**{spread(found['times_faster'])}** times as many. A profiled step takes {parts['train.py']:.0f} instead of "
         f"{parts['example']:.0f} ms:",
         "",
-        "![Where the time of a training step goes](benchmarks/results/speed/training_profile.png)",
+        "![Where the time of a training step goes](../benchmarks/results/speed/training_profile.png)",
     ]
 
 
@@ -137,7 +137,7 @@ def accuracy(found: dict) -> list[str]:
 
 def leak_search(found: dict) -> list[str]:
     lines = [
-        "Before a training, of made slices:",
+        "What precedes a training, on synthetic slices:",
         "",
         "| slices | leak search | its peak memory | opening and resizing | its peak memory, main process / worker |",
         "|---|---|---|---|---|",

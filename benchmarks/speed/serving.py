@@ -1,10 +1,10 @@
 """The demo under load, between the lines that people write instead of it and what Gradio itself takes.
 
-    python -m benchmarks.speed.serving --data ../shared/data
+    python -m benchmarks.speed.serving --data FOLDER
 
-Three servers with the same checkpoint and the same clients (`benchmarks.speed.clients`), which share the processors with
-them: `app.py`; `benchmarks/ten_lines.py`, a `gr.Interface` around `pipeline("image-classification")`; and
-`benchmarks/floor.py`, the demo's components around functions that return constants. Measured in turns, each time with a
+Three servers with the same checkpoint and the same clients (`speed.clients`), which share the processors with
+them: `app.py`; `ten_lines.py`, a `gr.Interface` around `pipeline("image-classification")`; and
+`floor.py`, the demo's components around functions that return constants. Measured in turns, each time with a
 new process: from its start to the first answer over the API; resident memory (of the process and its children) when the
 server listens and after the first answer; answers per second and their times with several numbers of clients. Before
 that, of `app.py` alone, `/predict_batch` against one call after the other. Writes
@@ -28,6 +28,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from benchmarks.arguments import add_data_argument
 from benchmarks.speed import clients
 from benchmarks.speed.timing import RESULTS, ROOT, picture_files, ratio, spread, take_turns, write_results
 from brain_tumor.provenance import public_name
@@ -36,7 +37,7 @@ DEMO, TEN_LINES, FLOOR = "app", "ten_lines", "floor"
 
 COMMANDS = {
     DEMO: ["app.py"],
-    TEN_LINES: ["benchmarks/ten_lines.py"],
+    TEN_LINES: ["benchmarks/speed/ten_lines.py"],
     FLOOR: ["-m", "benchmarks.speed.floor", "{page}"],
 }
 
@@ -198,7 +199,7 @@ def summarize(found: dict[str, list[dict]]) -> dict:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ROOT / "model"), help="checkpoint's folder")
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds the sets")
+    add_data_argument(parser)
     parser.add_argument("--seconds", type=float, default=20, help="of each load")
     parser.add_argument("--repeats", type=int, default=3, help="of each load, with a new process each")
     parser.add_argument("--starts", type=int, default=5, help="processes of each server that are started in all")

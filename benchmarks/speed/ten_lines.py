@@ -1,4 +1,4 @@
-"""A yardstick of `benchmarks.speed.serving`: the lines that people write instead of a demo. MODEL_ID is the checkpoint."""
+"""A yardstick of `speed.serving`: the lines that people write instead of a demo. MODEL_ID is the checkpoint."""
 
 import os
 

@@ -1,6 +1,6 @@
 """Scans per second of a training: `train.py` against the Trainer as the public example script sets it up.
 
-    python -m benchmarks.speed.training --data ../shared/data --checkpoint ../shared/checkpoints/mobilenet_v2_1.0_224
+    python -m benchmarks.speed.training --data FOLDER
     python -m benchmarks.speed.training ... --accuracy     # and what both reach in a short training on the same slices
 
 `train.py` runs as it is, with its defaults. The other side is what `run_image_classification.py` of transformers does:
@@ -20,7 +20,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from benchmarks.speed.timing import RESULTS, ROOT, Contestant, ratio, spread, take_turns, write_results
+from benchmarks.arguments import add_data_argument
+from benchmarks.speed.timing import RESULTS, Contestant, ratio, spread, take_turns, write_results
 from brain_tumor.provenance import public_name
 
 OURS, EXAMPLE = "train.py", "example"
@@ -70,6 +71,7 @@ def example(turns, data: Path, checkpoint: str, batch: int) -> None:
     """A contestant: the library's Trainer as its example script leaves it."""
     from transformers import TrainingArguments
 
+    from benchmarks.example_recipe import example_trainer
     from benchmarks.quality.checkpoints import load_parts
 
     part = load_parts(data)["train"]
@@ -85,65 +87,6 @@ def example(turns, data: Path, checkpoint: str, batch: int) -> None:
         trainer.add_callback(stop_and_go(turns, batch))
         watch(trainer)
         trainer.train()
-
-
-class ExampleTransform:
-    """Rows of `image` and `label` -> what the example's transforms make: random crop, mirroring, tensor, normalized."""
-
-    def __init__(self, processor, seed: int):
-        import numpy as np
-        import torch
-
-        self.rng = np.random.default_rng(seed)
-        size = getattr(processor, "crop_size", None) or processor.size
-        self.side = size["height"] if "height" in size else size["shortest_edge"]
-        self.mean, self.std = (torch.tensor(of).view(3, 1, 1) for of in (processor.image_mean, processor.image_std))
-
-    def __call__(self, rows: dict) -> dict:
-        return {"pixel_values": [self._one(image) for image in rows["image"]], "labels": rows["label"]}
-
-    def _one(self, image: dict):
-        import io
-
-        import numpy as np
-        import torch
-        from PIL import Image
-
-        from benchmarks.quality.default_recipe import random_resized_crop
-
-        file = io.BytesIO(image["bytes"]) if image["bytes"] is not None else image["path"]
-        with Image.open(file) as opened:
-            picture = random_resized_crop(opened.convert("RGB"), self.side, self.rng)
-        if self.rng.random() < 0.5:
-            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div_(255)
-        return pixels.sub_(self.mean).div_(self.std)
-
-
-def example_trainer(part, checkpoint: str, args):
-    """The library's network and Trainer on a part, with nothing set but what the arguments say."""
-    from transformers import (
-        AutoImageProcessor,
-        AutoModelForImageClassification,
-        Trainer,
-        default_data_collator,
-        set_seed,
-    )
-
-    from brain_tumor.labels import LABELS
-
-    set_seed(args.seed)
-    processor = AutoImageProcessor.from_pretrained(checkpoint, backend="pil")
-    model = AutoModelForImageClassification.from_pretrained(
-        checkpoint,
-        id2label=dict(enumerate(LABELS)),
-        label2id={label: i for i, label in enumerate(LABELS)},
-        ignore_mismatched_sizes=True,
-    )
-    rows = part.select_columns(["image", "label"]).with_transform(ExampleTransform(processor, args.seed))
-    return Trainer(
-        model=model, args=args, train_dataset=rows, data_collator=default_data_collator, processing_class=processor
-    )
 
 
 def stop_and_go(turns, batch: int):
@@ -235,12 +178,13 @@ def short_train_py(turns, data: Path, checkpoint: str, folder: str) -> None:
     sys.argv = ["train.py", *flags, *SHORT, "--validation_only", "--report_to", "none"]
     for _ in turns:
         train.main()
-        turns.answer(verdicts(folder, data))
+        turns.answer(predict_classes(folder, data))
 
 
 def short_example(turns, data: Path, checkpoint: str, folder: str) -> None:
     from transformers import TrainingArguments
 
+    from benchmarks.example_recipe import example_trainer
     from benchmarks.quality.checkpoints import load_parts
     from brain_tumor.data.split import first_of_each_class
 
@@ -260,10 +204,10 @@ def short_example(turns, data: Path, checkpoint: str, folder: str) -> None:
         trainer = example_trainer(part, checkpoint, args)
         trainer.train()
         trainer.save_model()
-        turns.answer(verdicts(folder, data))
+        turns.answer(predict_classes(folder, data))
 
 
-def verdicts(folder: str, data: Path) -> list[int]:
+def predict_classes(folder: str, data: Path) -> list[int]:
     """The most probable class of each validation slice."""
     from benchmarks.quality.checkpoints import Checkpoint, load_parts, open_slices
 
@@ -295,8 +239,7 @@ def accuracy(arguments) -> dict:
     """Validation accuracy of both after the same short training, and the difference with its interval."""
     import numpy as np
 
-    from benchmarks.quality.checkpoints import load_parts
-    from benchmarks.quality.ideas import compare
+    from benchmarks.quality.checkpoints import compare, load_parts
 
     functions = {OURS: "benchmarks.speed.training:short_train_py", EXAMPLE: "benchmarks.speed.training:short_example"}
     validation = load_parts(arguments.data)["validation"]
@@ -354,7 +297,7 @@ def plot(profiles: dict[str, dict[str, float]], batch: int, path: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder that holds the sets")
+    add_data_argument(parser)
     parser.add_argument("--checkpoint", default="google/mobilenet_v2_1.0_224", help="pretrained Hub id or folder")
     parser.add_argument("--batch", type=int, default=32, help="slices of a step")
     parser.add_argument("--warm_up", type=int, default=5, help="steps of each that do not count")

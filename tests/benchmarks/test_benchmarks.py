@@ -13,10 +13,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from benchmarks.quality import accuracy
-from benchmarks.quality.ideas import compare
-from benchmarks.speed import clients, floor, leak_search, serving, timing, training
-from benchmarks.speed import section as speed
+from benchmarks.quality.bundle import bundle, choose_best
+from benchmarks.quality.checkpoints import compare
+from benchmarks.speed import clients, floor, leak_search, section, serving, timing, training
 
 
 def run_with(missed: int, weak_missed: int, accuracy_: float, nll: float) -> dict:
@@ -36,14 +35,26 @@ def run_with(missed: int, weak_missed: int, accuracy_: float, nll: float) -> dic
         ({"a": (1, 1, 0.980, 0.06), "b": (2, 0, 0.980, 0.05)}, "b"),  # as many missed: the lower NLL
     ],
 )
-def test_the_checkpoint_that_misses_fewer_validation_tumors_is_shipped(runs, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
+def test_the_checkpoint_that_misses_fewer_validation_tumors_is_shipped(runs, expected, tmp_path):
     for name, figures in runs.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(run_with(*figures)))
-    assert accuracy.winner(list(runs)) == expected
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(json.dumps(run_with(*figures)))
+    assert choose_best([tmp_path / name for name in runs]).name == expected
 
 
-def test_an_idea_is_compared_on_the_same_slices_and_copies_count_as_one_piece_of_evidence():
+def test_a_bundled_checkpoint_holds_no_picture_of_the_data_and_nothing_of_the_one_before(tmp_path):
+    run, folder = tmp_path / "run", tmp_path / "model"
+    for path in ("config.json", "onnx/model.onnx", "curves.png", "evaluation/failures.png", "examples/glioma_1.png"):
+        (run / path).parent.mkdir(parents=True, exist_ok=True)
+        (run / path).write_text(path)
+    folder.mkdir()
+    (folder / "familiarity.safetensors").write_text("of another")
+    bundle(run, folder)
+    found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    assert found == ["config.json", "curves.png", "onnx/model.onnx"]
+
+
+def test_two_networks_are_compared_on_the_same_slices_and_copies_count_as_one_piece_of_evidence():
     random = np.random.default_rng(0)
     base = random.random(400) < 0.9
     better = base | (random.random(400) < 0.3)
@@ -51,7 +62,7 @@ def test_an_idea_is_compared_on_the_same_slices_and_copies_count_as_one_piece_of
     copies = compare(better, base, np.arange(400) // 20)
     assert alone["difference"] == copies["difference"] == pytest.approx(better.mean() - base.mean())
     assert alone["only_base_right"] == 0
-    assert alone["only_idea_right"] == (better & ~base).sum()
+    assert alone["only_first_right"] == (better & ~base).sum()
     assert alone["interval"][0] < alone["difference"] < alone["interval"][1]
     some, every = np.repeat(np.arange(20) % 4 > 0, 20), np.ones(400, bool)
     wide = compare(every, some, np.arange(400) // 20)["interval"]
@@ -62,7 +73,7 @@ def test_an_idea_is_compared_on_the_same_slices_and_copies_count_as_one_piece_of
 # --- speed ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [timing, speed, training], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [timing, section, training], ids=lambda module: module.__name__)
 def test_examples_in_the_speed_benchmarks_are_true(module):
     assert doctest.testmod(module).failed == 0
 
@@ -158,7 +169,7 @@ def test_the_demo_is_compared_with_the_others_repeat_by_repeat():
 
 
 def test_the_readme_says_what_the_speed_results_say_and_leaves_out_what_is_not_measured(tmp_path):
-    assert speed.section(tmp_path) == ""
+    assert section.section(tmp_path) == ""
     servers = {
         name: [start(seconds, 300, 9, errors=2)] for name, seconds in (("app", 3), ("ten_lines", 6), ("floor", 2))
     }
@@ -169,7 +180,7 @@ def test_the_readme_says_what_the_speed_results_say_and_leaves_out_what_is_not_m
     rows.append({"slices": 60000, "seconds": None, "stopped_after_seconds": 77.0})
     (tmp_path / "serving.json").write_text(json.dumps(serving_found))
     (tmp_path / "leak_search.json").write_text(json.dumps({"search": rows, "preprocessing": []}))
-    text = speed.section(tmp_path)
+    text = section.section(tmp_path)
     assert "| **this demo** | 3.0 s | 290 / 300 MB | 9.0, 100 ms, 2.1 s | 9.0, 100 ms, 2.1 s | 2 |" in text
     assert "first answer after 1.50 (1.50 to 1.50) of its time, 0 MB more" in text
     assert "7.00 (6.00 to 8.00) times the scans" in text

@@ -1,7 +1,7 @@
 """Thousands of predictions in a row against the running demo: does its memory grow, do temporary files pile up?
 
-    python -m benchmarks.speed.endurance                        # 5,000 predictions, ten minutes
-    python -m benchmarks.speed.endurance --predictions 300 --results short.json
+    python -m tests.endurance                        # 5,000 predictions, ten minutes
+    python -m tests.endurance --predictions 300 --results short.json
 
 One client uploads a scan and asks for it, again and again; no two scans have the same bytes, and one in ten is a volume
 or a bad file. The demo keeps uploads for 30 seconds instead of half an hour, so that it sweeps many times; more files

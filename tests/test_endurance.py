@@ -1,6 +1,6 @@
-"""Three hundred predictions in a row; `python -m benchmarks.speed.endurance` makes 5,000."""
+"""Three hundred predictions in a row; `python -m tests.endurance` makes 5,000."""
 
-from benchmarks.speed.endurance import before, endurance
+from tests.endurance import before, endurance
 from tests.serving import checkpoint, running_demo
 
 KEPT, SWEEP = 4, 1
