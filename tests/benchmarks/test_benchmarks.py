@@ -168,7 +168,7 @@ def test_the_demo_is_compared_with_the_others_repeat_by_repeat():
     assert found["servers"]["app"]["clients"]["1"]["first_error"] == "why"
 
 
-def test_the_readme_says_what_the_speed_results_say_and_leaves_out_what_is_not_measured(tmp_path):
+def test_the_docs_say_what_the_speed_results_say_and_leaves_out_what_is_not_measured(tmp_path):
     assert section.section(tmp_path) == ""
     servers = {
         name: [start(seconds, 300, 9, errors=2)] for name, seconds in (("app", 3), ("ten_lines", 6), ("floor", 2))
@@ -187,7 +187,7 @@ def test_the_readme_says_what_the_speed_results_say_and_leaves_out_what_is_not_m
     assert "| 6,000 | 2.0 s | 100 MB | not measured | - |" in text
     assert "| 60,000 | stopped after 77 s | - | not measured | - |" in text
     assert "Forward pass" not in text
-    assert "training" not in text.replace("Before a training", "")
+    assert "training" not in text.replace("What precedes a training", "")
 
 
 def test_time_in_an_operator_counts_for_the_outermost_kind_that_it_is_in():
