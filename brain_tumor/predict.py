@@ -20,8 +20,8 @@ from tqdm import tqdm
 from brain_tumor.answers import table
 from brain_tumor.inference.checkpoint import CheckpointError
 from brain_tumor.inference.classifier import Classifier
-from brain_tumor.inference.volume import judge_volume
-from brain_tumor.reading.readers import MAX_FILES, MAX_TOTAL_BYTES, Rejected, Upload, read_uploads
+from brain_tumor.inference.judging import JudgedUpload, judge_files
+from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
 BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "model"
 
@@ -59,27 +59,25 @@ def rows_of_folder(folder: Path, classifier: Classifier) -> Iterator[dict]:
     with tqdm(total=sum(len(paths) for _, paths in parts), desc="Reading", unit="file", file=sys.stderr) as bar:
         done = slices = 0
         for place, paths in parts:
-            for upload in read_uploads(paths):
-                named = replace(upload, name=f"{place}/{upload.name}" if place else upload.name)
-                if isinstance(named, Rejected):
-                    yield table.row_of(named)
-                else:
-                    yield from judged(named, classifier)
-                    slices += len(named.slices)
+            for item in judge_files(classifier, paths):
+                yield from table.rows_of_item(_in_folder(item, place))
+                files = 1
+                if isinstance(item, JudgedUpload):
+                    slices += len(item.predictions)
+                    files = len(item.predictions) if item.upload.kind == "series" else 1
                 bar.set_postfix_str(f"{slices} slices", refresh=False)
-                files = len(upload.slices) if isinstance(upload, Upload) and upload.kind == "series" else 1
                 bar.update(min(files, done + len(paths) - bar.n))
             done += len(paths)
             bar.update(done - bar.n)
 
 
-def judged(upload: Upload, classifier: Classifier) -> list[dict]:
-    """Rows of one upload, with a verdict on the whole for a series or volume."""
-    predictions = classifier.predict([slice_.image for slice_ in upload.slices])
-    volume = None
-    if upload.kind in ("series", "volume"):
-        volume = judge_volume(predictions, [slice_.counts for slice_ in upload.slices])
-    return table.rows_of(upload, predictions, volume)
+def _in_folder(item: JudgedUpload | Rejected, place: str) -> JudgedUpload | Rejected:
+    """The same under its name with the folder before it."""
+    if not place:
+        return item
+    if isinstance(item, Rejected):
+        return replace(item, name=f"{place}/{item.name}")
+    return replace(item, upload=replace(item.upload, name=f"{place}/{item.upload.name}"))
 
 
 class _Parser(argparse.ArgumentParser):

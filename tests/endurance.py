@@ -38,7 +38,7 @@ LAST = 5
 
 def before(kept: float, sweep: float) -> str:
     """What gives the demo these times, in seconds, to keep uploads and to look for old ones (see `running_demo`)."""
-    return f"from brain_tumor import upload; upload.KEPT_SECONDS, upload.SWEEP_SECONDS = {kept}, {sweep}"
+    return f"from brain_tumor.demo import retention; retention.KEPT_SECONDS, retention.SWEEP_SECONDS = {kept}, {sweep}"
 
 
 def endurance(

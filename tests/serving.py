@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import urllib.error
 import urllib.request
 import zlib
@@ -19,10 +20,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import numpy as np
-import torch
+import pytest
 from PIL import Image
-from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor
 
 from brain_tumor.demo.examples import PUBLIC_DATASET, PUBLIC_SCANS
 from brain_tumor.labels import LABELS
@@ -44,6 +45,9 @@ def checkpoint(folder: Path) -> Path:
     """The bundled checkpoint, or a random one written to `folder` where the bundled one is not there."""
     if (ROOT / "model" / "config.json").is_file():
         return ROOT / "model"
+    import torch
+    from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor
+
     torch.manual_seed(0)
     config = MobileNetV2Config(
         depth_multiplier=0.35, id2label=dict(enumerate(LABELS)), label2id={label: i for i, label in enumerate(LABELS)}
@@ -55,6 +59,157 @@ def checkpoint(folder: Path) -> Path:
     model.save_pretrained(folder)
     MobileNetV2ImageProcessor().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session", name="model_id")
+def shared_checkpoint(tmp_path_factory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture(scope="session", name="hub")
+def shared_hub():
+    with demo_hub() as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session", name="demo")
+def shared_demo(model_id, hub, tmp_path_factory):
+    """The demo as a visitor finds it; one for all tests that leave it as it was."""
+    with running_demo(tmp_path_factory.mktemp("demo"), MODEL_ID=str(model_id), HF_ENDPOINT=hub.url) as demo:
+        yield demo
+
+
+@dataclass
+class Puppet:
+    """A demo whose clock and whose work obey files, and that takes this machine's address for a public one.
+
+    Attributes:
+        demo: running; it sweeps every second.
+        hold: a call that finds this file turns it into `held`, and waits until that is gone, or a minute.
+        an_hour_has_passed: while this file exists its clock is an hour ahead.
+    """
+
+    demo: "RunningDemo"
+    hold: Path
+    held: Path
+    an_hour_has_passed: Path
+
+
+@pytest.fixture(scope="session")
+def puppet(model_id, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("puppet")
+    hold, held, hour = (folder / name for name in ("hold", "held", "an hour has passed"))
+    strings = f"""
+import contextlib, os, pathlib, safehttpx, time, types
+from brain_tumor.demo import retention
+from brain_tumor.inference.classifier import Classifier
+retention.time = types.SimpleNamespace(
+    sleep=lambda seconds: time.sleep(1), time=lambda: time.time() + 3600 * os.path.exists({str(hour)!r})
+)
+hold, held, predict = pathlib.Path({str(hold)!r}), pathlib.Path({str(held)!r}), Classifier.predict
+def when_let_go(self, slices):
+    with contextlib.suppress(FileNotFoundError):
+        hold.rename(held)
+        until = time.monotonic() + 60
+        while held.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        held.unlink(missing_ok=True)
+    return predict(self, slices)
+Classifier.predict = when_let_go
+safehttpx.is_public_ip = lambda ip: True
+"""
+    with running_demo(folder / "demo", before=strings, MODEL_ID=str(model_id)) as demo:
+        yield Puppet(demo, hold, held, hour)
+
+
+@contextlib.contextmanager
+def page_in_this_process(model_id: str | Path, cache: Path):
+    """The page of a checkpoint with its endpoints, served from this process: that takes no time, unlike `running_demo`.
+
+    Args:
+        cache: the folder for uploads.
+    """
+    import gradio as gr
+
+    from brain_tumor.demo.about import build_about
+    from brain_tumor.demo.api import build_api
+    from brain_tumor.demo.gradio_patches import apply
+    from brain_tumor.demo.one_scan import build_one_scan
+    from brain_tumor.demo.retention import NO_STATISTICS
+    from brain_tumor.demo.several_scans import build_several_scans
+    from brain_tumor.inference.classifier import Classifier
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GRADIO_TEMP_DIR", raising=False)
+        apply()
+        patch.setenv("GRADIO_TEMP_DIR", str(cache))
+        patch.setattr(tempfile, "tempdir", str(cache))
+        for name, value in NO_STATISTICS.items():
+            patch.setenv(name, value)
+        cache.mkdir()
+        classifier = Classifier(model_id)
+        with gr.Blocks(analytics_enabled=False) as page:
+            build_one_scan(classifier, [])
+            build_several_scans(classifier)
+            build_about(str(model_id), ROOT / "model")
+            build_api(classifier)
+        page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, server_port=free_port())
+        try:
+            yield types.SimpleNamespace(url=page.local_url.rstrip("/"), cache=cache)
+        finally:
+            page.close()
+
+
+FILE_META = {"_type": "gradio.FileData"}
+
+HTTP = httpx.Client(timeout=120)
+"""For many requests: to make a client takes longer than to ask."""
+
+
+def upload(demo, name: str, content: bytes) -> dict:
+    """A file's payload after its upload, as the page's script sends it."""
+    answer = httpx.post(demo.url + "/gradio_api/upload", files={"files": (name, content)}, timeout=120)
+    return {"path": answer.json()[0], "orig_name": name, "meta": FILE_META}
+
+
+def upload_file(demo, path: Path) -> dict:
+    return upload(demo, path.name, path.read_bytes())
+
+
+def call_endpoint(demo, endpoint: str, file) -> str:
+    """The server's last event for a hand-made request; `gradio_client` would upload or fetch the file itself."""
+    address, data = f"{demo.url}/gradio_api/call/{endpoint}", [file] if endpoint == "predict" else [[file], ""]
+    event_id = HTTP.post(address, json={"data": data}).json()["event_id"]
+    return HTTP.get(f"{address}/{event_id}").text
+
+
+def config_of(demo) -> dict:
+    return httpx.get(demo.url + "/config", timeout=30).json()
+
+
+def event_of(demo, elem_id: str, event: str) -> dict:
+    """The page's event, as its own script knows it."""
+    config = config_of(demo)
+    (component,) = (c["id"] for c in config["components"] if c["props"].get("elem_id") == elem_id)
+    return next(d for d in config["dependencies"] if [component, event] in [list(t) for t in d["targets"]])
+
+
+def ask_as_page(demo, elem_id: str, event: str, data: list, session: str) -> dict:
+    """What the page's script gets for one of the page's own events."""
+    body = {"fn_index": event_of(demo, elem_id, event)["id"], "data": data, "session_hash": session}
+    httpx.post(demo.url + "/gradio_api/queue/join", json=body, timeout=30).raise_for_status()
+    stream = httpx.get(demo.url + "/gradio_api/queue/data", params={"session_hash": session}, timeout=60).text
+    messages = [json.loads(line.removeprefix("data: ")) for line in stream.splitlines() if line.startswith("data: ")]
+    return next(message for message in messages if message["msg"] == "process_completed")
+
+
+def served_files(answer) -> list[dict]:
+    """Files in an answer to the page."""
+    if isinstance(answer, list):
+        return [file for value in answer for file in served_files(value)]
+    if not isinstance(answer, dict):
+        return []
+    return ([answer] if answer.get("meta") == FILE_META else []) + served_files(list(answer.values()))
 
 
 def free_port() -> int:
@@ -157,7 +312,10 @@ def running_demo(folder: Path, seconds: float = 180, before: str = "", **environ
         yield demo
     finally:
         process.terminate()
-        process.wait(90)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)  # the files of visitors are gone at once; with clients connected the rest takes ten seconds
+        process.kill()
+        process.wait()
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -21,14 +21,13 @@ from tests.serving import (
     EXAMPLES,
     ROOT,
     bad_files,
-    checkpoint,
     deep_values,
-    demo_hub,
     dicom_series,
     photograph,
-    running_demo,
     template_volume,
 )
+
+pytestmark = pytest.mark.browser
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 if shutil.which("chromium") is None:
@@ -38,21 +37,7 @@ expect = sync_api.expect
 TABS = ("One scan", "Several scans", "About")
 
 
-@pytest.fixture(scope="module")
-def hub():
-    with demo_hub() as hub:
-        hub.stop()  # until a test starts it
-        yield hub
-
-
-@pytest.fixture(scope="module")
-def demo(hub, tmp_path_factory):
-    model_id = checkpoint(tmp_path_factory.mktemp("checkpoint"))
-    with running_demo(tmp_path_factory.mktemp("demo"), MODEL_ID=str(model_id), HF_ENDPOINT=hub.url) as demo:
-        yield demo
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
@@ -136,9 +121,6 @@ def downloaded(page, name: str) -> str:
     return Path(download.value.path()).read_text()
 
 
-# --- one scan ---------------------------------------------------------------------------------------------------
-
-
 def test_a_visitor_who_clicks_an_example_sees_a_verdict_four_confidences_and_the_note(page):
     expect(page.get_by_text("Not a medical device.").first).to_be_visible()
     page.get_by_role("button", name="Thumbnail 2").click()
@@ -170,6 +152,7 @@ def test_a_bad_file_shows_its_sentence_and_the_next_scan_is_classified(page, tmp
     expect_all_four_confidences(page)
 
 
+@pytest.mark.slow
 def test_a_bad_file_leaves_nothing_of_the_scan_before_it(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 1").click()
     expect_all_four_confidences(page)
@@ -181,6 +164,7 @@ def test_a_bad_file_leaves_nothing_of_the_scan_before_it(page, tmp_path):
     expect(page.locator("#report")).not_to_be_visible()
 
 
+@pytest.mark.slow
 def test_removing_the_scan_removes_the_result_and_the_same_example_can_be_clicked_again(page):
     page.get_by_role("button", name="Thumbnail 3").click()
     expect_all_four_confidences(page)
@@ -191,6 +175,7 @@ def test_removing_the_scan_removes_the_result_and_the_same_example_can_be_clicke
     expect_all_four_confidences(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["tif", "png"])
 def test_a_16_bit_picture_is_shown_as_the_model_sees_it(suffix, page, tmp_path):
     Image.fromarray(deep_values()).save(tmp_path / f"deep.{suffix}")
@@ -205,7 +190,7 @@ def test_a_16_bit_picture_is_shown_as_the_model_sees_it(suffix, page, tmp_path):
     expect(page.locator("#facts")).to_contain_text("16")
 
 
-@pytest.mark.parametrize("by", ["button", "keys"])
+@pytest.mark.parametrize("by", [pytest.param("button", marks=pytest.mark.slow), "keys"])
 def test_a_picture_from_the_clipboard_is_classified(by, page):
     put_on_clipboard(page, EXAMPLES / "meningioma.png")
     if by == "button":
@@ -215,6 +200,7 @@ def test_a_picture_from_the_clipboard_is_classified(by, page):
     expect_all_four_confidences(page)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_dropped_is_classified(page):
     content = base64.b64encode((EXAMPLES / "pituitary.png").read_bytes()).decode()
     transfer = page.evaluate_handle(
@@ -232,6 +218,7 @@ def test_a_file_that_is_dropped_is_classified(page):
     expect_all_four_confidences(page)
 
 
+@pytest.mark.slow
 def test_a_photograph_is_recognized_as_no_scan_and_gets_no_label(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
@@ -276,6 +263,7 @@ def test_the_heat_map_changes_with_class_and_opacity_and_goes_away_at_zero(page)
     np.testing.assert_array_equal(none, np.asarray(Image.open(EXAMPLES / "glioma.png").convert("RGB")))
 
 
+@pytest.mark.slow
 def test_a_dicom_file_is_shown_with_what_matters_and_without_its_patient(page, tmp_path):
     paths = dicom_series(tmp_path, slices=4)
     upload(page, paths[2])
@@ -286,6 +274,7 @@ def test_a_dicom_file_is_shown_with_what_matters_and_without_its_patient(page, t
         assert "19700101" not in text
 
 
+@pytest.mark.slow
 def test_of_a_volume_one_slice_is_judged_and_a_note_says_which(page, tmp_path):
     upload(page, template_volume(tmp_path / "volume.nii.gz"))
     expect(page.locator("#facts")).to_contain_text("NIfTI", timeout=30_000)
@@ -293,6 +282,7 @@ def test_of_a_volume_one_slice_is_judged_and_a_note_says_which(page, tmp_path):
     assert min(shown_picture(page)) > 0
 
 
+@pytest.mark.slow
 def test_the_report_is_one_page_that_needs_nothing_else_and_names_no_file(page, browser, tmp_path):
     shutil.copy(EXAMPLES / "glioma.png", tmp_path / "MUSTERMANN.png")
     upload(page, tmp_path / "MUSTERMANN.png")
@@ -320,6 +310,7 @@ def test_the_report_is_one_page_that_needs_nothing_else_and_names_no_file(page, 
 
 def test_scans_of_the_public_dataset_are_fetched_only_when_asked_for(page, hub):
     assert not any("brain-tumour-MRI-scan" in request.path for request in hub.requests)
+    hub.stop()
     thumbnails = page.locator("#examples .thumbnail-item")
     before = thumbnails.count()
     page.get_by_role("button", name="Load scans from the public dataset").click()
@@ -333,9 +324,6 @@ def test_scans_of_the_public_dataset_are_fetched_only_when_asked_for(page, hub):
     thumbnails.last.click()
     expect_all_four_confidences(page)
     assert min(shown_picture(page)) > 0
-
-
-# --- several scans ----------------------------------------------------------------------------------------------
 
 
 def test_several_files_get_a_gallery_a_table_and_a_download_and_a_bad_file_its_reason(page, tmp_path):
@@ -361,6 +349,7 @@ def test_several_files_get_a_gallery_a_table_and_a_download_and_a_bad_file_its_r
     assert "not a scan" in text
 
 
+@pytest.mark.slow
 def test_what_there_is_to_know_about_a_file_stands_in_the_table_and_in_the_download(page, tmp_path):
     scan = Image.open(EXAMPLES / "glioma.png").convert("L")
     scan.save(tmp_path / "pages.tif", save_all=True, append_images=[scan.rotate(3)])
@@ -370,6 +359,7 @@ def test_what_there_is_to_know_about_a_file_stands_in_the_table_and_in_the_downl
     assert note in downloaded(page, "Download the table")
 
 
+@pytest.mark.slow
 def test_a_full_queue_is_a_sentence_on_the_page_and_the_next_click_works(demo, browser):
     page = browser.new_page()  # not the fixture's: the browser logs the refusal as an error
     page.goto(demo.url)
@@ -383,6 +373,7 @@ def test_a_full_queue_is_a_sentence_on_the_page_and_the_next_click_works(demo, b
     page.close()
 
 
+@pytest.mark.slow
 def test_the_table_sorts_by_its_columns(page):
     look_at(page, [EXAMPLES / f"{name}.png" for name in ("pituitary", "glioma", "no_tumor", "meningioma")])
 
@@ -427,6 +418,7 @@ def test_a_dicom_series_in_a_zip_is_one_volume_with_its_plot_its_peak_and_the_ru
     assert "MUSTERMANN" not in downloaded(page, "Download the table").upper()
 
 
+@pytest.mark.slow
 def test_a_nifti_volume_is_shown_in_the_plane_that_the_visitor_chooses(page, tmp_path):
     path = template_volume(tmp_path / "volume.nii.gz")
     look_at(page, [path, EXAMPLES / "glioma.png"], seconds=120)
@@ -440,6 +432,7 @@ def test_a_nifti_volume_is_shown_in_the_plane_that_the_visitor_chooses(page, tmp
     assert page.locator("#gallery .thumbnail-item").count() <= 25
 
 
+@pytest.mark.slow
 def test_the_progress_of_a_batch_is_shown(page, tmp_path):
     page.get_by_role("tab", name="Several scans").click()
     paths = [template_volume(tmp_path / "volume.nii.gz")]
@@ -500,9 +493,6 @@ def test_html_in_a_file_name_or_a_dicom_tag_stays_text(page, tmp_path):
     assert evil not in page.locator("#facts").inner_html()
 
 
-# --- about ------------------------------------------------------------------------------------------------------
-
-
 def test_the_page_about_the_model_shows_figures_with_intervals_plots_and_limits(page, demo):
     page.get_by_role("tab", name="About").click()
     about = page.locator("#about")
@@ -518,8 +508,9 @@ def test_the_page_about_the_model_shows_figures_with_intervals_plots_and_limits(
         assert plot.get_attribute("alt")
 
 
-def test_the_readmes_javascript_gets_answers(page, demo):
-    (script,) = re.findall(r"```js\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+def test_the_documented_javascript_gets_answers(page, demo):
+    pages = "".join(path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))))
+    (script,) = (text for text in re.findall(r"```js\n(.*?)```", pages, flags=re.DOTALL) if "predictBatch" in text)
     script = script.replace("http://127.0.0.1:7860", demo.url)
     png = base64.b64encode((EXAMPLES / "glioma.png").read_bytes()).decode()
     answer, batch = page.evaluate(
@@ -533,9 +524,6 @@ def test_the_readmes_javascript_gets_answers(page, demo):
     assert set(answer["confidences"]) == set(LABELS)
     assert answer["sentence"].endswith(".")
     assert [bool(result["error"]) for result in batch["results"]] == [False, True]
-
-
-# --- looks, keyboard and manners --------------------------------------------------------------------------------
 
 
 def test_the_warning_stays_in_sight_on_every_tab_and_however_far_the_page_is_scrolled(page):
@@ -642,6 +630,7 @@ MARKS = {
 """What shows a value or where a control is -> the color that does it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
 def test_what_shows_a_value_or_a_control_stands_out_by_3_to_1(page):
     """WCAG 2.2, 1.4.11."""
@@ -671,7 +660,12 @@ def test_what_shows_a_value_or_a_control_stands_out_by_3_to_1(page):
     assert not weak
 
 
-@pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param({"color_scheme": "light"}, marks=pytest.mark.slow), {"color_scheme": "dark"}],
+    indirect=True,
+    ids=str,
+)
 def test_every_text_stands_out_from_its_ground(page, tmp_path, request):
     scheme = request.node.callspec.params["page"]["color_scheme"]
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -833,6 +827,6 @@ def test_the_upload_form_states_its_limits_and_that_burnt_in_text_stays(page):
     ):
         page.get_by_role("tab", name=tab).click()
         panel = page.get_by_role("tabpanel").filter(visible=True)
-        expect(panel).to_contain_text("burnt into the picture cannot be removed")
+        expect(panel).to_contain_text("burned into the picture cannot be removed")
         for limit in limits:
             expect(panel).to_contain_text(limit)

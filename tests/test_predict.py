@@ -14,12 +14,7 @@ from brain_tumor import predict
 from brain_tumor.answers.table import COLUMNS
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.reading.pictures import open_scan
-from tests.serving import EXAMPLES, ROOT, bad_files, checkpoint, dicom_series, photograph
-
-
-@pytest.fixture(scope="module")
-def model_id(tmp_path_factory):
-    return checkpoint(tmp_path_factory.mktemp("checkpoint"))
+from tests.serving import EXAMPLES, ROOT, bad_files, dicom_series, photograph
 
 
 def rows(text: str) -> list[dict[str, str]]:

@@ -1,20 +1,24 @@
-"""About the model: what the demo's page says of a checkpoint, all of it drawn from the checkpoint's own files."""
+"""The tab "About": what the page says of a checkpoint, all of it drawn from the checkpoint's own files."""
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from brain_tumor.demo import examples
+import gradio as gr
+
+from brain_tumor.demo.examples import HUB_TIMEOUT
+from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.evaluation.figures_text import figures_section, shown_bounds, shown_value
+from brain_tumor.inference.checkpoint import find_file
+from brain_tumor.provenance import read_results
 
 RESULTS = "results.json"
 
 CARD = "README.md"
 
 PLOTS = {
-    "confusion_matrix.png": "Confusion matrix: which class the slices of the test part got, and which they have",
-    "reliability.png": "Reliability diagram: how often the model is right, by how confident it is, before and after "
+    "confusion_matrix.png": "Confusion matrix: the class of the test slices, and the class that the model gave them",
+    "reliability.png": "Reliability diagram: how often the model is right at each confidence, before and after "
     "temperature scaling",
     "curves.png": "Accuracy and loss by epoch of training",
 }
@@ -25,11 +29,9 @@ LIMITS = "What it cannot do"
 SECTIONS = (LIMITS, "Training", "Data and licenses")
 """Sections of a checkpoint's card that the page takes over, by their titles."""
 
-ACCURACY = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "accuracy"
-
 NOTHING_KNOWN = (
-    "This checkpoint comes without a `results.json`, so there is nothing to report on how well it does. Treat what it "
-    "says with particular care. `python -m brain_tumor.evaluation CHECKPOINT DATASET` measures any checkpoint."
+    "This checkpoint comes without a `results.json`, so nothing is known about how well it does. Treat what it says "
+    "with particular care. `python -m brain_tumor.evaluation CHECKPOINT DATASET` measures any checkpoint."
 )
 
 
@@ -41,7 +43,7 @@ class About:
         use: what it is and what it is for, from its card; empty where it has none.
         figures: its figures on the test part, with intervals.
         sections: further sections of its card, title -> text.
-        copies: what copies between training and test part are worth, measured with this code; empty where not known.
+        copies: accuracy on test slices with a copy in training and on those without; empty where not measured.
         plots: file -> what it shows.
     """
 
@@ -52,51 +54,89 @@ class About:
     plots: dict[Path, str] = field(default_factory=dict)
 
 
+def build_about(model_id: str, bundled: Path) -> None:
+    """Builds the tab.
+
+    Args:
+        model_id: a folder or a Hub id.
+        bundled: folder of the bundled checkpoint, which is named as such.
+    """
+    known = about(model_id)
+    for path in known.plots:
+        serve_in_place(path)
+    with gr.Column(elem_id="about"):
+        name = checkpoint_name(model_id, bundled)
+        gr.Markdown(f"## What it is, and what it is for\n\n{known.use}\n\nCheckpoint: {name}")
+        if LIMITS in known.sections:
+            gr.Markdown(f"## {LIMITS}\n\n{known.sections[LIMITS]}")
+        gr.Markdown(f"## How well it does\n\n{known.figures}", latex_delimiters=[])
+        for path, words in known.plots.items():
+            gr.Image(
+                path,
+                label=words.split(":")[0],
+                alt_text=words,
+                interactive=False,
+                buttons=["fullscreen"],
+                elem_classes="plot",
+            )
+        if known.copies:
+            gr.Markdown(f"## How much duplicates inflate accuracy\n\n{known.copies}")
+        for title, text in known.sections.items():
+            if title != LIMITS:
+                gr.Markdown(f"## {title}\n\n{text}")
+
+
+def checkpoint_name(model_id: str, bundled: Path) -> str:
+    """The checkpoint as a visitor may read it: a Hub id with its link, a folder without its place on this machine."""
+    if not Path(model_id).is_dir():
+        return f"[{model_id}](https://huggingface.co/{model_id})"
+    folder = Path(model_id).resolve()
+    return f"`{folder.name}/`" + (" (bundled)" if folder == bundled else "")
+
+
 def about(model_id: str) -> About:
     """What the page says of a checkpoint: a folder or an id on the Hub. Never raises; what is missing is left out."""
-    card = _text(model_id, CARD)
-    sections = _sections(card)
+    sections = _sections(_read_card(model_id))
     known = {
         "use": sections.get("", ""),
         "sections": {title: sections[title] for title in SECTIONS if title in sections},
-        "copies": copies_table(ACCURACY),
     }
     try:
-        figures = figures_section(json.loads(_text(model_id, RESULTS)), "test")
+        results = read_results(_find(model_id, RESULTS))
+        figures, copies = figures_section(results, "test"), copies_table(results["test"])
     except Exception:  # no results, or damaged ones, or of another project's checkpoint
         return About(**known)
     # The page has a title of its own above the figures.
     figures = re.sub(r"\A\s*## .*\n", "", figures)
-    plots = {path: words for name, words in PLOTS.items() if (path := _file(model_id, name))}
-    return About(figures=figures, plots=plots, **known)
+    plots = {path: words for name, words in PLOTS.items() if (path := _find(model_id, name))}
+    return About(figures=figures, copies=copies, plots=plots, **known)
 
 
-def copies_table(folder: Path) -> str:
-    """Markdown table of accuracy on published test slices that have a copy in training and on those that have none.
+def copies_table(figures: dict) -> str:
+    """Markdown table of accuracy on test slices that have a copy in training, and on those that have none.
 
     Args:
-        folder: of `results.json` files, as `python -m benchmarks.quality.accuracy` writes them.
+        figures: of the test part, as `results.json` holds them.
 
     Returns:
-        "" where no result tells the two apart.
+        "" where they do not tell the two apart.
     """
-    rows = []
-    for path in sorted(folder.glob("*.json")):
-        results = json.loads(path.read_text(encoding="utf-8"))
-        test = results["test"]
-        copied, alone = test.get("with_copy_in_train"), test.get("without_copy_in_train")
-        if copied and alone:
-            cells = [
-                f"{part['slices']}: {shown_value('', part['accuracy'])} "
-                f"({shown_bounds('', part['intervals']['accuracy'])})"
-                for part in (copied, alone)
-            ]
-            name = f"{results['dataset']}, {results['model_name_or_path']}, seed {results['seed']}"
-            rows.append(f"| {name} | {' | '.join(cells)} |")
-    if not rows:
+    parts = {
+        "with a copy in the training part": figures.get("with_copy_in_train"),
+        "without": figures.get("without_copy_in_train"),
+    }
+    if not all(parts.values()):
         return ""
-    head = "| set, network | test slices with a copy in training: accuracy (95 % interval) | without |\n|---|---|---|\n"
-    return head + "\n".join(rows)
+    rows = [
+        f"| {name} | {part['slices']} | {shown_value('', part['accuracy'])} | "
+        f"{shown_bounds('', part['intervals']['accuracy'])} |"
+        for name, part in parts.items()
+    ]
+    return (
+        "Public sets hold the same slice, or its neighbor, in the training and in the test part. A network that has "
+        "seen a copy looks better than it is.\n\n"
+        "| test slices | number | accuracy | 95 % interval |\n|---|---|---|---|\n" + "\n".join(rows)
+    )
 
 
 def _sections(card: str) -> dict[str, str]:
@@ -111,18 +151,17 @@ def _sections(card: str) -> dict[str, str]:
     return sections
 
 
-def _file(model_id: str, name: str) -> Path | None:
-    """A checkpoint's file on this machine, fetched from the Hub if need be; None where there is none."""
-    if Path(model_id).is_dir():
-        return path if (path := Path(model_id).resolve() / name).is_file() else None
+def _find(model_id: str, name: str) -> Path | None:
+    """A checkpoint's file on this machine, downloaded if need be; None where it cannot be had."""
     try:
-        return examples._fetch(model_id, [name])[0]
-    except Exception:  # no network, time-outs, no such file: all one to a visitor
+        path = find_file(model_id, name, timeout=HUB_TIMEOUT)
+    except Exception:  # no network, time-outs, no such repository: all one to a visitor
         return None
+    return path and path.resolve()
 
 
-def _text(model_id: str, name: str) -> str:
-    path = _file(model_id, name)
+def _read_card(model_id: str) -> str:
+    path = _find(model_id, CARD)
     try:
         return path.read_text(encoding="utf-8") if path else ""
     except (OSError, ValueError):

@@ -1,14 +1,13 @@
 """Example scans: a checkpoint's own, scans of the public dataset on demand, and the bundled offline ones."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-
+from brain_tumor.inference.checkpoint import LISTING, find_files
 from brain_tumor.labels import canonical_label, display_name
-from brain_tumor.publishing.example_scans import LISTING
 
 BUNDLED = Path(__file__).resolve().parents[2] / "examples"
 
@@ -65,7 +64,7 @@ def public_examples() -> list[Example]:
         ExamplesError: the Hub cannot be reached, or the dataset is not there any more.
     """
     try:
-        paths = _fetch(PUBLIC_DATASET, PUBLIC_SCANS, "dataset")
+        paths = _find_all(PUBLIC_DATASET, PUBLIC_SCANS, "dataset")
     except Exception as error:  # no network, time-outs, proxies, moved repositories: all one to a visitor
         raise ExamplesError(
             f"The scans of {PUBLIC_DATASET} cannot be downloaded now: the Hugging Face Hub does not answer, or it no "
@@ -93,24 +92,17 @@ def _read(folder: Path) -> list[Example]:
 
 def _read_from_hub(model_id: str) -> list[Example]:
     try:
-        (listing,) = _fetch(model_id, [f"examples/{LISTING}"])
+        (listing,) = _find_all(model_id, [f"examples/{LISTING}"])
         names = [str(entry["file"]) for entry in json.loads(listing.read_text(encoding="utf-8"))[:MOST]]
-        _fetch(model_id, [f"examples/{name}" for name in names if Path(name).name == name])
+        _find_all(model_id, [f"examples/{name}" for name in names if Path(name).name == name])
     except Exception:  # whatever goes wrong, the bundled examples take their place
         return []
     return _read(listing.parent)
 
 
-def _fetch(repo_id: str, names, repo_type: str = "model") -> list[Path]:
-    """Files of a Hub repository, from the local cache if the Hub does not answer in time."""
-    if not names:
-        return []
-    try:  # `hf_hub_download` would try six times, for 23 seconds; this asks once
-        get_hf_file_metadata(hf_hub_url(repo_id, names[0], repo_type=repo_type), timeout=HUB_TIMEOUT)
-        offline = False
-    except Exception:
-        offline = True
-    return [
-        Path(hf_hub_download(repo_id, name, repo_type=repo_type, etag_timeout=HUB_TIMEOUT, local_files_only=offline))
-        for name in names
-    ]
+def _find_all(repo_id: str, names: Sequence[str], repo_type: str = "model") -> list[Path]:
+    """Files of a Hub repository, from the local cache if the Hub does not answer in time. Raises if one is missing."""
+    paths = find_files(repo_id, names, timeout=HUB_TIMEOUT, repo_type=repo_type)
+    if not all(paths):
+        raise FileNotFoundError(f"{repo_id} lacks a file, or cannot be reached.")
+    return paths

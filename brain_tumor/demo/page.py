@@ -1,52 +1,84 @@
-"""Pieces of the demo's page: HTML that shows a visitor what was found, with everything from outside escaped."""
+"""What the tabs share: words of the page, settings of its events, and HTML with everything from outside escaped."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from brain_tumor.inference.verdict import UNCERTAIN_VERDICT, Thresholds, limit
-from brain_tumor.labels import LABELS, NO_TUMOR
+from brain_tumor.answers.words import limit, tenths, verdict_kind
+from brain_tumor.demo.errors import gone
+from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
+
+INTRODUCTION = (
+    "# Brain tumor classification\n"
+    "A neural network looks at slices of a brain MRI and estimates how likely they are to show a glioma, a meningioma, "
+    "a pituitary tumor, or none of them."
+)
+
+WARNING = (
+    "**Not a medical device.** For research and teaching only. The numbers come from a model and are not a diagnosis: "
+    "have every scan read by a specialist."
+)
+
+PRIVACY = (
+    "Names, dates and other tags in DICOM files are not shown, but **text burned into the picture cannot be removed**: "
+    "do not upload a scan that shows a patient's name. Uploads are used for nothing else and are deleted within the "
+    "hour."
+)
+
+LIMITS_OF_A_FILE = f"{MAX_FILE_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} megapixels"
 
 WAITING = (
     '<div class="verdict waiting"><h2>No scan yet</h2>'
-    "<p>Upload a slice or click an example: what the model makes of it appears here.</p></div>"
+    "<p>Upload a slice or click an example, and the model's verdict appears here.</p></div>"
 )
+
+NOT_IN_THE_API = {"api_visibility": "private"}
+"""For the page's own events: programs have `api`."""
+
+DRAW_LANE = {"concurrency_id": "draw", "concurrency_limit": 4}
+"""For events that only draw again what was judged before."""
+
+T = TypeVar("T")
+
+
+def still_there(kept: T | None) -> T:
+    """What a session keeps for its visitor; raises `gr.Error` once it was deleted."""
+    if kept is None:
+        raise gone()
+    return kept
 
 
 def verdict_html(verdict: str, headline: str, sentence: str) -> str:
     """A verdict and its reason.
 
     Args:
-        verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar"; picks the color, which says nothing that the
-            words do not.
+        verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar"; picks the color, which adds nothing to the
+            words.
         headline, sentence: the words.
     """
-    if verdict in LABELS:
-        kind = "clear" if verdict == LABELS[NO_TUMOR] else "tumor"
-    else:
-        kind = "uncertain" if verdict == UNCERTAIN_VERDICT else "unfamiliar"
-    return f'<div class="verdict {kind}"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p></div>'
+    return f'<div class="verdict {verdict_kind(verdict)}"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p></div>'
 
 
 def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:
-    """The share for any tumor against none as a bar, and from where on there is a verdict.
+    """The probability of any tumor as a bar, and which verdict it leads to.
 
     Args:
         tumor_probability: in [0, 1].
         thresholds: of the checkpoint, where it has some.
     """
-    tumor = f"{100 * tumor_probability:.1f} %"
-    healthy = f"{100 * (1 - tumor_probability):.1f} %"
+    tumor, healthy = tenths(tumor_probability), tenths(1 - tumor_probability)
     rule = (
-        f"<small>With {limit(thresholds.tumor)} or more for any tumor the verdict is a tumor, with "
-        f"{limit(1 - thresholds.no_tumor)} or less it is no tumor, and in between it is uncertain.</small>"
+        f"<small>At {limit(thresholds.tumor)} or more for any tumor, the verdict is a tumor; at "
+        f"{limit(1 - thresholds.no_tumor)} or less, no tumor; in between, it is uncertain.</small>"
         if thresholds
         else ""
     )
     return (
-        f'<div class="share"><h3>Any tumor against none</h3><div class="ends"><span>Any tumor <b>{tumor}</b></span>'
+        f'<div class="share"><h3>Any tumor or none</h3><div class="ends"><span>Any tumor <b>{tumor}</b></span>'
         f"<span>No tumor <b>{healthy}</b></span></div>"
         f'<div class="bar" role="img" aria-label="Any tumor {tumor}, no tumor {healthy}">'
         f'<span class="any" style="width: {100 * tumor_probability:.2f}%"></span><span class="none"></span></div>'
@@ -55,26 +87,26 @@ def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:
 
 
 def map_html(shape: tuple[int, int], colors: Sequence[str]) -> str:
-    """What a heat map says and what it does not, with a legend.
+    """What a heat map shows and what it does not, with a legend.
 
     Args:
-        shape: height and width of the map in its own places.
+        shape: height and width of the map, in cells.
         colors: from "adds nothing" to "adds most", as "#rrggbb".
     """
     return (
         '<div class="legend"><span>adds little</span>'
         f'<span class="scale" style="background: linear-gradient(to right, {", ".join(colors)})"></span>'
         "<span>adds most</span></div>"
-        f"<small>The map has {shape[0]} × {shape[1]} places: it tells where the score of a class comes from, not where "
-        "a tumor ends. What speaks against the class is not shown.</small>"
+        f"<small>The map has {shape[0]} × {shape[1]} cells. It shows where the score of a class comes from, not where "
+        "a tumor ends. Evidence against the class is not shown.</small>"
     )
 
 
 def facts_html(facts: Mapping[str, str], notes: Sequence[str]) -> str:
-    """What a file was, as a list of terms, and what a visitor should know about it."""
+    """Facts about a file as a list of terms, and what a visitor should know about it."""
     terms = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items())
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f'<h3>What the file was</h3><dl class="facts">{terms}</dl>' + (
+    return f'<h3>About the file</h3><dl class="facts">{terms}</dl>' + (
         f'<ul class="notes">{items}</ul>' if items else ""
     )
 

@@ -1,84 +1,104 @@
-"""What Gradio remembers of visitors and of their calls: no more than this demo needs, and not for long.
+"""How long anything of a visitor is kept: one folder holds it all, is swept while the demo runs, and goes at the end.
 
-To import this is to switch two things off that take more time of a call than the network does. Gradio makes a copy of
-the page's settings for every visitor, and for every call of a program, in case somebody asks for a link to what the
-visitor sees (`upload.ClosedDoors` answers these with 404); and after every call it sums up the last 10,000 of them for
-its page of statistics, which this demo does not have.
+Imports no gradio, which reads its environment as soon as it is imported: see `gradio_environment`.
 """
 
+import atexit
+import contextlib
+import functools
 import os
-import re
+import shutil
+import signal
 import sys
-from collections import ChainMap
-from collections.abc import Iterable
-from types import SimpleNamespace
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
 
-import gradio as gr
-from gradio.state_holder import SessionState
+KEPT_SECONDS = 30 * 60
+"""How long an upload and what was made from it are kept at most, give or take `SWEEP_SECONDS`."""
 
-# Read when a demo's queue is made. Whoever wants the statistics can set them otherwise.
-os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+SWEEP_SECONDS = 5 * 60
+"""How often what is older is deleted."""
 
-os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(sys.maxsize))
-
-_remember_the_page = SessionState.__init__
-
-
-def _remember_no_page(session: SessionState, blocks: gr.Blocks) -> None:
-    # The settings are copied of those components that these "blocks" name: none of them.
-    _remember_the_page(session, SimpleNamespace(default_config=blocks.default_config, blocks=()))
-    session.blocks_config.config_for_block = lambda *_: {}  # of those that change: nothing
-    # The components themselves: those that changed for this visitor, before everybody's.
-    session.blocks_config.blocks = ChainMap({}, blocks.default_config.blocks)
-    session.blocks_config.fns = ChainMap({}, blocks.default_config.fns)
+NO_STATISTICS = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(sys.maxsize)}
+"""Environment in which gradio does not sum up the last 10,000 calls after each one, for a page that is not served."""
 
 
-SessionState.__init__ = _remember_no_page
+@functools.cache
+def own_folder() -> Path:
+    """Makes the one folder for all that visitors upload and all that is made from it, and deletes it at exit.
+
+    It lies below GRADIO_TEMP_DIR, or among the machine's temporary files. Gradio's uploads and pictures, `data:` URIs
+    and every temporary file of this process go there, so that none can be forgotten when it is deleted.
+    """
+    parent = os.environ.get("GRADIO_TEMP_DIR") or tempfile.gettempdir()
+    Path(parent).mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="brain-tumor-demo-", dir=parent)
+    tempfile.tempdir = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
-def forget(demo: gr.Blocks, before: float, deleted: Iterable[str] = ()) -> None:
-    """Drops what the demo keeps in memory of visitors who were last there before this time (seconds since 1970).
+def gradio_environment() -> dict[str, str]:
+    """The environment that gradio must find when it is imported: its folder is `own_folder`, and `NO_STATISTICS`.
 
-    Gradio by itself keeps a session's last inputs and results until 10,000 more visitors have come, and the rest for
-    good.
+    Whoever wants the statistics can set their variables otherwise.
+    """
+    statistics = {name: os.environ.get(name, value) for name, value in NO_STATISTICS.items()}
+    return statistics | {"GRADIO_TEMP_DIR": str(own_folder())}
+
+
+def new_file(name: str, content: bytes | str) -> Path:
+    """Writes a file of this name into a folder of its own that nobody can guess, below `own_folder`."""
+    folder = Path(tempfile.gettempdir(), uuid.uuid4().hex)
+    folder.mkdir()
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def end_cleanly_on_sigterm(folder: Path) -> None:
+    """Makes SIGTERM (a Space that goes to sleep sends it) delete `folder` and end the process as Ctrl+C does.
+
+    The folder goes at once: with visitors connected an orderly end takes ten seconds, and then SIGKILL may come first.
+    """
+
+    def stop(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the deleting
+        shutil.rmtree(folder, ignore_errors=True)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def keep_sweeping(folder: Path, forget: Callable[[float, list[str]], None]) -> None:
+    """Starts a thread that calls `sweep` for what is older than `KEPT_SECONDS`, again and again."""
+
+    def forever() -> None:
+        while True:
+            time.sleep(SWEEP_SECONDS)
+            sweep(folder, forget, time.time() - KEPT_SECONDS)
+
+    threading.Thread(target=forever, daemon=True).start()
+
+
+def sweep(folder: Path, forget: Callable[[float, list[str]], None], before: float) -> None:
+    """Deletes files that were last changed or used before this time (seconds since 1970), and empty folders.
 
     Args:
-        demo: running.
-        before: time, as `time.time` tells it.
-        deleted: paths of files that are gone; nobody needs to know their names.
+        folder: what is swept, at any depth.
+        forget: is called with the same time and the paths that were deleted, to drop what memory holds of them.
+        before: seconds since 1970, as `time.time` gives them.
     """
-    names = set(deleted)
-    for known in demo.temp_file_sets:
-        known -= names
-    for session, used in list(demo.state_holder.time_last_used.items()):
-        if used.timestamp() < before:
-            _forget(demo, session)
-
-
-def _forget(demo: gr.Blocks, session: str) -> None:
-    demo.state_holder.session_data.pop(session, None)
-    demo.state_holder.time_last_used.pop(session, None)
-    queue = demo._queue
-    if not queue.pending_event_ids_session.get(session):  # nobody waits for an answer
-        queue.pending_event_ids_session.pop(session, None)
-        queue.pending_messages_per_session.pop(session, None)
-
-
-class ForgottenCalls:
-    """Middleware that forgets a program's call as soon as its answer is sent.
-
-    Gradio takes a call that names no session for a session of its own, to which nobody can come back.
-    """
-
-    def __init__(self, app, demo: gr.Blocks):
-        self.app, self.demo = app, demo
-
-    async def __call__(self, scope, receive, send):
-        await self.app(scope, receive, send)
-        answered = _ANSWER.search(scope["path"]) if scope["type"] == "http" else None
-        if answered and not self.demo._queue.pending_event_ids_session.get(answered[1]):
-            _forget(self.demo, answered[1])
-
-
-_ANSWER = re.compile(r"/call/(?:v2/)?[^/]+/([^/]+)/*$")
-"""The address of a call's answer; it ends with what Gradio calls the session of such a call."""
+    # What is in a folder comes before it. Not rglob, which fails when somebody deletes a folder meanwhile.
+    found = [Path(parent, name) for parent, *names in os.walk(folder, topdown=False) for name in sum(names, [])]
+    deleted = []
+    for path in found:
+        with contextlib.suppress(OSError):
+            if path.lstat().st_ctime < before:
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+                deleted.append(str(path))
+    forget(before, deleted)

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from brain_tumor.demo import examples
+from brain_tumor.inference import checkpoint
 from brain_tumor.labels import LABELS
 from brain_tumor.reading.pictures import open_scan
-from tests.serving import ROOT, demo_environment, demo_hub
+from tests.serving import ROOT, demo_environment
 
 
 def write_checkpoint_examples(folder, listing) -> None:
@@ -29,8 +30,8 @@ def no_hub(monkeypatch):
     def unreachable(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.setattr(examples, "get_hf_file_metadata", unreachable)
-    monkeypatch.setattr(examples, "hf_hub_download", unreachable)
+    monkeypatch.setattr(checkpoint, "get_hf_file_metadata", unreachable)
+    monkeypatch.setattr(checkpoint, "hf_hub_download", unreachable)
 
 
 def test_the_examples_of_the_checkpoint_come_first(tmp_path):
@@ -52,17 +53,19 @@ def test_a_damaged_listing_is_passed_over(listing, tmp_path):
     assert {example.path.parent for example in examples.offline_examples(str(tmp_path))} == {examples.BUNDLED}
 
 
-def test_a_checkpoint_on_the_hub_brings_its_examples_along(tmp_path):
-    command = "from brain_tumor import examples as e; print([x.caption for x in e.offline_examples('somebody/model')])"
-    with demo_hub() as hub:
-        done = subprocess.run(
-            [sys.executable, "-c", command],
-            cwd=ROOT,
-            env=demo_environment(tmp_path, HF_ENDPOINT=hub.url),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+def test_a_checkpoint_on_the_hub_brings_its_examples_along(tmp_path, hub):
+    command = (
+        "from brain_tumor.demo.examples import offline_examples; "
+        "print([example.caption for example in offline_examples('somebody/model')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=ROOT,
+        env=demo_environment(tmp_path, HF_ENDPOINT=hub.url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.stdout.strip() == "['Glioma of the test split']", done.stderr
 
 
