@@ -1,8 +1,9 @@
-"""What every results.json says of its run: names, command and versions."""
+"""What every results.json says of its run (names, command, versions), and how such a file is read."""
 
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 from importlib.metadata import version
@@ -11,12 +12,35 @@ from pathlib import Path
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "accelerate", "numpy", "pillow", "scikit-learn")
 
 
+RESULTS = "results.json"
+
+
+def read_results(path: str | Path) -> dict:
+    """The JSON object in a file of results, with the keys that are written today.
+
+    Files of earlier versions have some keys in British spelling, such as "missed_tumours".
+
+    Raises:
+        OSError, ValueError: there is no such file, or it holds no JSON object.
+    """
+    results = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(results, dict):
+        raise ValueError(f"{path} holds no results: it is not a JSON object.")
+    return _with_todays_keys(results)
+
+
+def _with_todays_keys(value):
+    if isinstance(value, dict):
+        return {re.sub(r"(^|_)tumour(s?)(?=_|$)", r"\1tumor\2", k): _with_todays_keys(v) for k, v in value.items()}
+    return [_with_todays_keys(item) for item in value] if isinstance(value, list) else value
+
+
 def results_of_run(folder: str | Path) -> dict | None:
     """The results.json of a folder that `train.py` wrote, or of the run that one of its checkpoint-N belongs to."""
     folder = Path(folder)
     run = folder.parent if folder.name.startswith("checkpoint-") else folder
     try:
-        return json.loads((run / "results.json").read_text())
+        return read_results(run / RESULTS)
     except (OSError, ValueError):
         return None
 

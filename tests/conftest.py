@@ -19,6 +19,9 @@ for name in list(os.environ):
     if name.startswith(("HF_", "HUGGINGFACE_", "HUGGING_FACE_", "TRANSFORMERS_")):
         del os.environ[name]
 os.environ |= {"HF_HOME": f"{CACHES}/huggingface", "MPLCONFIGDIR": f"{CACHES}/matplotlib", "HF_HUB_OFFLINE": "1"}
+# One thread in each test process and what it starts: on shared cores, threads that spin while they wait for one another
+# make torch and OpenBLAS up to a hundred times slower.
+os.environ |= {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 
@@ -91,3 +94,6 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
+
+
+from tests.serving import puppet, shared_checkpoint, shared_demo, shared_hub  # noqa: E402, F401  fixtures

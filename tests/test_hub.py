@@ -1,4 +1,4 @@
-"""What `brain_tumor.hub` promises of a push. The client runs in processes of its own, each with an empty cache."""
+"""What `publishing.hub` promises of a push. The client runs in processes of its own, each with an empty cache."""
 
 import hashlib
 import json
@@ -16,6 +16,7 @@ from PIL import Image
 from transformers import MobileNetV2Config, MobileNetV2ForImageClassification, MobileNetV2ImageProcessor, pipeline
 
 from brain_tumor.labels import LABELS
+from brain_tumor.training.command_line import parse_arguments
 from tests.hub_stand_in import TOKEN, HubStandIn
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +51,7 @@ LEFTOVERS = (
 
 PUSH = """
 import json, sys
-from brain_tumor.hub import PushError, push_checkpoint
+from brain_tumor.publishing.hub import PushError, push_checkpoint
 
 folder, repo_id, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 try:
@@ -124,7 +125,11 @@ def contents_of(folder: Path) -> dict[str, str]:
 
 
 def assert_can_be_pushed_later(error: str, folder: Path, repo_id: str = "you/name", flags: str = "") -> None:
-    assert f"python train.py --push_only {shlex.quote(str(folder))} --hub_model_id {repo_id}{flags}" in error
+    command = f"python train.py --push_only {shlex.quote(str(folder))} --hub_model_id {repo_id}{flags}"
+    assert error.endswith(command)
+    training = parse_arguments(shlex.split(command)[2:], "").training
+    assert (training.push_only, training.hub_model_id) == (str(folder), repo_id)
+    assert training.hub_private_repo is (True if flags else None)
     assert f"The trained model is safe in {folder}" in error
 
 
@@ -268,6 +273,7 @@ def test_an_upload_that_drops_once_is_repeated_by_itself(hub, checkpoint, tmp_pa
     assert len(hub.commits("you/name")) == 1
 
 
+@pytest.mark.slow
 def test_an_upload_that_keeps_dropping_fails_without_a_commit_and_succeeds_when_repeated(hub, checkpoint, tmp_path):
     hub.drop_uploads = 10**6
     error = push(hub, checkpoint, tmp_path / "1")["error"]
@@ -290,6 +296,7 @@ def test_a_push_that_drops_before_its_commit_does_not_upload_the_model_again(hub
     assert [set(commit.paths) for commit in hub.commits("you/name")] == [CONTENTS]
 
 
+@pytest.mark.slow
 def test_a_push_that_drops_at_any_other_stage_leaves_nothing_and_succeeds_when_repeated(checkpoint, tmp_path):
     """All at the same time, each with a Hub of its own: at most stages the client tries for 23 seconds."""
 
@@ -312,6 +319,7 @@ def test_a_push_that_drops_at_any_other_stage_leaves_nothing_and_succeeds_when_r
         list(threads.map(drop_and_repeat, stages))
 
 
+@pytest.mark.slow
 def test_the_command_that_a_dropped_push_names_pushes_the_folder(hub, checkpoint, tmp_path):
     hub.drop_commits = 1
     error = push(hub, checkpoint, tmp_path / "1")["error"]
@@ -382,7 +390,7 @@ def test_a_folder_that_is_no_finished_checkpoint_is_not_pushed(hub, copy, tmp_pa
 
 
 def test_a_missing_token_is_noticed_before_training(hub, tmp_path):
-    check = "import json; from brain_tumor.hub import check_token; print(json.dumps(check_token()))"
+    check = "import json; from brain_tumor.publishing.hub import check_token; print(json.dumps(check_token()))"
     warning, _ = run(check, env=hub.env(tmp_path, token=None))
     assert "there is no Hugging Face token on this machine. Log in with `hf auth login`" in warning
     assert run(check, env=hub.env(tmp_path))[0] is None

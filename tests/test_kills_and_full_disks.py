@@ -16,9 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from brain_tumor.training.run import DiskFullError, all_at_once, complete_checkpoints, full_disk_told, is_complete
+from brain_tumor.training.run import DiskFullError, all_at_once, complete_checkpoints, explain_full_disk, is_complete
 from tests.slices import write_slices
-from tests.test_train import results_of, train
+from tests.trainings import one_thread, results_of, train_apart  # noqa: F401  a fixture
 
 LABELS = ("glioma", "meningioma", "no_tumor", "pituitary")
 STEPS = 11
@@ -35,17 +35,9 @@ def recipe(tmp_path_factory):
     return [*flags, "--validation_only", "--report_to", "none", "--disable_tqdm", "True"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """So small a network is slower in several."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-
-
 # Every training is a process of its own, forked from one that has imported everything: that takes longer than training.
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["train", "tests.test_losses"])
+processes.set_forkserver_preload(["train", "tests.test_kills_and_full_disks"])
 
 
 def run_train(flags: list[str], output: Connection, largest_file: int | None) -> None:
@@ -136,9 +128,6 @@ def assert_nothing_was_lost(folder: Path, whole: Path) -> None:
         assert resumed[name] == uninterrupted[name]
 
 
-# --- killed -----------------------------------------------------------------------------------------------------
-
-
 def test_killed_before_its_first_checkpoint_a_training_starts_again(whole):
     assert results_of(whole)["epochs_trained"] == 3
     assert complete_checkpoints(whole)
@@ -195,9 +184,6 @@ def test_a_resumed_training_goes_on_counting_the_epochs_without_a_better_figure(
     assert results_of(tmp_path)["epochs_trained"] == 3
 
 
-# --- no room ----------------------------------------------------------------------------------------------------
-
-
 def assert_is_told(output: str, folder: Path, what_to_do: str) -> None:
     assert "Traceback" not in output
     assert output.count("There is no room to write in") == 1
@@ -239,11 +225,12 @@ def test_without_room_for_the_finished_model_the_old_one_stays_as_it_is(recipe, 
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_without_room_for_the_resized_slices_their_cache_is_named(recipe, tmp_path):
     """A process from the start: where the cache is, is read at import."""
     cache = tmp_path / "cache"
     limit = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))}
-    output = train(
+    output = train_apart(
         *recipe, "--output_dir", tmp_path / "run", expect=1, env=os.environ | {"HF_HOME": str(cache)}, **limit
     )
     assert_is_told(output, cache / "datasets", "HF_HOME to a folder on another disk, and run the same command again")
@@ -293,12 +280,9 @@ def test_other_errors_are_not_taken_for_a_full_disk(tmp_path):
         lambda: load_file(tmp_path / "cut.safetensors"),
         lambda: (tmp_path / "missing").read_bytes(),
     ):
-        with pytest.raises(Exception) as error, full_disk_told(tmp_path, "--output_dir"):
+        with pytest.raises(Exception) as error, explain_full_disk(tmp_path, "--output_dir"):
             read()
         assert not isinstance(error.value, DiskFullError)
-
-
-# --- finished files ---------------------------------------------------------------------------------------------
 
 
 def test_a_finished_run_takes_the_place_of_an_earlier_one_and_of_what_described_it(tmp_path):

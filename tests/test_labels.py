@@ -2,7 +2,15 @@
 
 import pytest
 
-from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, canonical_label, display_name
+from brain_tumor.labels import (
+    DISPLAY_NAMES,
+    LABELS,
+    NO_TUMOR,
+    TUMOR_TYPES,
+    canonical_label,
+    display_name,
+    is_tumor_of_unknown_type,
+)
 
 SPELLINGS = {
     "glioma": ("glioma", "Glioma", "2-glioma", "glioma_tumor", "Glioma Tumor", "gliomas", "GLIOMA"),
@@ -18,13 +26,21 @@ SPELLINGS = {
         "Normal",
         "healthy",
     ),
-    "pituitary": ("pituitary", "Pituitary", "4-pituitary", "pituitary_tumor", "Pituitary tumor", "pituitary adenoma"),
+    "pituitary": (
+        "pituitary",
+        "Pituitary",
+        "4-pituitary",
+        "pituitary_tumour",
+        "Pituitary tumor",
+        "pituitary adenoma",
+    ),
 }
 
 
 def test_the_order_of_the_classes_is_the_one_that_checkpoints_were_trained_with():
     assert LABELS == ("glioma", "meningioma", "no_tumor", "pituitary")
     assert LABELS[NO_TUMOR] == "no_tumor"
+    assert [LABELS[i] for i in TUMOR_TYPES] == ["glioma", "meningioma", "pituitary"]
 
 
 @pytest.mark.parametrize(("spelling", "label"), [(s, label) for label, many in SPELLINGS.items() for s in many])
@@ -39,9 +55,10 @@ def test_a_name_that_is_none_of_the_four_is_not_guessed(name):
     assert canonical_label(name) is None
 
 
-@pytest.mark.parametrize("name", ["tumor", "tumor", "Tumor", "tumors", "1-tumor", "yes"])
+@pytest.mark.parametrize("name", ["tumor", "tumour", "Tumor", "tumours", "1-tumor", "yes"])
 def test_a_tumor_of_unknown_type_is_none_of_the_four(name):
     assert canonical_label(name) is None
+    assert is_tumor_of_unknown_type(name)
 
 
 def test_each_label_is_its_own_spelling_and_has_a_name_to_show():

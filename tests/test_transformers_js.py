@@ -1,4 +1,4 @@
-"""The checkpoint in JavaScript, by transformers.js: in Node on test slices, and in a browser by the page of docs/browser.md."""
+"""The checkpoint in JavaScript, by transformers.js: in Node on test slices, in a browser by the page of the docs."""
 
 import functools
 import http.server
@@ -24,6 +24,8 @@ from tests.serving import CHROMIUM_FLAGS, EXAMPLES, ROOT
 JS = ROOT / "tests/js"
 PACKAGE = "@huggingface/transformers"
 SLICES, TENSORS = 200, 32
+
+pytestmark = pytest.mark.slow  # npm installs a package of its own
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +99,7 @@ def most_probable(confidences: dict[str, float]) -> str:
     return max(confidences, key=confidences.get)
 
 
+@pytest.mark.data
 def test_the_label_is_pythons_on_98_of_100_test_slices(answers):
     assert answers.javascript.keys() == answers.python.keys() and len(answers.python) == SLICES
     same = [most_probable(answers.javascript[name]) == most_probable(answers.python[name]) for name in answers.python]
@@ -104,16 +107,20 @@ def test_the_label_is_pythons_on_98_of_100_test_slices(answers):
     assert len({most_probable(confidences) for confidences in answers.javascript.values()}) == 4
 
 
+@pytest.mark.data
 def test_the_same_pixel_tensors_give_the_same_scores(answers):
     assert answers.javascript_logits.shape == (TENSORS, 4)
     assert np.abs(answers.javascript_logits - answers.python_logits).max() < 1e-3
 
 
-def test_the_readmes_page_classifies_in_a_browser_and_asks_nobody_else(node_modules, checkpoint, tmp_path):
+@pytest.mark.browser
+def test_the_page_of_the_docs_classifies_in_a_browser_and_asks_nobody_else(node_modules, checkpoint, tmp_path):
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
     if shutil.which("chromium") is None:
         pytest.skip("needs Debian's browser: apt-get install chromium")
-    (page_source,) = re.findall(r"^```html\n(.*?)^```", (ROOT / "docs/browser.md").read_text(), re.DOTALL | re.MULTILINE)
+    (page_source,) = re.findall(
+        r"^```html\n(.*?)^```", (ROOT / "docs/browser.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     (tmp_path / "index.html").write_text(page_source)
     (tmp_path / "model").symlink_to(checkpoint)
     (tmp_path / "node_modules").symlink_to(node_modules)

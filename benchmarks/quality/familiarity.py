@@ -38,9 +38,10 @@ from brain_tumor.labels import LABELS, NO_TUMOR
 from brain_tumor.network.embedding import embeddings
 from brain_tumor.provenance import command_line, public_name, versions
 from brain_tumor.reading.pictures import MAX_PIXELS, ScanError, open_scan, window
-from brain_tumor.reading.readers import read_picture, read_uploads
+from brain_tumor.reading.readers import read_scan, read_uploads
 from brain_tumor.reading.uploads import Upload
 from brain_tumor.training import strangers
+from brain_tumor.training.disguise import disguise
 from brain_tumor.training.fit_familiarity import fit_familiarity
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,7 @@ def rows_of(arguments) -> Iterator[tuple[str, bool, Iterable[Picture]]]:
         worse = (corrupt(s, name, strength, h) for s, name, h in zip(slices, names, hashes, strict=True))
         yield f"slices, corrupted with strength {strength}", True, zip(worse, groups, strict=True)
     random = np.random.default_rng(7)
-    yield "slices, disguised", True, zip((strangers.disguise(s, random) for s in slices), groups, strict=True)
+    yield "slices, disguised", True, zip((disguise(s, random) for s in slices), groups, strict=True)
     yield "Br35H slices", True, zip(open_slices(tumors), map(str, tumors["group"]), strict=True)
     yield "bundled examples", True, [(open_scan(path), path.name) for path in sorted((ROOT / "examples").glob("*.png"))]
     if importlib.util.find_spec("nilearn"):
@@ -185,7 +186,7 @@ def opened(paths: list[Path], held_out: bool) -> Iterator[Picture]:
         seen.add(digest)
         try:
             if path.suffix == ".dcm":
-                picture = read_picture(path)[0].image
+                picture = read_scan(path)[0].image
             else:
                 with Image.open(path) as image:
                     if image.width * image.height > MAX_PIXELS:

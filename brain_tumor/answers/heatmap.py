@@ -10,24 +10,24 @@ COLORS = "plasma"
 is a gray of the scan (matplotlib's map of S. van der Walt and N. Smith, 2015)."""
 
 FLOOR = 15.0
-"""Contribution to the logit that gets the brightest color where the map has none that is higher. On public slices nine
-of ten maps of the right class peak at 14 to 48, and of the other classes below 5: these must look like nothing."""
+"""Contribution to the logit that gets the brightest color, unless the map has a higher one. On public slices nine of
+ten maps of the right class peak at 14 to 48, those of the other classes below 5: these must look like nothing."""
 
 SOLID = 0.5
-"""From this share of the scale on the map is as opaque as was asked for; below it fades out with the square of its
-strength, so that what adds nothing or next to nothing shows the scan."""
+"""At this share of the scale and above, the map is as opaque as was asked for. Below, it fades out with the square of
+its strength, so that the scan shows through where little or nothing is added."""
 
 _GRID = 256
-"""Side to which the map is upsampled exactly; from there on plain interpolation cannot be told from it."""
+"""Side to which the map is upsampled exactly; beyond that, plain interpolation looks the same."""
 
 
 def overlay(image: Image.Image, heatmap: np.ndarray, opacity: float) -> Image.Image:
-    """The slice with the heat map over it. Only what speaks for the class is shown.
+    """The slice with the heat map over it. Only what adds to the score of the class is shown.
 
     Args:
         image: 8-bit RGB of any size.
         heatmap: (h, w) float32, from `Prediction.heatmaps`; covers the picture from edge to edge.
-        opacity: of the strongest places, from 0, the slice alone, to 1, the slice hidden there.
+        opacity: where the map is strongest, from 0 (only the slice) to 1 (the slice is hidden there).
 
     Returns:
         `PIL.Image.Image` of mode "RGB", as large as `image`, which stays as it is. No legend: see `gradient`.

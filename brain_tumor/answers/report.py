@@ -9,18 +9,17 @@ from html import escape
 from PIL import Image
 
 from brain_tumor.answers.heatmap import gradient, overlay
-from brain_tumor.answers.words import percent, verdict_words
+from brain_tumor.answers.words import percent, tenths, verdict_kind, verdict_words
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
-from brain_tumor.inference.verdict import UNCERTAIN_VERDICT
-from brain_tumor.labels import LABELS, NO_TUMOR, display_name
+from brain_tumor.labels import display_name
 
 OPACITY = 0.5
 
 LONGEST_SIDE = 640
-"""Pixels of the pictures: at 85 mm on paper some 190 dots an inch."""
+"""Pixels of the pictures: some 190 dots per inch at 85 mm on paper."""
 
 MOST_LINES, LINE = 14, 34
-"""Lines that the facts may take, and letters in one: a scanner's header can say more than a page holds."""
+"""Lines that the facts may take, and letters in a line: a scanner's header can hold more than fits on a page."""
 
 MOST_CLASSES, LONGEST_NAME, LONGEST_WORDS = 8, 26, 240
 
@@ -96,18 +95,18 @@ def html_report(
     date: datetime.date,
     shown_class: str,
 ) -> str:
-    """The report on one slice. What is no brain MRI gets neither a class, confidences nor a heat map.
+    """The report on one slice. A picture that is no brain MRI gets no class, no confidences and no heat map.
 
     Args:
-        image: 8-bit RGB, as the model got it.
+        image: 8-bit RGB, as the model sees it.
         prediction: of that slice.
         version: of the model, `Classifier.version`.
-        facts: what the file was, in words, without tags of the patient; what the page does not hold is cut.
+        facts: about the file, in words, without tags of the patient; what does not fit on the page is cut.
         date: of the report.
         shown_class: the class whose heat map is drawn, as the checkpoint names it.
 
     Returns:
-        A page of HTML, in UTF-8 where it is written. Its pictures are in it; it runs no script and asks for nothing.
+        A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
     """
     headline, sentence = (_cut(words, LONGEST_WORDS) for words in verdict_words(prediction))
     familiar = prediction.verdict != UNFAMILIAR
@@ -124,7 +123,7 @@ def html_report(
                 overlay(shown, heatmap, OPACITY),
                 f"The scan with the heat map for {name}",
                 f"<b>Where the score for “{escape(name)}” comes from.</b> Adds little {legend} adds most. "
-                f"{width} × {height} places: not the outline of a tumor.",
+                f"A grid of {width} × {height} cells, not the outline of a tumor.",
             )
         )
     columns = [_confidences(prediction)] if familiar else []
@@ -136,30 +135,24 @@ def html_report(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Brain MRI slice: what a model makes of it</title>
+<title>Brain MRI slice: what a model says</title>
 <style>{_STYLE}</style>
 </head>
 <body>
-<header><h1>Brain MRI slice: what a model makes of it</h1><p>{stamp}<br>Model: {escape(version)}</p></header>
+<header><h1>Brain MRI slice: what a model says</h1><p>{stamp}<br>Model: {escape(version)}</p></header>
 <main>
-<section class="verdict {_kind(prediction.verdict)}"><p>{escape(headline)}</p><p>{escape(sentence)}</p></section>
+<section class="verdict {verdict_kind(prediction.verdict)}"><p>{escape(headline)}</p><p>{escape(sentence)}</p></section>
 <section class="pictures{"" if len(pictures) > 1 else " one"}">{"".join(pictures)}</section>
 <div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>
-<section class="warning"><b>Not a medical device.</b> For research and teaching. These numbers are a model's and no
-diagnosis: it looks at one slice, knows only the classes that it names, and misses tumors, small ones above all. Do not
-decide or reassure with this page, and leave every scan to a specialist.</section>
+<section class="warning"><b>Not a medical device.</b> For research and teaching. The numbers come from a model and
+are not a diagnosis: it looks at one slice, knows only the classes that it names, and misses tumors, especially small
+ones. Do not base a decision on this page, or reassure anybody with it; have every scan read by a specialist.</section>
 </main>
-<footer>This page names neither file nor patient. Text that is burnt into the picture cannot be removed: look at the
-picture before you pass it on.</footer>
+<footer>This page names neither file nor patient. Text that is burned into the picture cannot be removed: look at
+the picture before you pass it on.</footer>
 </body>
 </html>
 """
-
-
-def _kind(verdict: str) -> str:
-    if verdict in LABELS:
-        return "clear" if verdict == LABELS[NO_TUMOR] else "tumor"
-    return "uncertain" if verdict == UNCERTAIN_VERDICT else "other"
 
 
 def _figure(image: Image.Image, words: str, caption: str) -> str:
@@ -191,9 +184,7 @@ def _bar(name: str, share: float, kind: str = "") -> str:
 def _short(share: float) -> str:
     """Per cent with one decimal, and with what decides where that would say all or nothing."""
     return (
-        f"{100 * share:.1f} %"
-        if 0.001 <= share <= 0.999
-        else percent(share).replace("more than", ">").replace("less than", "<")
+        tenths(share) if 0.001 <= share <= 0.999 else percent(share).replace("more than", ">").replace("less than", "<")
     )
 
 
@@ -205,7 +196,7 @@ def _facts(facts: Mapping[str, str]) -> str:
         if lines > MOST_LINES:
             break
         terms.append(f"<dt>{escape(_cut(str(name), 24))}</dt><dd>{escape(text)}</dd>")
-    return f"<section><h2>What the file was</h2><dl>{''.join(terms)}</dl></section>"
+    return f"<section><h2>About the file</h2><dl>{''.join(terms)}</dl></section>"
 
 
 def _cut(text: str, longest: int) -> str:

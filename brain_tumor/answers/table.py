@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Iterable
 
-from brain_tumor.answers.words import verdict_words
+from brain_tumor.answers.words import verdict_words, volume_words
+from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
 from brain_tumor.inference.verdict import UNCERTAIN_VERDICT
 from brain_tumor.inference.volume import VolumeVerdict
@@ -22,9 +23,9 @@ COLUMNS = (
     "Brain MRI",
     "Notes",
 )
-"""Headings. "Reason" says what was wrong with a file, or why the verdict on the whole is what it is, P(...) are
-calibrated probabilities from 0 to 1, "Brain MRI" is whether the model knows such pictures, and "Notes" what else there
-is to know about a file, in the first of its rows."""
+"""Headings. "Reason" says what was wrong with a file, or why the verdict on the whole is what it is; P(...) are
+calibrated probabilities from 0 to 1; "Brain MRI" says whether the picture looks like one to the model; "Notes" says
+what else there is to know about a file, in the first of its rows."""
 
 PROBABILITIES = tuple(column for column in COLUMNS if column.startswith("P("))
 
@@ -52,23 +53,30 @@ def rows_of(
     """One row for each slice of an upload; of a series or volume one for the whole before them.
 
     Args:
-        upload: as `readers.read_uploads` yields it.
+        upload: as `reading` returns it.
         predictions: of its slices.
         volume: the verdict on the whole, where there is one.
 
     Returns:
-        `COLUMNS` -> text or number; an empty text where there is nothing to say. What is no brain MRI has no class and
-        no probabilities, and neither has a slice that does not count.
+        `COLUMNS` -> text or number; an empty text where there is nothing to say. A picture that is no brain MRI has no
+        class and no probabilities, nor has a slice that does not count.
     """
     rows = []
     if volume:
-        rows.append(_row(File=upload.name, Slice=WHOLE, Verdict=_verdict(volume.verdict), Reason=volume.sentence))
+        rows.append(
+            _row(File=upload.name, Slice=WHOLE, Verdict=_verdict(volume.verdict), Reason=volume_words(volume)[1])
+        )
     rows += [
         _slice_row(upload.name, slice_, prediction)
         for slice_, prediction in zip(upload.slices, predictions, strict=True)
     ]
     rows[0]["Notes"] = " ".join(upload.notes)
     return rows
+
+
+def rows_of_item(item: JudgedUpload | Rejected) -> list[dict[str, str | float]]:
+    """The rows of what `judging.judge_files` yields."""
+    return [row_of(item)] if isinstance(item, Rejected) else rows_of(item.upload, item.predictions, item.volume)
 
 
 def to_csv(rows: Iterable[dict[str, str | float]], header: bool = True) -> str:

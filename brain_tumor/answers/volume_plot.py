@@ -5,18 +5,17 @@ import io
 import numpy as np
 from PIL import Image
 
-from brain_tumor.answers.words import percent
-from brain_tumor.inference.verdict import limit
+from brain_tumor.answers.words import limit, percent
 from brain_tumor.inference.volume import VolumeVerdict
 
 _LINE, _FADED, _PEAK, _TUMOR, _CLEAR = "#0f766e", "#6b7280", "#be123c", "#b45309", "#1d4ed8"
 
 
 def plot_volume(verdict: VolumeVerdict) -> Image.Image:
-    """Tumor probability along the slices: what counts as a line, what does not in gray, thresholds, and the peak.
+    """Tumor probability along the slices: counted ones as a line, others in gray, with the thresholds and the peak.
 
     Returns:
-        `PIL.Image.Image` of mode "RGB", on white, to be read on a light and on a dark page. In words: `plot_words`.
+        `PIL.Image.Image` of mode "RGB", on white, readable on a light and on a dark page. In words: `plot_words`.
     """
     # matplotlib's object interface: no display, no global state
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -44,7 +43,7 @@ def plot_volume(verdict: VolumeVerdict) -> Image.Image:
     unjudged = np.isnan(values)
     if unjudged.any():
         axis.plot(numbers[unjudged], np.zeros(unjudged.sum()), "|", color=_FADED, ms=6, label="not judged")
-    size = 4 if counted.sum() <= 60 else 2  # larger dots than that are a band; a slice on its own needs one
+    size = 4 if counted.sum() <= 60 else 2  # larger dots would merge into a band, but a slice on its own needs one
     axis.plot(numbers, np.where(counted, values, np.nan), "o-", color=_LINE, ms=size, lw=1.8)
     if verdict.peak is not None:
         value = values[verdict.peak]

@@ -1,52 +1,128 @@
-"""Predictions in words: a headline, and one sentence with the numbers that decided."""
+"""Predictions in words: a headline and a sentence with the numbers that decided; and shares in per cent."""
 
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
-from brain_tumor.inference.verdict import UNCERTAIN_VERDICT, limit
+from brain_tumor.inference.verdict import UNCERTAIN_VERDICT
+from brain_tumor.inference.volume import CLEAR_SHARE, LEAST_SLICES, STRETCH_SHARE, Reason, VolumeVerdict
 from brain_tumor.labels import LABELS, NO_TUMOR, display_name
+
+RULE = (
+    "A series or volume is judged by all its slices together and never by the single most suspicious one, since one "
+    "of many is often wrong. Slices count if they show enough of the head and look like a brain MRI. A tumor is "
+    f"reported if {LEAST_SLICES} or more neighboring slices (in a long series, {100 * STRETCH_SHARE:.0f} % of those "
+    "that count) say tumor; one slice among them may say something else. Its type is the one most probable over these "
+    f"slices. No tumor is reported if at least {100 * CLEAR_SHARE:.0f} % of the slices say so, no such stretch says "
+    "anything else, and no stretch half as long (at least 2 slices) says tumor. Everything else is uncertain and needs "
+    f"a specialist; so is a series in which fewer than {LEAST_SLICES} slices count."
+)
+"""The rule of `volume.judge_volume` in words."""
+
+_NONE_SEEN, _UNCERTAIN = "No tumor seen", "Uncertain: needs a specialist"
+
+
+def verdict_kind(verdict: str) -> str:
+    """What a verdict is to the eye: "tumor", "clear", "uncertain" or "unfamiliar"; a CSS class, or a key of colors.
+
+    A class that is none of the four, of another project's checkpoint, is "unfamiliar": no color speaks for it.
+
+    >>> [verdict_kind(verdict) for verdict in ("glioma", "no_tumor", "uncertain", "unfamiliar", "tabby cat")]
+    ['tumor', 'clear', 'uncertain', 'unfamiliar', 'unfamiliar']
+    """
+    if verdict in LABELS:
+        return "clear" if verdict == LABELS[NO_TUMOR] else "tumor"
+    return "uncertain" if verdict == UNCERTAIN_VERDICT else "unfamiliar"
 
 
 def verdict_words(prediction: Prediction) -> tuple[str, str]:
-    """A verdict for a reader who is not an engineer: a headline, and one sentence of why with the numbers that decided.
+    """The verdict on a slice for a reader who is not an engineer: a headline, and why, with the numbers that decided.
 
+    >>> from brain_tumor.inference.verdict import Thresholds
     >>> thresholds = Thresholds(no_tumor=0.9, tumor=0.94)
     >>> confidences = {"glioma": 0.02, "meningioma": 0.95, "no_tumor": 0.03, "pituitary": 0.0}
     >>> headline, sentence = verdict_words(Prediction("meningioma", confidences, "meningioma", thresholds=thresholds))
     >>> print(headline)
     Looks like: meningioma
     >>> print(sentence)
-    The model gives 97 % to a tumor of any kind, and from 94 % on it says so; the most probable kind is meningioma.
+    The model puts the probability of any tumor at 97 % (threshold: 94 %); the most probable type is meningioma.
     """
     verdict, thresholds, tumor = prediction.verdict, prediction.thresholds, prediction.tumor_probability
-    name = display_name(verdict).lower() if verdict in LABELS else verdict
     if verdict == UNFAMILIAR:
         return (
             "This does not look like a brain MRI slice",
-            f"It scores {prediction.familiarity:.1f} on likeness to the slices that the model has learned from, and "
-            "below 0 nothing that the model says about a picture can be believed.",
+            f"Its likeness to the slices that the model has learned from is {prediction.familiarity:.1f}; below 0, "
+            "nothing that the model says about a picture can be trusted.",
         )
     if tumor is None or thresholds is None:
-        headline = "No tumor seen" if verdict == LABELS[NO_TUMOR] else f"Looks like: {name}"
         share = percent(prediction.confidences[prediction.label])
         missing = "other classes than tumors" if tumor is None else "no thresholds"
-        return headline, (
-            f"Of {len(prediction.confidences)} classes this one is the most probable, with {share}; the checkpoint has "
-            f"{missing}, so this is no more than its best guess."
+        return _NONE_SEEN if verdict == LABELS[NO_TUMOR] else _looks_like(verdict), (
+            f"This is the most probable of {len(prediction.confidences)} classes, with {share}; the checkpoint has "
+            f"{missing}, so this is only its best guess."
         )
     if verdict == UNCERTAIN_VERDICT:
         low, high = 1 - thresholds.no_tumor, thresholds.tumor
-        return "Uncertain: needs a specialist", (
-            f"The model gives {percent(tumor, low, high)} to a tumor of any kind, between the {limit(low)} up to "
-            f"which it says no tumor and the {limit(high)} from which on it says tumor."
+        return _UNCERTAIN, (
+            f"The model puts the probability of any tumor at {percent(tumor, low, high)}; it says no tumor only at "
+            f"{limit(low)} or less, and tumor only at {limit(high)} or more."
         )
     if verdict == LABELS[NO_TUMOR]:
-        return "No tumor seen", (
-            f"The model gives {percent(1 - tumor, thresholds.no_tumor)} to no tumor, and from "
-            f"{limit(thresholds.no_tumor)} on it says so; it can still miss one, above all a small one."
+        return _NONE_SEEN, (
+            f"The model puts the probability of no tumor at {percent(1 - tumor, thresholds.no_tumor)} (threshold: "
+            f"{limit(thresholds.no_tumor)}); it can still miss one, especially a small one."
         )
-    return f"Looks like: {name}", (
-        f"The model gives {percent(tumor, thresholds.tumor)} to a tumor of any kind, and from "
-        f"{limit(thresholds.tumor)} on it says so; the most probable kind is {name}."
+    return _looks_like(verdict), (
+        f"The model puts the probability of any tumor at {percent(tumor, thresholds.tumor)} (threshold: "
+        f"{limit(thresholds.tumor)}); the most probable type is {display_name(verdict).lower()}."
     )
+
+
+def volume_words(volume: VolumeVerdict) -> tuple[str, str]:
+    """The verdict on a series or volume: a headline, and one sentence of why."""
+    counted, needed = sum(volume.counted), volume.needed
+    clear = f"{volume.clear} of the {counted} slices that count say no tumor"
+    match volume.reason:
+        case Reason.MOSTLY_UNFAMILIAR:
+            return "These do not look like brain MRI slices", (
+                f"{volume.unfamiliar} of the {volume.shown} slices that show enough of the head are unlike those that "
+                "the model has learned from; that is more than half, so there is no verdict on the whole."
+            )
+        case Reason.OTHER_CLASSES:
+            return "No verdict on the whole", (
+                "The checkpoint has other classes than the four, so nothing can be said about tumors."
+            )
+        case Reason.TOO_FEW:
+            return "Too few slices to judge the whole", (
+                f"Only {counted} of {len(volume.counted)} slices count (a brain MRI with enough of the head in it), "
+                f"and a verdict on the whole needs {LEAST_SLICES}."
+            )
+        case Reason.TUMOR_STRETCH:
+            return _looks_like(volume.verdict), (
+                f"{volume.longest_tumor} neighboring slices of the {counted} that count say tumor, and {needed} are "
+                f"enough; over these slices {display_name(volume.verdict).lower()} is the most probable type."
+            )
+        case Reason.FEW_CLEAR:
+            return _UNCERTAIN, (
+                f"{clear}, fewer than the required {100 * CLEAR_SHARE:.0f} %, and there are no {needed} neighboring "
+                "slices that say tumor."
+            )
+        case Reason.SHORT_TUMOR_STRETCH:
+            return _UNCERTAIN, (
+                f"{volume.longest_tumor} neighboring slices say tumor: too few to report one, which takes {needed}, "
+                "and too many to say no tumor."
+            )
+        case Reason.UNCLEAR_STRETCH:
+            return _UNCERTAIN, (
+                f"{clear}, but {volume.longest_unclear} neighboring slices do not, and {needed} or more are too many."
+            )
+        case Reason.CLEAR:
+            return _NONE_SEEN, (
+                f"{clear}, at least {100 * CLEAR_SHARE:.0f} %, and no stretch of the others is long enough to matter; "
+                "a small tumor can still be missed."
+            )
+
+
+def _looks_like(verdict: str) -> str:
+    """Of one of the four by its display name; another checkpoint's class keeps its own."""
+    return f"Looks like: {display_name(verdict).lower() if verdict in LABELS else verdict}"
 
 
 def percent(share: float, *limits: float) -> str:
@@ -65,10 +141,28 @@ def percent(share: float, *limits: float) -> str:
     least = 0 if 0.01 <= share <= 0.99 else 2
     for decimals in range(least, 5):
         shown = round(value, decimals)
-        if all(_side(shown, 100 * limit) == _side(value, 100 * limit) for limit in limits):
+        if all(_reaches(shown, 100 * limit) == _reaches(value, 100 * limit) for limit in limits):
             break
     return f"{shown:.{decimals}f}".rstrip("0").rstrip(".") + " %" if decimals else f"{shown:.0f} %"
 
 
-def _side(value: float, limit: float) -> bool:
+def _reaches(value: float, limit: float) -> bool:
     return value >= limit - 1e-9
+
+
+def limit(threshold: float) -> str:
+    """A threshold in [0, 1] as per cent, the same number wherever it is named.
+
+    >>> [limit(0.9861), limit(1 - 0.9), limit(0.5)]
+    ['98.61 %', '10 %', '50 %']
+    """
+    return f"{100 * threshold:.4g} %"
+
+
+def tenths(share: float) -> str:
+    """A share in [0, 1] as per cent with one decimal, for tables and bars.
+
+    >>> [tenths(0.9691), tenths(1)]
+    ['96.9 %', '100.0 %']
+    """
+    return f"{100 * share:.1f} %"

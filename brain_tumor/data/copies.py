@@ -1,10 +1,10 @@
-"""The same slice again: finding copies, grouping them, splitting by group.
+"""Copies of a slice: how they are found, and how they are grouped.
 
-Public sets hold many slices twice, mirrored, rotated, re-encoded or from the neighboring position. If one copy
-trains and the other tests, the test measures memory. Groups of copies are not patients: no public set here says
-whose slice it is, so a split by groups is called "copy-free", never "patient-level".
+Public sets hold many slices more than once: mirrored, rotated, re-encoded or from the neighboring position. If one copy
+trains and another tests, the test measures memory. Groups of copies are not patients: no public set here says whose
+slice it is, so a split by groups is called "copy-free", never "patient-level".
 
-    python -m brain_tumor.evaluation.copy_report DATASET    # before any training: how many copies there are, and a sheet of them
+    python -m brain_tumor.evaluation.copy_report DATASET    # how many copies a set holds, and a sheet that shows them
 """
 
 import numpy as np

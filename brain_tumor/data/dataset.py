@@ -1,7 +1,7 @@
 """A Hub id or a folder -> train / validation / test with canonical labels.
 
-Nothing here holds the pictures decoded: a dataset's rows are paths or encoded bytes, and whatever is computed
-from the pixels goes to memory-mapped files in the cache of `datasets`.
+Pictures stay encoded: a row holds a path or the bytes of a file, and whatever is computed from the pixels goes to
+memory-mapped files in the cache of `datasets`.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from huggingface_hub import HfApi, snapshot_download
 from PIL import Image as PillowImage
 
 from brain_tumor.data.pixels import digest, file_states, map_cached
@@ -21,11 +22,8 @@ from brain_tumor.reading.pictures import ScanError, open_scan
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation", "test")
-
 MAX_UNREADABLE_SHARE = 0.01
-
 THUMBNAIL_SIDE = 32
-
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 
 _SPLIT_SPELLINGS = {
@@ -57,11 +55,11 @@ def load_scans(name_or_dir: str | Path, weak: bool = False) -> DatasetDict:
 
     Returns:
         The parts that exist, among train, validation and test (all in "train" if there are none). Columns:
-        image: the encoded picture, {"bytes", "path"}; `open_picture` opens it.
+        image: the encoded picture, {"bytes", "path"}; `pixels.open_picture` opens it.
         label: `ClassLabel` with the names of `labels.LABELS`; `labels.TUMOR` in every row of a weak set.
         source: the picture's name in the dataset.
         sha256: of the file's bytes, hexadecimal.
-        thumbnail: (32, 32) uint8 as 1,024 bytes, what `leakage` compares.
+        thumbnail: (32, 32) uint8 as 1,024 bytes, what `copies` compares.
 
     Raises:
         DatasetError: no such folder or dataset, no pictures, a class that is missing or unknown, an empty
@@ -88,9 +86,6 @@ def counts_by_class(part: Dataset) -> dict[str, int]:
     """Label -> number of slices."""
     counts = Counter(part["label"])
     return {label: counts.get(index, 0) for index, label in enumerate(LABELS)}
-
-
-# --- finding the pictures ---------------------------------------------------------------------------------------
 
 
 def _parts_of_folder(folder: Path, name: str) -> dict[str, Dataset]:
@@ -133,8 +128,6 @@ def _dataset_of_files(rows: list[tuple[str, str]], folder: Path) -> Dataset:
 
 
 def _parts_of_hub(name: str) -> dict[str, Dataset]:
-    from huggingface_hub import HfApi, snapshot_download
-
     try:
         listing = HfApi().list_repo_files(name, repo_type="dataset")
         pictures = [file for file in listing if file.lower().endswith(PICTURE_SUFFIXES) and "/" in file]
@@ -193,9 +186,6 @@ def _columns_by_type(part: Dataset, split: str, name: str) -> Dataset:
     if images[0] != "image":
         part = part.rename_column(images[0], "image")
     return part.add_column("class_name", values).add_column("source", sources)
-
-
-# --- checking what was found ------------------------------------------------------------------------------------
 
 
 def _check_classes(parts: dict[str, Dataset], name: str) -> None:

@@ -11,11 +11,12 @@ from PIL import Image as PillowImage
 
 from brain_tumor.reading.pictures import open_scan
 
-_PROCESSES_FROM = 500  # rows below which starting worker processes costs more than it saves
+_PROCESSES_FROM = 500
+"""Rows below which starting worker processes takes longer than it saves."""
 
 
 def open_picture(image: dict) -> PillowImage.Image:
-    """A row's `image` -> 8-bit RGB, by the same code that opens an upload (`scans.open_scan`)."""
+    """A row's `image` -> 8-bit RGB, by the code that opens an upload (`reading.pictures.open_scan`)."""
     return open_scan(image["bytes"] if image["bytes"] is not None else image["path"])
 
 
@@ -24,8 +25,8 @@ def pixels_for(part: Dataset, processor, description: str) -> Dataset:
 
     Args:
         part: as `load_scans` returns it.
-        processor: the image processor of the checkpoint; its resize (and crop) is applied, its rescaling and
-            normalization are left for `normalize`, so what is kept is uint8.
+        processor: the checkpoint's image processor. Its resize (and crop) is applied; its rescaling and normalization
+            are left to `transforms.normalize`, so that what is kept is uint8.
         description: what the progress bar says.
 
     Returns:

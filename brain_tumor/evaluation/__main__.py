@@ -1,4 +1,12 @@
-"""TODO"""
+"""Evaluate a checkpoint on a part of a set: figures with intervals, and the pictures of a run.
+
+    python -m brain_tumor.evaluation CHECKPOINT DATASET                       # the test part of the copy-free split
+    python -m brain_tumor.evaluation CHECKPOINT DATASET --split all           # every slice of another set
+    python -m brain_tumor.evaluation CHECKPOINT DATASET --tumor_dataset DIR   # and tumors in other kinds of scan
+
+CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes. `results.json`, `evaluation.md`,
+`evaluation.png` and `failures.png` go to the output folder and nowhere else.
+"""
 
 import argparse
 import json
@@ -6,10 +14,8 @@ import logging
 import sys
 from pathlib import Path
 
-import torch
 from datasets import Dataset
-from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
-from transformers.utils import cached_file
+from transformers import PreTrainedModel
 
 from brain_tumor.data.dataset import DatasetError, load_scans
 from brain_tumor.data.split import split_scans, whole_set
@@ -17,57 +23,22 @@ from brain_tumor.evaluation.figures import evaluate_parts
 from brain_tumor.evaluation.figures_text import evaluation_page, shown_bounds, shown_value
 from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import write_pictures
-from brain_tumor.inference.checkpoint import CheckpointError
+from brain_tumor.inference.checkpoint import CheckpointError, find_file
 from brain_tumor.inference.verdict import from_config
-from brain_tumor.labels import LABELS, canonical_label
-from brain_tumor.provenance import command_line, public_name, versions
+from brain_tumor.network.checkpoint import load_checkpoint
+from brain_tumor.provenance import RESULTS, command_line, public_name, read_results, versions
 
 
-def load_checkpoint(name_or_path: str) -> tuple[PreTrainedModel, object, list[int]]:
-    """A trained checkpoint of anybody's, as it is.
-
-    Returns:
-        The network, its own image processor, and for each of `labels.LABELS` which of its outputs that is.
-
-    Raises:
-        CheckpointError: it cannot be loaded, or its classes are not our four.
-    """
+def read_training_results(name_or_path: str) -> dict:
+    """The `results.json` that `train.py` left with a checkpoint; empty where there is none that can be read."""
     try:
-        processor = AutoImageProcessor.from_pretrained(name_or_path, backend="pil")
-        model = AutoModelForImageClassification.from_pretrained(name_or_path, dtype=torch.float32).eval()
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(
-            f"The checkpoint {name_or_path!r} cannot be loaded ({type(error).__name__}: {reason}). Give a folder "
-            "written by train.py or the id of an image-classification model on the Hugging Face Hub."
-        ) from error
-    names = [str(model.config.id2label[i]) for i in range(model.config.num_labels)]
-    own = [canonical_label(name) for name in names]
-    if sorted(map(str, own)) != sorted(LABELS):
-        listing = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-        raise CheckpointError(
-            f"The checkpoint {name_or_path!r} has other classes than {', '.join(LABELS)}; its own are {listing}."
-        )
-    return model, processor, [own.index(label) for label in LABELS]
-
-
-def training_results(name_or_path: str) -> dict:
-    """The `results.json` that `train.py` left with a checkpoint; empty where there is none."""
-    try:
-        path = cached_file(
-            name_or_path,
-            "results.json",
-            _raise_exceptions_for_gated_repo=False,
-            _raise_exceptions_for_missing_entries=False,
-            _raise_exceptions_for_connection_errors=False,
-        )
-        found = json.loads(Path(path).read_text()) if path else {}
+        path = find_file(name_or_path, RESULTS)
+        return read_results(path) if path else {}
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
-def known_temperature(model: PreTrainedModel, trained: dict) -> float | None:
+def find_temperature(model: PreTrainedModel, trained: dict) -> float | None:
     """The temperature that a checkpoint's confidences have in them, where its config or `train.py` tells."""
     stored = getattr(model.config, "confidence_temperature", None)
     calibration = trained.get("calibration")
@@ -77,8 +48,8 @@ def known_temperature(model: PreTrainedModel, trained: dict) -> float | None:
 
 
 def notes_on(arguments: argparse.Namespace, trained: dict, part: Dataset) -> list[str]:
-    """What a reader must know of the slices before the figures, as sentences."""
-    notes = ["Groups of copies are not patients: no part here is known to be of unseen patients."]
+    """What a reader must know about the slices before the figures, as sentences."""
+    notes = ["Groups of copies are not patients: other slices of the same patients may have been used in training."]
     same = (
         trained.get("dataset") == public_name(arguments.dataset)
         and trained.get("split") == arguments.split
@@ -90,10 +61,10 @@ def notes_on(arguments: argparse.Namespace, trained: dict, part: Dataset) -> lis
             "them, is not known here."
         )
     elif same:
-        notes.append(f"The checkpoint was trained with this very split; the {arguments.part} part is its own.")
+        notes.append(f"The checkpoint was trained with this very split, and this is its own {arguments.part} part.")
     else:
         notes.append(
-            "The checkpoint does not say that it was trained with this split of this set: copies of its training "
+            "The checkpoint does not say that it was trained with this split of this set, so copies of its training "
             "slices may be among these."
         )
     if same and "copy_in_train" in part.column_names and (copied := sum(part["copy_in_train"])):
@@ -102,7 +73,11 @@ def notes_on(arguments: argparse.Namespace, trained: dict, part: Dataset) -> lis
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m brain_tumor.evaluation",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("checkpoint", help="folder or Hub id of an image-classification model with our four classes")
     parser.add_argument("dataset", help="folder or Hub id of a set of slices")
     parser.add_argument(
@@ -113,7 +88,7 @@ def main() -> None:
     )
     parser.add_argument("--split_seed", type=int, default=42, help="seed of the split, as in train.py")
     parser.add_argument("--part", default="test", choices=["train", "validation", "test"], help="which part")
-    parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type, as in train.py")
+    parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type; as in train.py")
     parser.add_argument("--output_dir", type=Path, help="default: runs/evaluation/CHECKPOINT-DATASET")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -129,8 +104,8 @@ def main() -> None:
         parts = split_scans(scans, arguments.split, arguments.split_seed, *([] if weak is None else [weak]))
     names = [name for name in (arguments.part, f"tumor_{arguments.part}") if name in parts and parts[name].num_rows]
     checkpoint, dataset = public_name(arguments.checkpoint), public_name(arguments.dataset)
-    trained = training_results(arguments.checkpoint)
-    temperature, thresholds = known_temperature(model, trained), from_config(model.config)
+    trained = read_training_results(arguments.checkpoint)
+    temperature, thresholds = find_temperature(model, trained), from_config(model.config)
     raw = {
         name: predict_logits(model, parts[name], processor, f"{checkpoint} on {name}")[:, order] * (temperature or 1.0)
         for name in names
@@ -150,7 +125,7 @@ def main() -> None:
     folder = arguments.output_dir or Path("runs/evaluation") / f"{checkpoint}-{dataset}".replace("/", "_")
     title = f"{checkpoint} on {dataset}, {'every slice' if arguments.split == 'all' else f'{arguments.split} split'}"
     write_pictures(folder, raw, parts, results, title, temperature, thresholds, arguments.part)
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
     (folder / "evaluation.md").write_text(evaluation_page(results, arguments.part))
     print(summary(results, arguments.part))
     print(f"Everything is in {folder}.")

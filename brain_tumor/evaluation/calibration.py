@@ -1,4 +1,4 @@
-"""Confidence that means what it says: one temperature, fitted on validation and folded into the checkpoint."""
+"""Calibrated confidence: one temperature, fitted on validation and folded into the checkpoint."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Copies within a set, shown before anything is trained on it.
+"""Show the copies that a set holds, before anything is trained on it.
 
 python -m brain_tumor.evaluation.copy_report DATASET    # counts, and a sheet of pairs
 """
@@ -14,6 +14,7 @@ from brain_tumor.data.copies import BLOCK, find_copies, flips_and_rotations, sta
 from brain_tumor.data.dataset import SPLITS, DatasetError, load_scans
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.data.split import whole_set
+from brain_tumor.evaluation.sheets import Tile, write_sheet
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
 from brain_tumor.provenance import public_name
 
@@ -28,7 +29,7 @@ def correlations(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def copy_report(rows: Dataset) -> dict:
-    """How much of a set is there again.
+    """How much of a set is there more than once.
 
     Args:
         rows: of `whole_set`.
@@ -118,11 +119,6 @@ def pairs_to_show(rows: Dataset, pairs: np.ndarray, seed: int = 0) -> list[tuple
 
 def write_pairs(rows: Dataset, pairs: np.ndarray, title: str, path: Path) -> None:
     """A sheet of copies side by side, as a PNG: see for yourself whether they are the same slice."""
-    from brain_tumor.evaluation.plots import (
-        Tile,
-        write_sheet,  # training has no need of it
-    )
-
     tiles = []
     for left, right, alike, why in pairs_to_show(rows, pairs):
         both = rows[left], rows[right]
@@ -141,7 +137,10 @@ def _class_name(label: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Show the copies that a set holds, before anything is trained on it.", allow_abbrev=False
+        prog="python -m brain_tumor.evaluation.copy_report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("dataset", help="folder or Hub id of a set of slices, as for train.py")
     parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type, as for train.py")
@@ -165,7 +164,7 @@ def run() -> int:
     try:
         main()
     except DatasetError as error:
-        print(f"leakage: {error}", file=sys.stderr)
+        print(f"copy_report: {error}", file=sys.stderr)
         return 1
     return 0
 

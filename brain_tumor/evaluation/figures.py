@@ -1,12 +1,4 @@
-"""A checkpoint on a split -> results: figures with intervals, and the pictures of a run.
-
-    python -m brain_tumor.evaluation CHECKPOINT DATASET                       # the test part of the copy-free split
-    python -m brain_tumor.evaluation CHECKPOINT DATASET --split all           # every slice of another set
-    python -m brain_tumor.evaluation CHECKPOINT DATASET --tumor_dataset DIR   # and tumors in other kinds of scan
-
-CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes. `results.json`, `evaluation.md`,
-`evaluation.png` and `failures.png` go to the output folder and nowhere else.
-"""
+"""Logits of a part -> its figures with intervals: a section of `results.json`."""
 
 import re
 from pathlib import PurePosixPath
@@ -15,32 +7,38 @@ import numpy as np
 from datasets import Dataset
 from scipy.special import softmax
 
-import brain_tumor.network.baseline_cnn  # noqa: F401  registers the baseline network, so its checkpoints load here too
 from brain_tumor.evaluation.calibration import before_and_after
 from brain_tumor.evaluation.intervals import (
+    class_intervals,
     group_draws,
-    percentile_interval,
+    probability_intervals,
+    rate_intervals,
     share_interval,
     share_intervals,
     sums_by_group,
 )
 from brain_tumor.evaluation.metrics import (
     DANGEROUS_CONFIDENCE,
-    ScanMetrics,
-    class_intervals,
+    classification_figures,
     dangerous_misses,
-    probability_intervals,
-    rates,
     risk_coverage,
 )
 from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide, to_config
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR
 
+LEAST_OF_A_SOURCE = 5
+"""Slices of a source below which nothing is said about it."""
+
+LISTED_MISSES = 100
+"""Dangerous misses that are named at most."""
+
+_COVERAGES = np.linspace(0.05, 1, 20)
+
 
 def decision_figures(
     probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, thresholds: Thresholds, seed: int = 0
 ) -> dict:
-    """What the verdicts are worth, each share with its 95 % interval over groups of copies.
+    """How good the verdicts are, each share with its 95 % interval over groups of copies.
 
     Args:
         probabilities: (n, 4), calibrated.
@@ -53,12 +51,6 @@ def decision_figures(
         known); "counts" of numerator and denominator, and "intervals", by the same names. None where there is nothing
         to count.
     """
-    from brain_tumor.evaluation.intervals import (
-        group_draws,
-        share_intervals,
-        sums_by_group,  # the demo decides without `datasets`
-    )
-
     verdicts = decide(probabilities, thresholds)
     healthy, open_ = labels == NO_TUMOR, verdicts == UNCERTAIN
     shares = {
@@ -83,16 +75,6 @@ def decision_figures(
     }
 
 
-LEAST_OF_A_SOURCE = 5
-"""Slices of a source below which nothing is said of it."""
-
-LISTED_MISSES = 100
-
-_COVERAGES = np.linspace(0.05, 1, 20)
-
-# --- figures ----------------------------------------------------------------------------------------------------
-
-
 def figures(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
     """All figures of one part, each with its 95 % interval.
 
@@ -104,50 +86,17 @@ def figures(logits: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: in
         seed: of the bootstrap.
 
     Returns:
-        The figures of `metrics.ScanMetrics`, with "slices", "groups" and "intervals": name -> [low, high] or None; each
-        class of "per_class" has "intervals" of its own.
+        What `metrics.classification_figures` returns, with "slices", "groups" and "intervals": name -> [low, high] or
+        None; each class of "per_class" has "intervals" of its own.
     """
     probabilities = probabilities_of(logits)
-    result = ScanMetrics(keep_in_memory=True).compute(predictions=probabilities, references=labels)
+    result = classification_figures(probabilities, labels)
     draws, member = group_draws(groups, seed)
-    intervals = bootstrap_intervals(probabilities.argmax(axis=1), labels, groups, seed)
+    intervals = rate_intervals(probabilities.argmax(axis=1), labels, groups, seed)
     intervals |= probability_intervals(probabilities, labels, draws, member)
     for label, bounds in zip(LABELS, class_intervals(probabilities, labels, draws, member), strict=True):
         result["per_class"][label]["intervals"] = bounds
     return {"slices": len(labels), "groups": len(np.unique(groups)), **result, "intervals": intervals}
-
-
-def bootstrap_intervals(called: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
-    """95 % intervals of `metrics.rates`, from bootstrap samples of whole groups.
-
-    Accuracy, sensitivity and specificity of 0 or 100 % get the exact interval of `metrics.share_interval`.
-    """
-    draws, member = group_draws(groups, seed)
-    n = len(LABELS)
-    one_each = np.zeros((len(labels), n * n))
-    one_each[np.arange(len(labels)), labels * n + called] = 1
-    by_group = sums_by_group(one_each, member, draws.shape[1])
-    macro_recall = rates((draws @ by_group).reshape(-1, n, n))["macro_recall"]
-    healthy, every = labels == NO_TUMOR, np.ones(len(labels), bool)
-    shares = {
-        "accuracy": (called == labels, every),
-        "sensitivity": (called != NO_TUMOR, ~healthy),
-        "specificity": (called == NO_TUMOR, healthy),
-    }
-    hits, of = (
-        sums_by_group(columns.astype(np.float64), member, draws.shape[1])
-        for columns in (
-            np.stack([hit & among for hit, among in shares.values()], axis=1),
-            np.stack([among for _, among in shares.values()], axis=1),
-        )
-    )
-    bounds = dict(zip(shares, share_intervals(draws, hits, of), strict=True))
-    return {
-        "accuracy": bounds["accuracy"],
-        "macro_recall": percentile_interval(macro_recall),
-        "sensitivity": bounds["sensitivity"],
-        "specificity": bounds["specificity"],
-    }
 
 
 def part_figures(logits: np.ndarray, part: Dataset, thresholds: Thresholds | None = None) -> dict:
@@ -159,16 +108,16 @@ def part_figures(logits: np.ndarray, part: Dataset, thresholds: Thresholds | Non
         thresholds: of the verdict; without them there is no "decision".
 
     Returns:
-        `figures`; "decision" (`decision.decision_figures`); "dangerous_misses" (`dangerous`); "risk_coverage" with the
-        AURC and points of the curve; "by_source" (`by_source`); and where slices have copies in training, how many, and
-        `figures` "with_copy_in_train" and "without_copy_in_train".
+        `figures`; "decision" (`decision_figures`); "dangerous_misses" (`list_dangerous_misses`); "risk_coverage" with
+        the AURC and points of the curve; "by_source" (`figures_by_source`); and where slices have copies in training,
+        how many, and `figures` "with_copy_in_train" and "without_copy_in_train".
     """
     labels, groups = np.array(part["label"]), np.array(part["group"])
     probabilities = probabilities_of(logits)
     result = figures(logits, labels, groups)
     if thresholds is not None:
         result["decision"] = decision_figures(probabilities, labels, groups, thresholds)
-    result["dangerous_misses"] = dangerous(probabilities, part)
+    result["dangerous_misses"] = list_dangerous_misses(probabilities, part)
     coverage, risk, area = risk_coverage(probabilities, labels)
     at = np.searchsorted(coverage, _COVERAGES - 1e-9).clip(0, len(coverage) - 1)
     result["risk_coverage"] = {
@@ -176,7 +125,7 @@ def part_figures(logits: np.ndarray, part: Dataset, thresholds: Thresholds | Non
         "points": [[round(float(share), 2), float(risk[i])] for share, i in zip(_COVERAGES, at, strict=True)],
     }
     if "source" in part.column_names:
-        result["by_source"] = by_source(probabilities, part)
+        result["by_source"] = figures_by_source(probabilities, part)
     if "copy_in_train" in part.column_names:
         copied = np.array(part["copy_in_train"])
         result["slices_with_copy_in_train"] = int(copied.sum())
@@ -190,7 +139,7 @@ def part_figures(logits: np.ndarray, part: Dataset, thresholds: Thresholds | Non
 def weak_figures(
     logits: np.ndarray, groups: np.ndarray, thresholds: Thresholds | None = None, part: Dataset | None = None
 ) -> dict:
-    """What becomes of tumors whose type is not known. No accuracy: any of the three names may be right.
+    """Figures of tumors whose type is not known. No accuracy: any of the three types may be right.
 
     Args:
         logits: (n, 4), calibrated, of slices that all show a tumor.
@@ -212,14 +161,14 @@ def weak_figures(
             "called_no_tumor": share_interval(missed, every, groups),
             "sensitivity": share_interval(~missed, every, groups),
         },
-        "dangerous_misses": dangerous(probabilities, part, len(logits)),
+        "dangerous_misses": list_dangerous_misses(probabilities, part, len(logits)),
     }
     if thresholds is not None:
         result["decision"] = decision_figures(probabilities, labels, groups, thresholds)
     return result
 
 
-def dangerous(probabilities: np.ndarray, part: Dataset | None, tumors: int | None = None) -> dict:
+def list_dangerous_misses(probabilities: np.ndarray, part: Dataset | None, tumors: int | None = None) -> dict:
     """Tumors called "no tumor" with a confidence above `metrics.DANGEROUS_CONFIDENCE`.
 
     Returns:
@@ -244,11 +193,12 @@ def dangerous(probabilities: np.ndarray, part: Dataset | None, tumors: int | Non
     }
 
 
-def by_source(probabilities: np.ndarray, part: Dataset) -> list[dict]:
+def figures_by_source(probabilities: np.ndarray, part: Dataset) -> list[dict]:
     """Accuracy for each source that file names tell of, where it has at least `LEAST_OF_A_SOURCE` slices.
 
-    A source is the dataset's own part and the letters that a picture's name begins with (`source_of`). That tells
-    collections put together under one roof apart, where names were kept; it is neither a hospital nor a scanner.
+    A source is the dataset's own part and the letters that a picture's name begins with (`source_of`). Where names
+    were kept, that tells apart the collections that a set was put together from; it is neither a hospital nor a
+    scanner.
 
     Returns:
         {"source", "slices", "groups", "accuracy", "interval", "missed_tumors"} each, those with the most slices first.
@@ -300,7 +250,7 @@ def evaluate_parts(
 
     Args:
         raw_logits: part -> (n, 4), before the temperature.
-        parts: of `leakage.split_scans`; weak ones are known by their labels.
+        parts: of `split.split_scans`; weak ones are known by their labels.
         temperature: what the logits are divided by. None where it is not known what the network's own logits were:
             then they are taken as they are, and there is no "calibration".
         thresholds: of the verdict, if there are any.

@@ -4,16 +4,13 @@ from pathlib import Path
 
 import jinja2
 
+from brain_tumor.answers.words import tenths
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "model_card.md"
 
 FIGURES_TEMPLATE = TEMPLATE.with_name("model_card_figures.md")
 """What a card and the evaluation command say of one part, the same words for both."""
-
-BASE_MODEL = "google/mobilenet_v2_1.0_224"
-
-HUB_NAMES = {"brain-tumour-MRI-scan": "Simezu/brain-tumour-MRI-scan", "mobilenet_v2_1.0_224": BASE_MODEL}
 
 METRICS = {
     "accuracy": "Accuracy",
@@ -59,11 +56,12 @@ def figures_section(results: dict, part: str) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
     return environment.from_string(FIGURES_TEMPLATE.read_text(encoding="utf-8")).render(
         results=results,
-        dataset=hub_name(results["dataset"]),
+        dataset=source_text(results["dataset"]),
         part=part,
         own=own,
         validation=results.get("validation") if part == "test" else None,
         weak=results.get(f"tumor_{part}"),
+        tumor_dataset=source_text(results["tumor_dataset"]) if results.get("tumor_dataset") else None,
         metrics={name: title for name, title in (METRICS | _MORE_METRICS).items() if name in own},
         verdict_figures=_VERDICT_FIGURES,
         calibration_figures={"nll": "NLL", "brier": "Brier", "ece": "ECE", "classwise_ece": "class-wise ECE"},
@@ -93,7 +91,7 @@ def shown_value(metric: str, value) -> str:
         return "-"
     if isinstance(value, str | int):
         return str(value)
-    return f"{value:.{4 if metric in ('auroc', 'aurc') else 3}f}" if metric in _NOT_SHARES else f"{100 * value:.1f} %"
+    return f"{value:.{4 if metric in ('auroc', 'aurc') else 3}f}" if metric in _NOT_SHARES else tenths(value)
 
 
 def shown_bounds(metric: str, bounds) -> str:
@@ -103,9 +101,18 @@ def shown_bounds(metric: str, bounds) -> str:
     return " to ".join(shown_value(metric, float(bound)).removesuffix(" %") for bound in bounds)
 
 
-def hub_name(name: str) -> str:
-    """The Hub's id of a local folder that stands in for it; any other name as it is."""
-    return HUB_NAMES.get(name, name)
+def is_hub_id(name: str) -> bool:
+    """Whether a name in results (of `provenance.public_name`) is a Hub id, "owner/name"; a folder's has no owner."""
+    return "/" in name
+
+
+def source_text(name: str) -> str:
+    """A dataset or checkpoint in a sentence: a Hub id as it is; a folder only as what it is, whatever its name.
+
+    >>> source_text("owner/scans"), source_text("scans")
+    ('`owner/scans`', 'a local folder named `scans`')
+    """
+    return f"`{name}`" if is_hub_id(name) else f"a local folder named `{name}`"
 
 
 def interval(figures: dict, metric: str) -> str:

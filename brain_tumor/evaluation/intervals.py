@@ -2,9 +2,16 @@
 
 import numpy as np
 
+from brain_tumor.evaluation.metrics import classwise_gaps, confidence_gaps, probability_terms, rates
+from brain_tumor.labels import LABELS, NO_TUMOR
+
 BOOTSTRAP_SAMPLES = 2000
 
+AUROC_SAMPLES = 500
+"""How many of these give the intervals of an AUROC, for which each must rank the slices anew."""
+
 INTERVAL = (2.5, 97.5)
+"""Percentiles."""
 
 
 def group_draws(groups: np.ndarray, seed: int = 0, samples: int = BOOTSTRAP_SAMPLES) -> tuple[np.ndarray, np.ndarray]:
@@ -63,3 +70,95 @@ def share_intervals(draws: np.ndarray, hits: np.ndarray, of: np.ndarray) -> list
         else:
             intervals.append(percentile_interval(samples[:, i]))
     return intervals
+
+
+def rate_intervals(called: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
+    """95 % intervals of `metrics.rates`, from bootstrap samples of whole groups.
+
+    Accuracy, sensitivity and specificity of 0 or 100 % get the exact interval of `share_interval`.
+    """
+    draws, member = group_draws(groups, seed)
+    n = len(LABELS)
+    one_each = np.zeros((len(labels), n * n))
+    one_each[np.arange(len(labels)), labels * n + called] = 1
+    by_group = sums_by_group(one_each, member, draws.shape[1])
+    macro_recall = rates((draws @ by_group).reshape(-1, n, n))["macro_recall"]
+    healthy, every = labels == NO_TUMOR, np.ones(len(labels), bool)
+    shares = {
+        "accuracy": (called == labels, every),
+        "sensitivity": (called != NO_TUMOR, ~healthy),
+        "specificity": (called == NO_TUMOR, healthy),
+    }
+    hits, of = (
+        sums_by_group(columns.astype(np.float64), member, draws.shape[1])
+        for columns in (
+            np.stack([hit & among for hit, among in shares.values()], axis=1),
+            np.stack([among for _, among in shares.values()], axis=1),
+        )
+    )
+    bounds = dict(zip(shares, share_intervals(draws, hits, of), strict=True))
+    return {
+        "accuracy": bounds["accuracy"],
+        "macro_recall": percentile_interval(macro_recall),
+        "sensitivity": bounds["sensitivity"],
+        "specificity": bounds["specificity"],
+    }
+
+
+def probability_intervals(probabilities: np.ndarray, labels: np.ndarray, draws: np.ndarray, member: np.ndarray) -> dict:
+    """95 % intervals of `probability_figures`. All are sums over groups, so every sample is computed exactly.
+
+    A resampled calibration error is too large on average, because noise within a bin only ever adds to it: the
+    samples are moved so that their mean is the figure, and end at 0.
+
+    Args:
+        draws, member: as `group_draws` returns them.
+    """
+    size = draws @ np.bincount(member, minlength=draws.shape[1])
+    intervals = {
+        name: percentile_interval(draws @ np.bincount(member, terms, draws.shape[1]) / size)
+        for name, terms in probability_terms(probabilities, labels).items()
+    }
+    gaps = {
+        "ece": (confidence_gaps(probabilities, labels), 1),
+        "classwise_ece": (classwise_gaps(probabilities, labels), len(LABELS)),
+    }
+    for name, (values, classes) in gaps.items():
+        samples = np.abs(draws @ sums_by_group(values, member, draws.shape[1])).sum(axis=1) / classes / size
+        figure = np.abs(values.sum(axis=0)).sum() / classes / len(labels)
+        intervals[name] = percentile_interval((samples - samples.mean() + figure).clip(0))
+    return intervals
+
+
+def class_intervals(probabilities: np.ndarray, labels: np.ndarray, draws: np.ndarray, member: np.ndarray) -> list[dict]:
+    """95 % intervals of each class's precision, recall, F1 and AUROC; None where a figure is not defined."""
+    called, groups, result = probabilities.argmax(axis=1), draws.shape[1], []
+    few = draws[:AUROC_SAMPLES]
+    for i in range(len(LABELS)):
+        is_class, is_called = labels == i, called == i
+        hits, support, calls = (
+            sums_by_group(v.astype(np.float64)[:, None], member, groups)
+            for v in (is_class & is_called, is_class, is_called)
+        )
+        areas = _weighted_auroc(is_class, probabilities[:, i], few[:, member])
+        result.append(
+            {
+                "precision": share_intervals(draws, hits, calls)[0],
+                "recall": share_intervals(draws, hits, support)[0],
+                "f1": share_intervals(draws, 2 * hits, support + calls)[0],
+                "auroc": percentile_interval(areas),
+            }
+        )
+    return result
+
+
+def _weighted_auroc(is_class: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(samples,) AUROC of slices that count (samples, n) times, by ranks: ties count half."""
+    order = np.argsort(score, kind="stable")
+    _, first = np.unique(score[order], return_index=True)
+    weights = weights[:, order].astype(np.float64)
+    positive = np.add.reduceat(weights * is_class[order], first, axis=1)
+    negative = np.add.reduceat(weights * ~is_class[order], first, axis=1)
+    below = negative.cumsum(axis=1) - negative / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))

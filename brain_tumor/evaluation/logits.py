@@ -15,7 +15,7 @@ def predict_logits(model: PreTrainedModel, part: Dataset, processor, description
     """Logits of every slice of a part, in float32 (training may have run in bfloat16).
 
     Args:
-        part: with the columns pixels and label of `dataset.pixels_for`; without pixels each picture is opened and goes
+        part: with the columns pixels and label of `pixels.pixels_for`; without pixels each picture is opened and goes
             through the processor as it is, which takes any processor and gives the same logits.
 
     Returns:

@@ -1,74 +1,57 @@
-"""The figures of a set of predictions, as an `evaluate.Metric` that needs no network, and how certain they are."""
+"""The figures of a set of predictions, each of them a plain function of probabilities and labels."""
 
-import datasets
-import evaluate
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from brain_tumor.evaluation.intervals import percentile_interval, share_intervals, sums_by_group
-from brain_tumor.labels import LABELS, NO_TUMOR
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES
 
 ECE_BINS = 15
-
-AUROC_SAMPLES = 500
-"""Of these, as many are used for the intervals of an AUROC, which must rank the slices anew in each."""
 
 DANGEROUS_CONFIDENCE = 0.9
 """A tumor that is called "no tumor" with more confidence than this is a dangerous miss."""
 
 _LEAST = 1e-12
 
-_DESCRIPTION = """Accuracy, macro recall, per-class precision, recall, F1 and one-vs-rest AUROC, confusion matrix,
-negative log-likelihood, expected and class-wise calibration error, Brier score, tumor sensitivity and "no tumor"
-specificity."""
 
-_INPUTS = """
-Args:
-    predictions: (n, 4) probabilities of glioma, meningioma, no_tumor, pituitary; rows sum to 1.
-    references: (n,) class indices.
-Returns:
-    a dict; sensitivity is the share of tumors not called "no_tumor", specificity that of healthy slices called so.
-    Where a figure is not defined (no slice of a class) it is None.
-Examples:
-    >>> metric = ScanMetrics(keep_in_memory=True)
-    >>> certain = [[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.7, 0.1]]
-    >>> figures = metric.compute(predictions=certain, references=[0, 2])
+def classification_figures(probabilities: np.ndarray, labels: np.ndarray) -> dict:
+    """Every figure that needs nothing but probabilities and labels.
+
+    Args:
+        probabilities: (n, 4) float, rows sum to 1.
+        labels: (n,) class indices.
+
+    Returns:
+        accuracy, macro_recall; sensitivity, the share of tumors not called "no_tumor"; specificity, the share of
+        healthy slices called so; nll, brier, ece and classwise_ece; "per_class": label -> precision, recall, f1,
+        auroc (against the rest) and support; "confusion_matrix", whose rows are the true classes. A figure that is
+        not defined, because no slice is of a class, is None.
+
+    >>> certain = np.array([[0.7, 0.1, 0.1, 0.1], [0.1, 0.1, 0.7, 0.1]])
+    >>> figures = classification_figures(certain, np.array([0, 2]))
     >>> figures["accuracy"], figures["sensitivity"], figures["specificity"], round(figures["ece"], 3)
     (1.0, 1.0, 1.0, 0.3)
-"""
-
-
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _INPUTS)
-class ScanMetrics(evaluate.Metric):
-    def _info(self):
-        features = datasets.Features(
-            {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
-        )
-        return evaluate.MetricInfo(description=_DESCRIPTION, citation="", inputs_description=_INPUTS, features=features)
-
-    def _compute(self, predictions, references):
-        probabilities, labels = np.asarray(predictions, np.float64), np.asarray(references)
-        called = probabilities.argmax(axis=1)
-        matrix = confusion_matrix(labels, called, labels=range(len(LABELS)))
-        precision, recall, f1, support = precision_recall_fscore_support(
-            labels, called, labels=range(len(LABELS)), zero_division=np.nan
-        )
-        per_class = {
-            label: {
-                "precision": _number(precision[i]),
-                "recall": _number(recall[i]),
-                "f1": _number(f1[i]),
-                "auroc": _auroc(labels == i, probabilities[:, i]),
-                "support": int(support[i]),
-            }
-            for i, label in enumerate(LABELS)
+    """
+    called = probabilities.argmax(axis=1)
+    matrix = confusion_matrix(labels, called, labels=range(len(LABELS)))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, called, labels=range(len(LABELS)), zero_division=np.nan
+    )
+    per_class = {
+        label: {
+            "precision": _number(precision[i]),
+            "recall": _number(recall[i]),
+            "f1": _number(f1[i]),
+            "auroc": _auroc(labels == i, probabilities[:, i]),
+            "support": int(support[i]),
         }
-        return {
-            **{name: _number(value) for name, value in rates(matrix).items()},
-            **probability_figures(probabilities, labels),
-            "per_class": per_class,
-            "confusion_matrix": matrix.tolist(),
-        }
+        for i, label in enumerate(LABELS)
+    }
+    return {
+        **{name: _number(value) for name, value in rates(matrix).items()},
+        **probability_figures(probabilities, labels),
+        "per_class": per_class,
+        "confusion_matrix": matrix.tolist(),
+    }
 
 
 def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
@@ -81,7 +64,7 @@ def rates(matrix: np.ndarray) -> dict[str, np.ndarray]:
         accuracy, macro_recall, sensitivity and specificity, each of shape (...); NaN where not defined.
     """
     matrix = matrix.astype(np.float64)
-    tumors = [i for i in range(len(LABELS)) if i != NO_TUMOR]
+    tumors = list(TUMOR_TYPES)
     with np.errstate(invalid="ignore", divide="ignore"):
         correct, support = np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(axis=-1)
         missed, of = matrix[..., tumors, NO_TUMOR].sum(axis=-1), support[..., tumors].sum(axis=-1)
@@ -115,7 +98,7 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
 
 
 def probability_figures(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """What the probabilities are worth as probabilities: nll, brier, ece and classwise_ece; the less the better.
+    """How good the probabilities are as probabilities: nll, brier, ece and classwise_ece; lower is better.
 
     Args:
         probabilities: (n, 4), rows sum to 1.
@@ -152,11 +135,8 @@ def classwise_calibration_error(probabilities: np.ndarray, labels: np.ndarray, b
     The ECE looks at the highest probability alone; this one also sees a class that is always given a little too
     much (Kull et al. 2019, "Beyond temperature scaling"). Bins as in `calibration_bins`.
     """
-    gaps = _classwise_gaps(probabilities, labels, bins)
+    gaps = classwise_gaps(probabilities, labels, bins)
     return float(np.abs(gaps.sum(axis=0)).sum() / len(LABELS) / len(labels))
-
-
-# --- which slices are wrong -------------------------------------------------------------------------------------
 
 
 def dangerous_misses(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -193,71 +173,12 @@ def risk_coverage(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.nda
     return kept / len(labels), risk, float(risk.mean())
 
 
-def probability_intervals(probabilities: np.ndarray, labels: np.ndarray, draws: np.ndarray, member: np.ndarray) -> dict:
-    """95 % intervals of `probability_figures`. All are sums over groups, so every sample is computed exactly.
-
-    A resampled calibration error is too large on average, because noise within a bin only ever adds to it: the
-    samples are moved so that their mean is the figure, and end at 0.
-
-    Args:
-        draws, member: as `group_draws` returns them.
-    """
-    size = draws @ np.bincount(member, minlength=draws.shape[1])
-    intervals = {
-        name: percentile_interval(draws @ np.bincount(member, terms, draws.shape[1]) / size)
-        for name, terms in probability_terms(probabilities, labels).items()
-    }
-    gaps = {
-        "ece": (_confidence_gaps(probabilities, labels, ECE_BINS), 1),
-        "classwise_ece": (_classwise_gaps(probabilities, labels, ECE_BINS), len(LABELS)),
-    }
-    for name, (values, classes) in gaps.items():
-        samples = np.abs(draws @ sums_by_group(values, member, draws.shape[1])).sum(axis=1) / classes / size
-        figure = np.abs(values.sum(axis=0)).sum() / classes / len(labels)
-        intervals[name] = percentile_interval((samples - samples.mean() + figure).clip(0))
-    return intervals
-
-
-def class_intervals(probabilities: np.ndarray, labels: np.ndarray, draws: np.ndarray, member: np.ndarray) -> list[dict]:
-    """95 % intervals of each class's precision, recall, F1 and AUROC; None where a figure is not defined."""
-    called, groups, result = probabilities.argmax(axis=1), draws.shape[1], []
-    few = draws[:AUROC_SAMPLES]
-    for i in range(len(LABELS)):
-        is_class, is_called = labels == i, called == i
-        hits, support, calls = (
-            sums_by_group(v.astype(np.float64)[:, None], member, groups)
-            for v in (is_class & is_called, is_class, is_called)
-        )
-        areas = _weighted_auroc(is_class, probabilities[:, i], few[:, member])
-        result.append(
-            {
-                "precision": share_intervals(draws, hits, calls)[0],
-                "recall": share_intervals(draws, hits, support)[0],
-                "f1": share_intervals(draws, 2 * hits, support + calls)[0],
-                "auroc": percentile_interval(areas),
-            }
-        )
-    return result
-
-
-def _weighted_auroc(is_class: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(samples,) AUROC of slices that count (samples, n) times, by ranks: ties count half."""
-    order = np.argsort(score, kind="stable")
-    _, first = np.unique(score[order], return_index=True)
-    weights = weights[:, order].astype(np.float64)
-    positive = np.add.reduceat(weights * is_class[order], first, axis=1)
-    negative = np.add.reduceat(weights * ~is_class[order], first, axis=1)
-    below = negative.cumsum(axis=1) - negative / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (positive * below).sum(axis=1) / (positive.sum(axis=1) * negative.sum(axis=1))
-
-
 def _bin_numbers(values: np.ndarray, bins: int) -> np.ndarray:
     # 1.0 belongs to the last bin; the bins are open on the left, as in Guo et al. 2017.
     return np.clip(np.ceil(values * bins).astype(int) - 1, 0, bins - 1)
 
 
-def _confidence_gaps(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> np.ndarray:
+def confidence_gaps(probabilities: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS) -> np.ndarray:
     """(n, bins): in each slice's bin, its confidence less 1 if it is right; the ECE is sum_b |sum_n| / n."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     gaps = np.zeros((len(labels), bins))
@@ -265,7 +186,7 @@ def _confidence_gaps(probabilities: np.ndarray, labels: np.ndarray, bins: int) -
     return gaps
 
 
-def _classwise_gaps(probabilities: np.ndarray, labels: np.ndarray, bins: int) -> np.ndarray:
+def classwise_gaps(probabilities: np.ndarray, labels: np.ndarray, bins: int = ECE_BINS) -> np.ndarray:
     """(n, classes * bins): the same for the probability of every class."""
     n, classes = probabilities.shape
     gaps = np.zeros((n, classes, bins))

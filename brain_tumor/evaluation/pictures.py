@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
+from PIL import Image
 
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.evaluation.figures import probabilities_of
 from brain_tumor.evaluation.metrics import DANGEROUS_CONFIDENCE
-from brain_tumor.evaluation.plots import failure_tiles, plot_evaluation, write_sheet
+from brain_tumor.evaluation.plots import plot_evaluation
+from brain_tumor.evaluation.sheets import failure_tiles, write_sheet
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import NO_TUMOR, TUMOR
 
@@ -53,8 +55,8 @@ def write_pictures(
 ) -> None:
     """Write `evaluation.png`, a page of plots, and `failures.png`, the worst mistakes as pictures.
 
-    Of a group of copies that are mistaken for the same, only the surest is shown. The second picture holds slices of
-    the dataset, so it is for the eyes of who has the dataset: keep it out of what is published.
+    Of a group of copies with the same mistake, only the one with the highest confidence is shown. The second picture
+    holds slices of the dataset: do not publish it.
 
     Args:
         folder: is made if need be.
@@ -90,7 +92,7 @@ def write_pictures(
             shown[mistake] = row | {"source": columns[name]["source"][i], "copies": 0}
     tiles = list(shown.values())[:FAILURES_SHOWN]
 
-    def opened(number: int):
+    def open_row(number: int) -> Image.Image:
         name, row = place[tiles[number]["index"]]
         return open_picture(parts[name][row]["image"])
 
@@ -101,4 +103,4 @@ def write_pictures(
         if found
         else f"No mistakes among {len(labels)} slices."
     )
-    write_sheet(failure_tiles(tiles, opened), sheet_title, folder / "failures.png")
+    write_sheet(failure_tiles(tiles, open_row), sheet_title, folder / "failures.png")

@@ -1,20 +1,16 @@
-"""Pictures of results: the plots of a run, the page of an evaluation, and sheets of slices to look at."""
+"""Plots of results: those of a training run, and the page of an evaluation."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from scipy.special import softmax
 
+from brain_tumor.answers.words import tenths
 from brain_tumor.evaluation.metrics import calibration_bins, expected_calibration_error, risk_coverage
 from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide
-from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, TUMOR
-
-TILE = 160
-"""Side of a slice on a sheet, in pixels."""
-
-_ALARM, _WARNING, _PLAIN = "#c00000", "#e07000", "#808080"
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR
 
 
 def plot_curves(history: list[dict], path: Path) -> None:
@@ -67,7 +63,7 @@ def plot_evaluation(
     """One page: confusion matrix, reliability, errors against what is kept, figures by class, verdicts, sources.
 
     Args:
-        result: of `evaluation.part_figures`.
+        result: of `figures.part_figures`.
         logits: (n, 4), calibrated; labels: (n,) class indices.
         raw: (n, 4), before the temperature, where it is known.
         weak: (m, 4), calibrated, of tumors of unknown type, where there are any.
@@ -96,7 +92,7 @@ def _confusion_matrix(axis, result: dict, title: str) -> None:
     axis.set_yticklabels(names)
     for (row, column), count in np.ndenumerate(matrix):
         color = "white" if share[row, column] > 0.5 else "black"
-        text = f"{count}\n{share[row, column]:.1%}"
+        text = f"{count}\n{tenths(share[row, column])}"
         axis.text(column, row, text, ha="center", va="center", color=color, fontsize=9)
 
 
@@ -174,79 +170,8 @@ def _sources(axis, sources: list[dict], most: int = 14) -> None:
 
 def _figure(rows: int, columns: int, size: tuple[float, float]):
     # matplotlib's object interface: no display, no global state
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     axes = np.atleast_1d(figure.subplots(rows, columns))
     # No software or date in the file, so that the same run writes the same bytes.
     return axes, lambda path: figure.savefig(path, dpi=110, metadata={"Software": None})
-
-
-# --- sheets of slices -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Tile:
-    """What a sheet shows in one place.
-
-    Attributes:
-        pictures: one slice, or several side by side.
-        caption: lines of text beneath; a line that is too long loses its middle.
-        color: of the frame.
-    """
-
-    pictures: tuple[Image.Image, ...]
-    caption: tuple[str, ...]
-    color: str = _PLAIN
-
-
-def write_sheet(tiles: list[Tile], title: str, path: Path, columns: int = 8) -> None:
-    """A sheet of slices with captions, as a PNG; only the title where there are none."""
-    font, line, frame = ImageFont.load_default(size=11), 14, 3
-    wide = max((len(tile.pictures) for tile in tiles), default=1) * TILE + 2 * frame
-    tall = TILE + 2 * frame + line * max((len(tile.caption) for tile in tiles), default=0) + 6
-    columns = max(min(columns, len(tiles)), 1)
-    rows = -(-len(tiles) // columns)
-    width = max(columns * (wide + 6) + 6, 20 + round(font.getlength(title)), 320)
-    sheet = Image.new("RGB", (width, rows * (tall + 6) + 6 + 2 * line), "white")
-    draw = ImageDraw.Draw(sheet)
-    draw.text((8, 6), title, "black", font)
-    for number, tile in enumerate(tiles):
-        x, y = 6 + number % columns * (wide + 6), 6 + 2 * line + number // columns * (tall + 6)
-        draw.rectangle((x, y, x + wide - 1, y + TILE + 2 * frame - 1), fill=tile.color)
-        for place, picture in enumerate(tile.pictures):
-            shown = ImageOps.pad(picture.convert("RGB"), (TILE, TILE), color="black")
-            sheet.paste(shown, (x + frame + place * TILE, y + frame))
-        for row, text in enumerate(tile.caption):
-            draw.text((x, y + TILE + 2 * frame + 2 + row * line), _shortened(text, wide, font), "black", font)
-    sheet.save(path)
-
-
-def _shortened(text: str, width: int, font) -> str:
-    start, end = text[: len(text) // 2], text[len(text) // 2 :]
-    while font.getlength(text) > width:
-        start, end = (start[:-1], end) if len(start) > len(end) else (start, end[1:])
-        text = f"{start}…{end}"
-    return text
-
-
-def failure_tiles(rows: list[dict], opened) -> list[Tile]:
-    """Tiles of `evaluation.failures`.
-
-    Args:
-        rows: with label, called (class indices), confidence, dangerous, source and copies, how many more of its group
-            of copies are mistaken for the same.
-        opened: index of a row -> its picture.
-    """
-    tiles = []
-    for number, row in enumerate(rows):
-        label = "a tumor" if row["label"] == TUMOR else DISPLAY_NAMES[LABELS[row["label"]]].lower()
-        called = DISPLAY_NAMES[LABELS[row["called"]]].lower()
-        missed = row["called"] == NO_TUMOR
-        color = _ALARM if row["dangerous"] else _WARNING if missed else _PLAIN
-        again = f", {row['copies']} more" if row["copies"] else ""
-        caption = (f"labeled {label}", f"called {called}, {row['confidence']:.1%}{again}", row["source"])
-        tiles.append(Tile((opened(number),), caption, color))
-    return tiles

@@ -13,8 +13,8 @@ SENSITIVITY, SPECIFICITY, UNCERTAIN_SHARE = 0.998, 0.989, 0.05
 largest share of slices without a verdict."""
 
 NO_TUMOR_RANGE = (0.9, 0.999)
-"""Bounds of the threshold of "no tumor". Below, a chance of one in ten of a tumor would pass for none, however well
-validation went; above, what counts is the temperature's fit to a handful of slices."""
+"""Bounds of the threshold of "no tumor". Lower, a tumor probability of more than one in ten would pass for none,
+however well validation went; higher, the fit of the temperature to a handful of slices would decide."""
 
 TUMOR_RANGE = (0.5, 0.999)
 
@@ -24,7 +24,7 @@ TAIL_SHARE, TAIL_GROUPS = 0.1, 10
 LEAST_SCALE = 0.1
 
 SAFETY = 4
-"""The choice may be so many times safer than the targets demand; beyond, the fitted tail says nothing."""
+"""The choice may be this many times safer than the targets demand; beyond that the fitted tail says nothing."""
 
 BUDGET_USED = 0.8
 """Share of the allowed uncertainty that is spent on validation: on other slices there will be some more."""
@@ -63,17 +63,17 @@ def choose_thresholds(
     """Thresholds for the targets, from slices that did not train the network.
 
     A validation part of some 300 tumors holds none or one of the 0.2 % that may be missed. A threshold at the worst
-    of them would hang on one picture, and no count of observed misses can tell 99.8 % from 99 %. So the score
+    of them would depend on one picture, and no count of observed misses can tell 99.8 % from 99 %. So the score
     log(p(no tumor) / p(any tumor)) of the tumors is extrapolated: beyond its 90 % quantile the tail is taken to be
     exponential, with the mean excess of the tenth that lies there (the first term of any light tail; see Coles 2001,
-    "An Introduction to Statistical Modeling of Extreme Values", ch. 4). One
-    group of slices that lies far out, such as a wrong label, moves that mean a little and no more; two are a pattern,
-    so the threshold is also one mean excess beyond what all groups but one (or all but the allowed share) reach. The
-    healthy slices' lower tail gives the other threshold in the same way. Each group of copies counts once, because its
+    "An Introduction to Statistical Modeling of Extreme Values", ch. 4). One group of slices that lies far out, such as
+    a wrong label, moves that mean only a little; two are a pattern, so the threshold is also one mean excess beyond
+    what all groups but one (or all but the allowed share) reach. The healthy slices' lower tail gives the other
+    threshold in the same way. Each group of copies counts once, because its
     slices are one piece of evidence.
 
-    What is uncertain on validation stays within `BUDGET_USED` of what is allowed. As far as that goes, both tails are
-    cut at the allowed rate of errors divided by one factor, up to `SAFETY`. Where it does not even reach to meet both
+    The uncertain share on validation stays within `BUDGET_USED` of what is allowed. Within that budget, both tails are
+    cut at the allowed rate of errors divided by one factor, up to `SAFETY`. Where the budget is too small to meet both
     targets, specificity gives way first, down to the end of `TUMOR_RANGE`, then sensitivity, down to the end of
     `NO_TUMOR_RANGE`, and at last less and less probable tumors count as tumors.
 

@@ -1,7 +1,6 @@
-"""A checkpoint, loaded once: slices in, `Prediction`s out. The rest of the app cannot tell what runs inside."""
+"""A checkpoint, loaded once: slices in, `Prediction`s out. Nothing outside can tell what runs inside."""
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -12,22 +11,24 @@ from PIL import Image
 from scipy.special import softmax
 
 from brain_tumor.inference import familiarity, onnx_backend
-from brain_tumor.inference import verdict as decision
 from brain_tumor.inference.checkpoint import (
     CONFIG,
     PREPROCESSOR,
     WEIGHTS,
     CheckpointError,
     DamagedError,
-    file_of,
-    reading,
-    settings_of,
+    UnsupportedError,
+    blame,
+    find_file,
+    read_settings,
+    sha256_of,
 )
 from brain_tumor.inference.familiarity import Familiarity
 from brain_tumor.inference.onnx_backend import OnnxBackend
 from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
-from brain_tumor.inference.preprocess import Preprocessor, UnsupportedError
+from brain_tumor.inference.preprocess import Preprocessor
+from brain_tumor.inference.verdict import from_config, judge_slice
 from brain_tumor.labels import canonical_label
 from brain_tumor.provenance import public_name
 
@@ -80,6 +81,8 @@ class Classifier:
         self.model_id = str(model_id)
         try:
             self._load()
+        except CheckpointError:
+            raise
         except Exception as error:
             reason = " ".join(str(error).split())
             if not isinstance(error, DamagedError):
@@ -93,21 +96,21 @@ class Classifier:
     def _load(self) -> None:
         self._backend = _load_backend(self.model_id)
         config = self._backend.config
-        with reading(CONFIG):
+        with blame(CONFIG):
             names = {int(number): name for number, name in config["id2label"].items()}
             self.labels = [names[number] for number in range(len(names))]
             # A checkpoint whose last layer is not linear keeps its temperature in the config; others have it folded in.
             self._temperature = float(config.get("confidence_temperature") or 1.0)
             of_the_four = by_canonical_label(dict.fromkeys(self.labels, 0.0)) is not None
-            self.thresholds = decision.from_config(config) if of_the_four else None
-        with reading(familiarity.FILE):
-            path = file_of(self.model_id, familiarity.FILE)
+            self.thresholds = from_config(config) if of_the_four else None
+        with blame(familiarity.FILE):
+            path = find_file(self.model_id, familiarity.FILE)
             self._familiarity = Familiarity.load(path.parent) if path else None
             if self._familiarity:  # all its arrays are there and fit together
                 self._familiarity.check()
         self.version = f"{public_name(self.model_id)}, {self._digest()[:7]}"
 
-        with reading(self._backend.file):
+        with blame(self._backend.file):
             logits, maps, embedding = self._backend.forward([Image.new("RGB", (64, 64))])
         if logits.ndim != 2 or not np.isfinite(logits).all():
             raise DamagedError(f"its {self._backend.file} holds no network that classifies")
@@ -125,7 +128,7 @@ class Classifier:
         """Classify slices.
 
         Args:
-            slices: 8-bit RGB of any size, as `readers` and `scans.open_scan` return them. They are run in batches.
+            slices: 8-bit RGB of any size, as `reading` returns them. They are run in batches.
 
         Returns:
             One `Prediction` for each.
@@ -143,11 +146,11 @@ class Classifier:
             scores = self._familiarity.score(embedding, _joined(found[: len(looks)]))
             margins = (scores - self._familiarity.threshold).tolist()
         return [
-            self._judged(row.tolist(), margin, None if maps is None else maps[number] / np.float32(self._temperature))
+            self._judge(row.tolist(), margin, None if maps is None else maps[number] / np.float32(self._temperature))
             for number, (row, margin) in enumerate(zip(probabilities, margins, strict=True))
         ]
 
-    def _judged(self, probabilities: list[float], margin: float | None, maps: np.ndarray | None) -> Prediction:
+    def _judge(self, probabilities: list[float], margin: float | None, maps: np.ndarray | None) -> Prediction:
         confidences = dict(zip(self.labels, probabilities, strict=True))
         label = self.labels[int(np.argmax(probabilities))]
         named = by_canonical_label(confidences)
@@ -158,18 +161,17 @@ class Classifier:
         elif self.thresholds is None:
             verdict = canonical_label(label)
         else:
-            verdict = decision.verdict(list(named.values()), self.thresholds)
+            verdict = judge_slice(list(named.values()), self.thresholds)
         heatmaps = None if maps is None else dict(zip(self.labels, maps, strict=True))
         return Prediction(label, confidences, verdict, margin, heatmaps, self.thresholds)
 
     def _digest(self) -> str:
         """SHA-256 of the weights, as sha256sum gives it; for weights in several files that of the config."""
         exported = self._backend.weights_sha256
-        path = file_of(self.model_id, WEIGHTS) if Path(self.model_id).is_dir() or not exported else None
+        path = find_file(self.model_id, WEIGHTS) if Path(self.model_id).is_dir() or not exported else None
         if path is None and exported:
             return exported
-        with open(path or file_of(self.model_id, CONFIG), "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = sha256_of(path or find_file(self.model_id, CONFIG))
         if exported and exported != digest:
             raise DamagedError(
                 f"its {WEIGHTS} is damaged, or not the one that the network in ONNX beside it was made from; write "
@@ -212,17 +214,22 @@ def together(jobs: Sequence[tuple[Callable, object]], workers: Executor | None) 
 
 
 def _load_backend(model_id: str) -> Backend:
-    config, settings = settings_of(model_id, CONFIG), settings_of(model_id, PREPROCESSOR)
+    config, settings = read_settings(model_id, CONFIG), read_settings(model_id, PREPROCESSOR)
     for name, content in ((CONFIG, config), (PREPROCESSOR, settings)):
         if content is None and Path(model_id).is_dir():
             raise DamagedError(f"it has no {name}")
-    exported = file_of(model_id, onnx_backend.FILE)
+    exported = find_file(model_id, onnx_backend.FILE)
     if exported and config is not None and settings is not None:
         with contextlib.suppress(UnsupportedError):
-            with reading(PREPROCESSOR):
+            with blame(PREPROCESSOR):
                 preprocessor = Preprocessor(settings)
-            with reading(onnx_backend.FILE):
+            with blame(onnx_backend.FILE):
                 return OnnxBackend(exported, config, preprocessor)
-    from brain_tumor.inference.torch_backend import TorchBackend  # seconds and half a gigabyte, only where it is needed
-
+    try:  # seconds and half a gigabyte, so only where it is needed
+        from brain_tumor.inference.torch_backend import TorchBackend
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"The checkpoint {model_id!r} has no {onnx_backend.FILE} that can be served, so it needs PyTorch and "
+            f"transformers, and {error.name} is not installed. Install them: pip install -r requirements.txt"
+        ) from error
     return TorchBackend.load(model_id)

@@ -1,93 +1,44 @@
-"""Is this the kind of picture the model has learned from? One score from its embedding and from the picture itself.
+"""Is this the kind of picture that the model has learned from? One score from its embedding and the picture itself.
 
-What scores a picture needs numpy alone, and one small file beside the checkpoint: no training data, and no torch.
+Scoring needs numpy alone and one small file beside the checkpoint; `training.fit_familiarity` makes that file.
 """
 
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from brain_tumor.inference.picture_statistics import SIDE, picture_statistics
 
-# --- the score ----------------------------------------------------------------------------------------------------
-
 FILE = "familiarity.safetensors"
-
-DIRECTIONS = 48
-"""Directions of the embedding, those in which slices differ most, that the networks see."""
 
 NETWORKS = 5
 
-HIDDEN = 64
-
-WEIGHT_DECAY = 5.0
-
 ALLOWED = {"plain": 0.004, "disguised": 0.03}
-"""Share of validation slices, as they are and changed by `strangers.disguise`, that the threshold may flag. Few slices
-are as odd as many of the disguised: inverted, cut and noisy at once."""
+"""Share of validation slices, as they are and changed by `training.disguise`, that the threshold may flag. Few slices
+are as odd as many of the disguised ones: inverted, cut and noisy at once."""
 
 
 @dataclass(frozen=True)
 class Familiarity:
-    """Tells slices of a head from other pictures. Fitted once, stored beside the checkpoint, scored with numpy alone.
+    """Tells slices of a head from other pictures.
 
     A few small networks, whose mean logit counts, see the picture's statistics, the embedding's coordinates along the
     directions in which slices differ most, and its distance from all of these (the residual, as in Wang et al. 2022,
-    "ViM: Out-of-Distribution with Virtual-logit Matching"). They learned slices from drawn pictures (`strangers`).
+    "ViM: Out-of-Distribution with Virtual-logit Matching"). They have learned to tell slices from drawn pictures
+    (`training.strangers`).
 
     Attributes:
-        threshold: least score of a picture that the model may judge.
+        threshold: lowest score of a picture that the model may judge.
         arrays: name -> float32 array, all that the score needs.
     """
 
     threshold: float
     arrays: dict[str, np.ndarray]
-
-    @classmethod
-    def fit(
-        cls,
-        train: tuple[np.ndarray, np.ndarray],
-        strangers: tuple[np.ndarray, np.ndarray],
-        plain: tuple[np.ndarray, np.ndarray],
-        disguised: tuple[np.ndarray, np.ndarray],
-        seed: int = 0,
-    ) -> "Familiarity":
-        """Learn slices from other pictures, and choose the threshold.
-
-        Args:
-            train: embeddings (n, d) float32 and statistics (n, k) of training slices.
-            strangers: the same of pictures that are no brain MRI.
-            plain, disguised: the same of validation slices, as they are and changed by `strangers.disguise`; they
-                choose the threshold and nothing else: at most `ALLOWED` of each fall below it.
-        """
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.neural_network import MLPClassifier
-
-        arrays = _subspace(train[0])
-        rows = np.concatenate([_inputs(arrays, *train), _inputs(arrays, *strangers)])
-        familiar = np.repeat([1, 0], [len(train[0]), len(strangers[0])])
-        # Scaled by the slices' own spread, so that whatever is far from all of them is far from zero.
-        arrays["center"] = np.median(rows[familiar == 1], axis=0)
-        arrays["spread"] = np.maximum(rows[familiar == 1].std(axis=0), 1e-3)
-        scaled = _scaled(arrays, rows)
-        for number in range(NETWORKS):
-            network = MLPClassifier((HIDDEN,), alpha=WEIGHT_DECAY, max_iter=60, random_state=seed + number)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ConvergenceWarning)  # 60 passes are enough, and meant
-                network.fit(scaled, familiar)
-            for layer, (weight, bias) in enumerate(zip(network.coefs_, network.intercepts_, strict=True)):
-                arrays[f"network{number}.weight{layer}"], arrays[f"network{number}.bias{layer}"] = weight, bias
-        arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
-        fitted = cls(-np.inf, arrays)
-        lowest = [
-            np.quantile(fitted.score(*slices), ALLOWED[name], method="lower")
-            for name, slices in (("plain", plain), ("disguised", disguised))
-        ]
-        return cls(float(min(lowest)), arrays)
 
     def score(self, embeddings: np.ndarray, statistics: np.ndarray) -> np.ndarray:
         """How much each picture is like the slices that the model knows.
@@ -99,7 +50,7 @@ class Familiarity:
         Returns:
             (n,) float64, a log-odds: higher is more familiar.
         """
-        scaled = _scaled(self.arrays, _inputs(self.arrays, embeddings, statistics))
+        scaled = scale_inputs(self.arrays, network_inputs(self.arrays, embeddings, statistics))
         scores = np.zeros(len(scaled))
         for number in range(NETWORKS):
             part = {key: self.arrays[f"network{number}.{key}"] for key in ("weight0", "bias0", "weight1", "bias1")}
@@ -118,8 +69,6 @@ class Familiarity:
 
     def save(self, folder: str | Path) -> None:
         """Write `FILE` into the checkpoint's folder."""
-        from safetensors.numpy import save
-
         about = json.dumps({"threshold": self.threshold, "allowed": ALLOWED})
         # Not `save_file`, whose files only their owner may read.
         (Path(folder) / FILE).write_bytes(save(self.arrays, metadata={"familiarity": about}))
@@ -127,8 +76,6 @@ class Familiarity:
     @classmethod
     def load(cls, folder: str | Path) -> "Familiarity | None":
         """What `save` wrote, or None where a checkpoint has no such file."""
-        from safetensors import safe_open
-
         path = Path(folder) / FILE
         if not path.is_file():
             return None
@@ -140,30 +87,28 @@ class Familiarity:
         return cls(threshold, arrays)
 
 
-def _subspace(embeddings: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean, main directions and scales of the slices' embeddings."""
-    mean = embeddings.mean(axis=0)
-    _, scales, directions = np.linalg.svd(embeddings - mean, full_matrices=False)
-    count = min(DIRECTIONS, len(directions))
-    return {
-        "mean": mean,
-        "directions": directions[:count],
-        "scales": np.maximum(scales[:count] / np.sqrt(len(embeddings)), 1e-3),
-    }
+def network_inputs(arrays: dict[str, np.ndarray], embeddings: np.ndarray, statistics: np.ndarray) -> np.ndarray:
+    """What the networks see, not yet scaled: whitened coordinates, logs of residual, distance and length, statistics.
 
+    Args:
+        arrays: with mean (d,), directions (m, d) and scales (m,).
+        embeddings, statistics: as for `Familiarity.score`.
 
-def _inputs(arrays: dict[str, np.ndarray], embeddings: np.ndarray, statistics: np.ndarray) -> np.ndarray:
-    """(n, DIRECTIONS + 3 + k): whitened coordinates, logs of residual, distance and length, statistics."""
-    centerd = embeddings.astype(np.float64) - arrays["mean"]
-    along = centerd @ arrays["directions"].T
-    residual = np.sqrt(np.maximum((centerd**2).sum(1) - (along**2).sum(1), 1e-6))
+    Returns:
+        (n, m + 3 + k) float64.
+    """
+    centered = embeddings.astype(np.float64) - arrays["mean"]
+    along = centered @ arrays["directions"].T
+    residual = np.sqrt(np.maximum((centered**2).sum(1) - (along**2).sum(1), 1e-6))
     white = along / arrays["scales"]
     distance = np.sqrt((white**2).mean(1))
     lengths = np.log(np.stack([residual, distance + 1e-3, np.linalg.norm(embeddings, axis=1) + 1e-3], axis=1))
     return np.concatenate([white, lengths, statistics], axis=1)
 
 
-def _scaled(arrays: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
-    """In units of the slices' spread; far values are drawn in, or one odd number would decide alone."""
+def scale_inputs(arrays: dict[str, np.ndarray], rows: np.ndarray) -> np.ndarray:
+    """Rows of `network_inputs` in units of the slices' spread. Far values are pulled in, or a single odd number would
+    decide alone.
+    """
     units = (rows - arrays["center"]) / arrays["spread"]
     return np.sign(units) * np.log1p(abs(units))

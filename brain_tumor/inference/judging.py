@@ -11,7 +11,7 @@ from PIL import Image
 from brain_tumor.inference.classifier import Classifier, portions
 from brain_tumor.inference.prediction import Prediction
 from brain_tumor.inference.volume import VolumeVerdict, judge_volume
-from brain_tumor.reading.readers import read_picture, read_uploads, took_too_long
+from brain_tumor.reading.readers import read_scan, read_uploads, took_too_long
 from brain_tumor.reading.uploads import Rejected, Upload
 
 AT_ONCE = 32
@@ -62,7 +62,7 @@ def judge_picture(classifier: Classifier, source: str | Path | bytes) -> JudgedS
     Raises:
         ScanError: the file cannot be read; the message is a sentence.
     """
-    slice_, facts, notes = read_picture(source)
+    slice_, facts, notes = read_scan(source)
     (prediction,) = classifier.predict([slice_.image])
     return JudgedSlice(slice_.image, prediction, facts, notes)
 

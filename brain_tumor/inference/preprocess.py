@@ -8,19 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from brain_tumor.inference.checkpoint import UnsupportedError
+
 MOST_COMPARED = 2**22
 """Pixels of the largest slice whose channels are compared: copies of them take as much memory as the slice."""
-
-
-class UnsupportedError(ValueError):
-    """A preprocessor_config.json that asks for more than resizing to one size, rescaling and normalizing."""
 
 
 class Preprocessor:
     """Squeezes slices to one size, rescales and normalizes them.
 
     Args:
-        settings: what preprocessor_config.json holds, as `model.load_processor` writes it.
+        settings: what preprocessor_config.json holds, as `pretrained.load_processor` writes it.
 
     Attributes:
         height, width: of the network's input, in pixels.
@@ -54,12 +52,12 @@ class Preprocessor:
         """Slices, 8-bit RGB of any size -> (n, 3, height, width) float32."""
         values = np.empty((len(slices), 3, self.height, self.width), np.float32)
         for image, channels in zip(slices, values, strict=True):
-            resized = self._resized(image)
+            resized = self._resize(image)
             for number, table in enumerate(self._table):
                 np.take(table, resized[number % len(resized)], out=channels[number], mode="clip")
         return values
 
-    def _resized(self, image: Image.Image) -> Sequence[np.ndarray]:
+    def _resize(self, image: Image.Image) -> Sequence[np.ndarray]:
         """Three channels, or one of a gray slice, as most are: a third of the work."""
         size = (self.width, self.height)
         if image.width * image.height <= MOST_COMPARED:
@@ -68,10 +66,3 @@ class Preprocessor:
             if all(other.tobytes() == levels for other in others):
                 return [np.asarray(first.resize(size, self._resample))]
         return np.asarray(image.resize(size, self._resample)).transpose(2, 0, 1)
-
-    def normalize(self, pixels: np.ndarray) -> np.ndarray:
-        """Resized slices, (n, 3, height, width) uint8 -> the same as float32, rescaled and normalized."""
-        values = np.empty(pixels.shape, np.float32)
-        for channel, table in enumerate(self._table):
-            np.take(table, pixels[:, channel], out=values[:, channel], mode="clip")
-        return values

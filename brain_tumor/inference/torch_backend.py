@@ -7,10 +7,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification
 
-import brain_tumor.network.baseline_cnn  # noqa: F401  registers the baseline network, so its checkpoints load here too
-from brain_tumor.inference.checkpoint import CONFIG, PREPROCESSOR, WEIGHTS, DamagedError, reading
+from brain_tumor.inference.checkpoint import WEIGHTS
+from brain_tumor.network.checkpoint import load_network
 from brain_tumor.network.embedding import embeddings
 from brain_tumor.network.pretrained import drop_needless_padding, final_layer
 
@@ -48,21 +47,7 @@ class TorchBackend:
     @classmethod
     def load(cls, model_id: str | Path) -> "TorchBackend":
         """From a folder or a Hub id. Raises `DamagedError`."""
-        with reading(CONFIG):
-            config = AutoConfig.from_pretrained(model_id)
-        with reading(PREPROCESSOR):
-            # The PIL backend is the one that training used; torchvision resizes a little differently.
-            processor = AutoImageProcessor.from_pretrained(model_id, backend="pil")
-        with reading(WEIGHTS):
-            # What does not fit is filled with random numbers and only logged, unless one asks.
-            model, loaded = AutoModelForImageClassification.from_pretrained(
-                model_id, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True
-            )
-            if loaded["mismatched_keys"]:
-                raise DamagedError(f"its {CONFIG} describes another network than its weights are of")
-            if loaded["missing_keys"]:
-                raise DamagedError(f"its {WEIGHTS} lacks {len(loaded['missing_keys'])} of the network's tensors")
-        return cls(model, processor)
+        return cls(*load_network(model_id))
 
     def portion(self, count: int) -> int:
         return AT_ONCE

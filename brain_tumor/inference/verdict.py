@@ -57,12 +57,12 @@ def decide(probabilities: np.ndarray, thresholds: Thresholds) -> np.ndarray:
     return verdicts
 
 
-def verdict(probabilities: np.ndarray, thresholds: Thresholds) -> str:
+def judge_slice(probabilities: np.ndarray, thresholds: Thresholds) -> str:
     """The verdict on one slice: a label of `labels.LABELS` or "uncertain". probabilities: (4,).
 
-    >>> verdict([0.30, 0.05, 0.60, 0.05], Thresholds(no_tumor=0.95, tumor=0.5))
+    >>> judge_slice([0.30, 0.05, 0.60, 0.05], Thresholds(no_tumor=0.95, tumor=0.5))
     'uncertain'
-    >>> verdict([0.30, 0.25, 0.40, 0.05], Thresholds(no_tumor=0.95, tumor=0.5))
+    >>> judge_slice([0.30, 0.25, 0.40, 0.05], Thresholds(no_tumor=0.95, tumor=0.5))
     'glioma'
     """
     number = int(decide(np.asarray(probabilities, np.float64)[None], thresholds)[0])
@@ -85,12 +85,3 @@ def from_config(config) -> Thresholds | None:
         return Thresholds(float(stored["no_tumor"]), float(stored["tumor"]))
     except (TypeError, KeyError, ValueError):
         return None
-
-
-def limit(threshold: float) -> str:
-    """A threshold in [0, 1] as per cent, the same number wherever it is said.
-
-    >>> [limit(0.9861), limit(1 - 0.9), limit(0.5)]
-    ['98.61 %', '10 %', '50 %']
-    """
-    return f"{100 * threshold:.4g} %"

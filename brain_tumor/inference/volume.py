@@ -1,23 +1,25 @@
-"""One verdict on a series or volume from the verdicts on its slices, by a rule that can be said in a few sentences.
+"""One verdict on a series or volume from the verdicts on its slices, by a rule that fits into a few sentences.
 
 Not by the slice with the highest probability: one of many slices is nearly always wrong. With a specificity of 97 % on
-each, 60 of 100 healthy heads would be called a tumor for one of 30 slices, 99 of 100 for one of 150.
+each slice, 60 of 100 healthy heads would be called a tumor because of one of 30 slices, and 99 of 100 because of one
+of 150. `answers.words` says rule and verdict in words.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from math import ceil
 
 import numpy as np
 
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
 from brain_tumor.inference.verdict import UNCERTAIN_VERDICT, Thresholds
-from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES, display_name
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES
 
 LEAST_SLICES = 3
 """Counted slices without which there is no verdict, and slices that a stretch has at least."""
 
 STRETCH_SHARE = 0.04
-"""Share of the counted slices that a stretch has at least: 6 of 150. Thin slices are wrong together, being alike."""
+"""Share of the counted slices that a stretch has at least: 6 of 150. Thin slices are alike, so they err together."""
 
 GAP = 1
 """Slices within a stretch that may say something else."""
@@ -25,16 +27,18 @@ GAP = 1
 CLEAR_SHARE = 0.8
 """Share of the counted slices that must say "no tumor" before the volume does."""
 
-RULE = (
-    "A series or volume is judged by its slices together and never by the highest of them, since one of many is often "
-    "wrong. Counted are slices that show enough of the head and look like a brain MRI. A tumor is reported if "
-    f"{LEAST_SLICES} or more neighboring slices (of a long series {100 * STRETCH_SHARE:.0f} % of those that count) say "
-    "tumor; one slice among them may say something else. Its kind is the one that is most probable over these slices. "
-    f"No tumor is reported if at least {100 * CLEAR_SHARE:.0f} % of the slices say so, no such stretch says anything "
-    "else, and no stretch half as long (at least 2 slices) says tumor. All else is uncertain and needs a specialist; "
-    f"so is a series of which fewer than {LEAST_SLICES} slices count."
-)
-"""The rule of `judge_volume` in words, for page and README."""
+
+class Reason(StrEnum):
+    """Which part of the rule decided."""
+
+    MOSTLY_UNFAMILIAR = "more than half of the slices that show enough of the head are unfamiliar"
+    OTHER_CLASSES = "the checkpoint has other classes than the four"
+    TOO_FEW = "fewer than LEAST_SLICES slices count"
+    TUMOR_STRETCH = "a stretch of slices says tumor"
+    FEW_CLEAR = "less than CLEAR_SHARE of the slices say no tumor"
+    SHORT_TUMOR_STRETCH = "a stretch says tumor that is too short to report and too long to ignore"
+    UNCLEAR_STRETCH = "a stretch of slices does not say no tumor"
+    CLEAR = "nearly all slices say no tumor, and no stretch of the others is long enough to matter"
 
 
 @dataclass(frozen=True)
@@ -43,26 +47,35 @@ class VolumeVerdict:
 
     Attributes:
         verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar".
-        headline, sentence: the same for a reader, as `classifier.verdict_words` does for a slice.
-        peak: index of the counted slice with the highest tumor probability; None if no slice counts.
-        probabilities: tumor probability of each slice in [0, 1]; None where there is none to be believed.
-        counted: whether each slice counts.
-        stretch: first and last index of the slices for which a tumor is reported; None without one.
+        reason: which part of the rule decided.
+        probabilities: tumor probability of each slice in [0, 1]; None where there is none to trust.
+        counted: whether each slice counts: it shows enough of the head and is familiar.
         thresholds: of the verdicts on slices; None if the checkpoint has none.
+        peak: index of the counted slice with the highest tumor probability; None if no slice counts.
+        stretch: first and last index of the slices for which a tumor is reported; None without one.
+        shown, unfamiliar: slices that show enough of the head, and how many of these are unfamiliar.
+        clear: counted slices that say no tumor.
+        needed: slices that a stretch must have.
+        longest_tumor, longest_unclear: slices, in the longest stretch, that say tumor, and that do not say no tumor.
     """
 
     verdict: str
-    headline: str
-    sentence: str
-    peak: int | None
+    reason: Reason
     probabilities: list[float | None]
     counted: list[bool]
-    stretch: tuple[int, int] | None = None
     thresholds: Thresholds | None = None
+    peak: int | None = None
+    stretch: tuple[int, int] | None = None
+    shown: int = 0
+    unfamiliar: int = 0
+    clear: int = 0
+    needed: int = LEAST_SLICES
+    longest_tumor: int = 0
+    longest_unclear: int = 0
 
 
 def judge_volume(predictions: list[Prediction], counts: list[bool]) -> VolumeVerdict:
-    """Judge a series or volume as `RULE` says.
+    """Judge a series or volume as `answers.words.RULE` says.
 
     Args:
         predictions: of its slices, in their order from one end of the head to the other.
@@ -70,81 +83,46 @@ def judge_volume(predictions: list[Prediction], counts: list[bool]) -> VolumeVer
     """
     familiar = [prediction.verdict != UNFAMILIAR for prediction in predictions]
     probabilities = [p.tumor_probability if known else None for p, known in zip(predictions, familiar, strict=True)]
-    shown = sum(counts)
     counted = [count and probability is not None for count, probability in zip(counts, probabilities, strict=True)]
     places = [place for place, count in enumerate(counted) if count]
-    peak = max(places, key=lambda place: probabilities[place], default=None)
-    thresholds = predictions[0].thresholds if predictions else None
-
-    def verdict(name: str, headline: str, sentence: str, stretch: tuple[int, int] | None = None) -> VolumeVerdict:
-        return VolumeVerdict(name, headline, sentence, peak, probabilities, counted, stretch, thresholds)
-
-    strange = sum(count and not known for count, known in zip(counts, familiar, strict=True))
-    if 2 * strange > shown:
-        return verdict(
-            UNFAMILIAR,
-            "These do not look like brain MRI slices",
-            f"{strange} of the {shown} slices that show enough are unlike what the model has learned from, more than "
-            "half of them, so there is no verdict on the whole.",
-        )
-    if predictions and all(p.tumor_probability is None for p in predictions):
-        return verdict(
-            UNCERTAIN_VERDICT,
-            "No verdict on the whole",
-            "The checkpoint has other classes than the four, so nothing can be said about tumors.",
-        )
-    if len(places) < LEAST_SLICES:
-        return verdict(
-            UNCERTAIN_VERDICT,
-            "Too few slices to judge the whole",
-            f"Only {len(places)} of {len(predictions)} slices count (a brain MRI with enough of the head in it), and a "
-            f"verdict on the whole needs {LEAST_SLICES}.",
-        )
-
     said = [predictions[place].verdict for place in places]
     clear = [name == LABELS[NO_TUMOR] for name in said]
     tumor = [name in LABELS and not none for name, none in zip(said, clear, strict=True)]
-    needed = max(LEAST_SLICES, ceil(round(STRETCH_SHARE * len(places), 6)))
-    found = longest_stretch(tumor, [probabilities[place] for place in places])
-    if found and sum(tumor[found[0] : found[1] + 1]) >= needed:
-        first, last = found
-        kind = _kind([predictions[place] for place in places[first : last + 1]])
-        name = display_name(kind).lower()
-        return verdict(
-            kind,
-            f"Looks like: {name}",
-            f"{sum(tumor[first : last + 1])} neighboring slices of the {len(places)} that count say tumor, and from "
-            f"{needed} on the whole is called so; over these slices {name} is the most probable kind.",
-            (places[first], places[last]),
-        )
-    share = sum(clear) / len(clear)
-    other = longest_stretch([not none for none in clear])
-    longest_other = other[1] - other[0] + 1 - sum(clear[other[0] : other[1] + 1]) if other else 0
-    longest_tumor = sum(tumor[found[0] : found[1] + 1]) if found else 0
-    counts_in_words = f"{sum(clear)} of the {len(clear)} slices that count"
-    if share < CLEAR_SHARE:
-        why = (
-            f"{counts_in_words} say no tumor, fewer than the {100 * CLEAR_SHARE:.0f} % that it takes, and there are no "
-            f"{needed} neighboring slices that say tumor."
-        )
-    elif longest_tumor >= max(2, ceil(needed / 2)):
-        why = (
-            f"{longest_tumor} neighboring slices say tumor: too few to report one, which takes {needed}, and too many "
-            "to say no tumor."
-        )
-    elif longest_other >= needed:
-        why = (
-            f"{counts_in_words} say no tumor, but {longest_other} neighbors among the others do not, and from {needed} "
-            "on that is too many."
-        )
-    else:
-        return verdict(
-            LABELS[NO_TUMOR],
-            "No tumor seen",
-            f"{counts_in_words} say no tumor, at least {100 * CLEAR_SHARE:.0f} %, and no stretch of the others is "
-            "long enough to count; a small tumor can still be missed.",
-        )
-    return verdict(UNCERTAIN_VERDICT, "Uncertain: needs a specialist", why)
+    run = longest_stretch(tumor, [probabilities[place] for place in places])
+    facts = {
+        "probabilities": probabilities,
+        "counted": counted,
+        "thresholds": predictions[0].thresholds if predictions else None,
+        "peak": max(places, key=lambda place: probabilities[place], default=None),
+        "shown": sum(counts),
+        "unfamiliar": sum(count and not known for count, known in zip(counts, familiar, strict=True)),
+        "clear": sum(clear),
+        "needed": max(LEAST_SLICES, ceil(round(STRETCH_SHARE * len(places), 6))),
+        "longest_tumor": _hits(tumor, run),
+    }
+    unclear = [not none for none in clear]
+    facts["longest_unclear"] = _hits(unclear, longest_stretch(unclear))
+    if 2 * facts["unfamiliar"] > facts["shown"]:
+        return VolumeVerdict(UNFAMILIAR, Reason.MOSTLY_UNFAMILIAR, **facts)
+    if predictions and all(p.tumor_probability is None for p in predictions):
+        return VolumeVerdict(UNCERTAIN_VERDICT, Reason.OTHER_CLASSES, **facts)
+    if len(places) < LEAST_SLICES:
+        return VolumeVerdict(UNCERTAIN_VERDICT, Reason.TOO_FEW, **facts)
+    if facts["longest_tumor"] >= facts["needed"]:
+        first, last = run
+        kind = _most_probable_type([predictions[place] for place in places[first : last + 1]])
+        return VolumeVerdict(kind, Reason.TUMOR_STRETCH, stretch=(places[first], places[last]), **facts)
+    if sum(clear) / len(clear) < CLEAR_SHARE:
+        return VolumeVerdict(UNCERTAIN_VERDICT, Reason.FEW_CLEAR, **facts)
+    if facts["longest_tumor"] >= max(2, ceil(facts["needed"] / 2)):
+        return VolumeVerdict(UNCERTAIN_VERDICT, Reason.SHORT_TUMOR_STRETCH, **facts)
+    if facts["longest_unclear"] >= facts["needed"]:
+        return VolumeVerdict(UNCERTAIN_VERDICT, Reason.UNCLEAR_STRETCH, **facts)
+    return VolumeVerdict(LABELS[NO_TUMOR], Reason.CLEAR, **facts)
+
+
+def _hits(hits: list[bool], stretch: tuple[int, int] | None) -> int:
+    return sum(hits[stretch[0] : stretch[1] + 1]) if stretch else 0
 
 
 def longest_stretch(hits: list[bool], weights: list[float] | None = None) -> tuple[int, int] | None:
@@ -175,7 +153,7 @@ def longest_stretch(hits: list[bool], weights: list[float] | None = None) -> tup
     return found
 
 
-def _kind(predictions: list[Prediction]) -> str:
+def _most_probable_type(predictions: list[Prediction]) -> str:
     """The tumor with the largest summed probability, as a label of `labels.LABELS`."""
     rows = [list(by_canonical_label(p.confidences).values()) for p in predictions]
     sums = np.sum(rows, axis=0)

@@ -1,24 +1,24 @@
 """The embedding of slices, from one forward pass with their logits."""
 
 import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from brain_tumor.network.pretrained import final_layer
 
 
-def embeddings(model, pixel_values) -> tuple[np.ndarray, np.ndarray] | None:
+def embeddings(model: PreTrainedModel, pixel_values: torch.Tensor) -> tuple[np.ndarray, np.ndarray] | None:
     """Embedding and logits from one forward pass.
 
     Args:
         model: any image-classification network of `transformers`.
-        pixel_values: (n, 3, height, width) float32 tensor, as the checkpoint's processor makes it.
+        pixel_values: (n, 3, height, width) float32, as the checkpoint's processor makes it.
 
     Returns:
         (n, d) float32: what the final layer is given (for MobileNetV2 the 1,280 pooled features), averaged over
         whatever lies between; (n, classes) float32 logits as the network gives them. None if the network has no
         linear final layer that is run once.
     """
-    import torch
-
-    from brain_tumor.network.pretrained import final_layer
-
     layer, seen = final_layer(model), []
     if layer is None:
         return None

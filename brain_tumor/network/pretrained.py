@@ -1,8 +1,7 @@
-"""A pretrained checkpoint -> a network of our four classes and its image processor, both put right for training."""
+"""A pretrained checkpoint -> a network with our four classes and its image processor, both made ready for training."""
 
 import contextlib
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -89,35 +88,15 @@ def _quiet_about_new_head():
         logging.set_verbosity(before)
 
 
-def fix_batch_norm(model: nn.Module, momentum: float = BATCH_NORM_MOMENTUM) -> int:
-    """Set the momentum of every batch norm, and return how many there were.
+def fix_batch_norm(model: nn.Module) -> None:
+    """Set the momentum of every batch norm to `BATCH_NORM_MOMENTUM`.
 
     `transformers` builds MobileNetV2's with 0.997, TensorFlow's weight of the *past*. PyTorch takes it for the
     weight of the present, so that the running statistics become those of the last batch alone.
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.momentum = momentum
-    return len(norms)
-
-
-def freeze_first(model: nn.Module, blocks: int) -> None:
-    """Leave MobileNetV2's stem and first `blocks` of 16 blocks as they are: weights and batch norm statistics.
-
-    They see edges and textures at the highest resolutions, in any picture, and take most of a step's time.
-
-    Raises:
-        ModelError: the network has no such blocks.
-    """
-    network = getattr(model, "mobilenet_v2", None)
-    if network is None or not 0 < blocks <= len(network.layer):
-        most = "it is no MobileNetV2" if network is None else f"it has {len(network.layer)}"
-        raise ModelError(f"The first {blocks} blocks cannot be frozen: {most}. Leave --freeze out, or try 3.")
-    for part in (network.conv_stem, *network.layer[:blocks]):
-        part.requires_grad_(False)
-        part.eval()
-        # Training puts the whole network into training mode at every step.
-        part.train = lambda mode=True, part=part: part
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.momentum = BATCH_NORM_MOMENTUM
 
 
 def drop_needless_padding(model: nn.Module) -> None:
@@ -128,15 +107,11 @@ def drop_needless_padding(model: nn.Module) -> None:
     """
     for layer in model.modules():
         if type(layer).__name__ == "MobileNetV2ConvLayer" and layer.config.tf_padding:
-            (side, _), stride, dilation = (
-                layer.convolution.kernel_size,
-                layer.convolution.stride,
-                layer.convolution.dilation,
-            )
-            if stride == (1, 1) and dilation == (1, 1) and side % 2 == 1:
+            convolution, side = layer.convolution, layer.convolution.kernel_size[0]
+            if convolution.stride == convolution.dilation == (1, 1) and side % 2 == 1:
                 layer.config = copy.copy(layer.config)
                 layer.config.tf_padding = False
-                layer.convolution.padding = (side // 2, side // 2)
+                convolution.padding = (side // 2, side // 2)
 
 
 def keep_strided_convolutions_in_float32(model: nn.Module) -> None:
@@ -186,25 +161,3 @@ def save_checkpoint(model: PreTrainedModel, processor, folder: str | Path) -> No
     """Write what `pipeline("image-classification", model=folder)` loads, in float32."""
     model.to(memory_format=torch.contiguous_format).save_pretrained(folder)
     processor.save_pretrained(folder)
-
-
-def mix_weights(states: Sequence[dict[str, torch.Tensor]], shares: Sequence[float]) -> dict[str, torch.Tensor]:
-    """The weighted mean of networks that were fine-tuned from the same start.
-
-    Such networks lie in one basin, and the mean of their weights is often better, and holds better on other data, than
-    any of them (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" and "Model soups").
-
-    Args:
-        states: state dicts with the same names and shapes.
-        shares: of each, sum 1.
-
-    Returns:
-        name -> tensor of the first one's dtype; what is no float (counters) is the first one's.
-    """
-    first = states[0]
-    return {
-        name: sum(share * state[name].double() for share, state in zip(shares, states, strict=True)).to(tensor.dtype)
-        if tensor.is_floating_point()
-        else tensor.clone()
-        for name, tensor in first.items()
-    }

@@ -2,24 +2,22 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
+from brain_tumor.data.pixels import open_picture
+from brain_tumor.inference.checkpoint import LISTING
 from brain_tumor.labels import LABELS, display_name
 
-LISTING = "examples.json"
 
-
-def export_examples(slices, dataset: str, folder: Path) -> None:
+def export_examples(slices: Iterable[dict], dataset: str, folder: Path) -> None:
     """Write slices of a test part, with their sources, as a checkpoint's own example scans.
 
     Args:
-        slices: rows of a part of `leakage.split_scans`; of each class they become LABEL_1.png, LABEL_2.png, ...
+        slices: rows of a part of `split.split_scans`; those of each class become LABEL_1.png, LABEL_2.png, ...
         dataset: name of the dataset, for the source.
-        folder: where the pictures and their listing go; it is made if need be.
+        folder: where the pictures and their listing go; it is created if need be.
     """
-    # Not needed to show examples, so that a Space need not load it at start.
-    from brain_tumor.data.pixels import open_picture
-
     folder.mkdir(parents=True, exist_ok=True)
     listing, numbers = [], Counter()
     for row in slices:

@@ -1,16 +1,15 @@
-"""A checkpoint -> onnx/model.onnx: one forward pass that yields logits, class activation maps and embedding.
+"""Export a checkpoint to onnx/model.onnx: one forward pass that yields logits, class activation maps and embedding.
 
-    python -m brain_tumor.publishing.export CHECKPOINT                      # writes CHECKPOINT/onnx/model.onnx
-    python -m brain_tumor.publishing.export CHECKPOINT --dataset DATASET    # and, if it is as accurate, one in 8-bit integers
+    python -m brain_tumor.publishing.export CHECKPOINT                   # writes CHECKPOINT/onnx/model.onnx
+    python -m brain_tumor.publishing.export CHECKPOINT --dataset SET     # and, if as accurate, one in 8-bit integers
 
-The files run in ONNX Runtime, several times faster than in torch, and in a browser by transformers.js. With a dataset,
-which is split as the checkpoint's own training was, onnx/results.json tells what was measured. `train.py` does all this
-at its end.
+The file runs in ONNX Runtime, several times faster than in torch, and in a browser with transformers.js. With a
+dataset, which is split as in the checkpoint's own training, onnx/results.json says what was measured. `train.py` does
+all this at its end.
 """
 
 import argparse
 import contextlib
-import hashlib
 import json
 import logging
 import sys
@@ -24,14 +23,16 @@ import onnxruntime
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoImageProcessor
 
+from brain_tumor.answers.words import tenths
 from brain_tumor.data.dataset import DatasetError, load_scans
-from brain_tumor.data.pixels import pixels_for, read_pixels
+from brain_tumor.data.pixels import pixels_for
 from brain_tumor.data.split import split_scans
+from brain_tumor.data.transforms import EvalTransform
 from brain_tumor.evaluation.logits import predict_logits
+from brain_tumor.inference.checkpoint import CONFIG, WEIGHTS, DamagedError, sha256_of
 from brain_tumor.inference.onnx_backend import FILE, WEIGHTS_KEY
-from brain_tumor.inference.preprocess import Preprocessor
+from brain_tumor.network.checkpoint import load_network
 from brain_tumor.network.pretrained import drop_needless_padding, final_layer
 from brain_tumor.provenance import command_line, public_name, results_of_run
 
@@ -46,8 +47,8 @@ CALIBRATION_SLICES = 256
 """Training slices whose activations set the ranges of the 8-bit integers."""
 
 MOST_LOST = 0.003
-"""Share of slices, of validation and of the test part, that the network in 8-bit integers may name wrongly instead of
-rightly, on balance. If it loses more it is not written."""
+"""Accuracy that the network in 8-bit integers may lose, on validation and on the test part. If it loses more it is not
+written."""
 
 
 class ExportError(ValueError):
@@ -92,13 +93,13 @@ def export_onnx(model: nn.Module, path: str | Path, image_size: int = 224, weigh
 
     Args:
         model: an image-classification network of `transformers`, on the CPU.
-        path: of the file; its folder is made if need be. It is written beside it first, so that an export which
-            fails leaves no half of a file.
+        path: of the file; its folder is created if need be. What is written first has another name, so that an export
+            that fails leaves no partial file.
         image_size: side of the input in pixels.
-        weights: the file that the network was loaded from, or saved to; its SHA-256 goes into the metadata.
+        weights: the file that the network was loaded from or saved to; its SHA-256 goes into the metadata.
 
     Raises:
-        ExportError: the network uses what ONNX has no word for.
+        ExportError: the network has operations that ONNX lacks.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,13 +123,14 @@ def export_onnx(model: nn.Module, path: str | Path, image_size: int = 224, weigh
             )
         if weights:
             graph = onnx.load(partial)
-            onnx.helper.set_model_props(graph, {WEIGHTS_KEY: hashlib.sha256(weights.read_bytes()).hexdigest()})
+            onnx.helper.set_model_props(graph, {WEIGHTS_KEY: sha256_of(weights)})
             onnx.save(graph, partial)
     except Exception as error:
         partial.unlink(missing_ok=True)
         reason = " ".join(str(error).split())[:300]
         raise ExportError(
-            f"This network cannot be written as ONNX ({type(error).__name__}: {reason}). It works without, in torch."
+            f"This network cannot be written as ONNX ({type(error).__name__}: {reason}). Without that it "
+            "works too, in torch."
         ) from error
     return partial.replace(path)
 
@@ -147,10 +149,10 @@ def export_checkpoint(folder: str | Path, model: nn.Module, processor, parts=Non
     """Write `FILE` into a checkpoint's folder and, with slices to measure on, `QUANTIZED_FILE` and `RESULTS_FILE`.
 
     Args:
-        folder: holds the model.safetensors of this network.
+        folder: holds the `WEIGHTS` of this network.
         model: the finished network, on the CPU.
         processor: its image processor.
-        parts: name -> part, with the columns pixels and label (see `dataset.pixels_for`): train, for the ranges of the
+        parts: name -> part, with the columns pixels and label (see `pixels.pixels_for`): train, for the ranges of the
             integers, validation, and test if it may be looked at.
 
     Returns:
@@ -164,17 +166,17 @@ def export_checkpoint(folder: str | Path, model: nn.Module, processor, parts=Non
     for name in (QUANTIZED_FILE, RESULTS_FILE):  # of an earlier training
         (folder / name).unlink(missing_ok=True)
     image_size = getattr(model.config, "image_size", None) or processor.size["height"]
-    path = export_onnx(model, folder / FILE, image_size, folder / "model.safetensors")
+    path = export_onnx(model, folder / FILE, image_size, folder / WEIGHTS)
     if not parts:
         return {}
-    judged = {name: parts[name] for name in ("validation", "test") if name in parts and parts[name].num_rows}
+    measured = {name: parts[name] for name in ("validation", "test") if name in parts and parts[name].num_rows}
     temperature = getattr(model.config, "confidence_temperature", 1.0)  # `predict_logits` divides by it
     expected = {
         name: temperature * predict_logits(model, part, processor, f"Comparing with torch ({name})")
-        for name, part in judged.items()
+        for name, part in measured.items()
     }
-    labels = {name: np.array(part["label"]) for name, part in judged.items()}
-    logits = {name: _logits(path, part, processor) for name, part in judged.items()}
+    labels = {name: np.array(part["label"]) for name, part in measured.items()}
+    logits = {name: _logits(path, part, processor) for name, part in measured.items()}
     ours, torchs = np.concatenate(list(logits.values())), np.concatenate(list(expected.values()))
     results = {
         "command": command_line(),
@@ -186,13 +188,13 @@ def export_checkpoint(folder: str | Path, model: nn.Module, processor, parts=Non
     }
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         small = Path(scratch, "model.onnx")
-        _quantize(path, small, parts["train"], processor)
+        quantize(path, small, parts["train"], processor)
         found = {
             name: {
                 "float32": float((logits[name].argmax(axis=1) == labels[name]).mean()),
                 "int8": float((_logits(small, part, processor).argmax(axis=1) == labels[name]).mean()),
             }
-            for name, part in judged.items()
+            for name, part in measured.items()
         }
         kept = all(row["float32"] - row["int8"] <= MOST_LOST for row in found.values())
         results["quantized"] = {
@@ -209,11 +211,9 @@ def export_checkpoint(folder: str | Path, model: nn.Module, processor, parts=Non
 
 def _batches(part, processor, size: int = 32):
     """A part's slices as the network's inputs, (n, 3, height, width) float32."""
-    preprocessor = Preprocessor(processor.to_dict())
+    transform = EvalTransform(processor)
     for start in range(0, part.num_rows, size):
-        rows = part[start : start + size]["pixels"]
-        pixels = read_pixels(rows, preprocessor.height, preprocessor.width)
-        yield preprocessor.normalize(np.broadcast_to(pixels, (len(rows), 3, *pixels.shape[2:])))
+        yield transform(part[start : start + size])["pixel_values"].numpy()
 
 
 def _logits(path: Path, part, processor) -> np.ndarray:
@@ -224,7 +224,7 @@ def _logits(path: Path, part, processor) -> np.ndarray:
     )
 
 
-def _quantize(path: Path, to: Path, train, processor) -> None:
+def quantize(path: Path, to: Path, train, processor) -> None:
     """Write the network with 8-bit weights, a scale for each channel, and 8-bit activations in the ranges that they
     have on training slices."""
     from onnxruntime import quantization
@@ -254,23 +254,22 @@ def _quantize(path: Path, to: Path, train, processor) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m brain_tumor.publishing.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("checkpoint", type=Path, help="folder written by train.py")
-    parser.add_argument("--dataset", help="the set that it was trained on, folder or Hub id")
+    parser.add_argument("--dataset", help="the set that it was trained on, a folder or a Hub id")
     arguments = parser.parse_args()
-    from transformers import AutoModelForImageClassification
-
-    import brain_tumor.network.baseline_cnn  # noqa: F401  registers the baseline network
-
     folder = arguments.checkpoint
     try:
-        if not (folder / "config.json").is_file():
-            raise ExportError(f"{folder} is no folder written by train.py: it holds no config.json.")
+        if not (folder / CONFIG).is_file():
+            raise ExportError(f"{folder} was not written by train.py: it holds no {CONFIG}.")
         try:
-            model = AutoModelForImageClassification.from_pretrained(folder)
-            processor = AutoImageProcessor.from_pretrained(folder, backend="pil")
-        except Exception as error:
-            raise ExportError(f"{folder} cannot be loaded: {' '.join(str(error).split())}") from error
+            model, processor = load_network(folder)
+        except DamagedError as error:
+            raise ExportError(f"{folder} cannot be loaded: {error}.") from error
         results = export_checkpoint(folder, model, processor, _parts(folder, arguments.dataset, processor))
     except (ExportError, DatasetError) as error:
         print(f"export: {error}", file=sys.stderr)
@@ -288,8 +287,8 @@ def _parts(folder: Path, dataset: str | None, processor):
     if run is None or run["dataset"] != public_name(dataset):
         trained = "an unknown set" if run is None else run["dataset"]
         raise ExportError(
-            f"{folder} was trained on {trained}, and what is measured on {public_name(dataset)} may be slices that it "
-            "has seen. Pass the set of its training, or leave --dataset out."
+            f"{folder} was trained on {trained}, so it may have seen slices of {public_name(dataset)} that it would be "
+            "measured on. Give the set of its training, or leave --dataset out."
         )
     parts = split_scans(load_scans(dataset), run["split"], run["split_seed"])
     return {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
@@ -300,14 +299,13 @@ def summary(results: dict) -> str:
     if not results:
         return ""
     parity, small = results["parity"], results["quantized"]
-    lost = ", ".join(
-        f"{name} {100 * row['int8']:.1f} % against {100 * row['float32']:.1f} %"
-        for name, row in small["accuracy"].items()
+    accuracy = ", ".join(
+        f"{name} {tenths(row['int8'])} against {tenths(row['float32'])}" for name, row in small["accuracy"].items()
     )
     return (
-        f"Against torch on {parity['slices']} slices: logits differ by {parity['largest_difference']:.1g} at most, the "
-        f"class is the same on {parity['same_class']}. In 8-bit integers: accuracy on {lost}; "
-        f"{'written' if small['kept'] else 'not written, it loses too much'}."
+        f"Compared with torch on {parity['slices']} slices, logits differ by {parity['largest_difference']:.1g} at "
+        f"most, and the class is the same on {parity['same_class']}. In 8-bit integers, accuracy is {accuracy}; "
+        f"{'that file is here too' if small['kept'] else 'that file was not written, since it loses too much'}."
     )
 
 

@@ -43,7 +43,7 @@ LEFT_OUT = (
 """Patterns of files that are not pushed; `*` also matches `/`, the path is relative to the checkpoint's folder."""
 
 TIMEOUT = 120.0
-"""Seconds of silence after which the Hub counts as gone. The client alone would wait for ever."""
+"""Seconds of silence after which the Hub counts as gone. Left alone, the client would wait forever."""
 
 _HOW_TO_LOG_IN = "Log in with `hf auth login`, or set HF_TOKEN, which goes first, to a token that may write."
 
@@ -109,7 +109,7 @@ def push_checkpoint(
         token = _find_token(token)
         reason = _unusable(token)
         if reason is None:
-            with _gone_after(timeout):
+            with _http_timeout(timeout):
                 return _push(folder, repo_id, private, token, commit_message)
     # The client raises OSError, RuntimeError, ValueError and its HTTP library's own errors.
     except Exception as error:  # noqa: BLE001
@@ -178,7 +178,7 @@ def _unusable(token: str | None) -> str | None:
 
 
 @contextlib.contextmanager
-def _gone_after(seconds: float) -> Iterator[None]:
+def _http_timeout(seconds: float) -> Iterator[None]:
     """Give the HTTP client a timeout for a while: on its own it has none."""
     client = get_session()
     before, client.timeout = client.timeout, seconds

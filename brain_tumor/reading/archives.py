@@ -15,24 +15,24 @@ from brain_tumor.reading.pictures import ScanError
 from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
 MAX_DIRECTORY_BYTES = 2 * 2**20
-"""Longest list of files in a zip that is looked at; one of 1,000 files with long names has a tenth."""
+"""The longest directory of a zip that is read; that of 1,000 files with long names takes a tenth of it."""
 
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 
 _IGNORED = re.compile(r"(^|/)(\.[^/]*|__MACOSX(/.*)?|DICOMDIR|Thumbs\.db|desktop\.ini)$", re.IGNORECASE)
-"""Files that come along when a folder or a disc is zipped."""
+"""Files that come along when a folder or a disc is zipped. They are left out without a word."""
 
-_UNPACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
 class UploadedFile:
-    """A file of an upload, on disk or in a zip, that is read when it is needed."""
+    """A file of an upload, on disk or in a zip, which is read when it is needed."""
 
     name: str
     size: int
     read: Callable[[int], bytes]
-    """At most so many bytes from its beginning."""
+    """Reads at most this many bytes from its beginning."""
 
     def bytes(self) -> bytes:
         """All of it. Raises ScanError if it is empty or too large."""
@@ -40,7 +40,7 @@ class UploadedFile:
             raise ScanError("This file is empty (0 bytes). Choose another file.")
         if self.size > pictures.MAX_FILE_BYTES:
             raise ScanError(
-                f"This file has {self.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are "
+                f"This file is {self.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are "
                 "read. Export it smaller, or a volume as .nii.gz."
             )
         return self.read(pictures.MAX_FILE_BYTES)
@@ -48,7 +48,7 @@ class UploadedFile:
 
 def list_files(path: Path, stack: ExitStack) -> list[UploadedFile | Rejected]:
     """A file, or what is in a zip."""
-    name = shown_name(path.name)
+    name = clean_name(path.name)
     try:
         if path.is_dir():
             return [Rejected(name, "This is a folder. Upload the files in it, or a zip of it.")]
@@ -72,7 +72,7 @@ def unzip(file: UploadedFile, source: Path | bytes, stack: ExitStack) -> list[Up
         return [
             Rejected(
                 file.name,
-                f"This zip has {file.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are read. "
+                f"This zip is {file.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are read. "
                 "Zip fewer files at a time.",
             )
         ]
@@ -101,21 +101,21 @@ def unzip(file: UploadedFile, source: Path | bytes, stack: ExitStack) -> list[Up
         ]
     if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
         return [Rejected(file.name, _too_much("This zip unpacks to"))]
-    return [_zipped(archive, entry) for entry in entries]
+    return [_list_entry(archive, entry) for entry in entries]
 
 
 def _directory_bytes(source: Path | bytes) -> int:
-    """How long a zip's list of files is: `zipfile` reads it whole, which takes seconds for a million names."""
+    """How many bytes a zip's directory has: `zipfile` reads it whole, which takes seconds for a million names."""
     with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb") as stream:
-        end = zipfile._EndRecData(stream)  # private, and the only way to know what ZipFile is about to read
+        end = zipfile._EndRecData(stream)  # private, but the only way to know what ZipFile is about to read
     return end[zipfile._ECD_SIZE] if end else 0
 
 
-def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> UploadedFile | Rejected:
-    name = shown_name(entry.filename)
+def _list_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> UploadedFile | Rejected:
+    name = clean_name(entry.filename)
     if entry.flag_bits & 1:
         return Rejected(name, "This file is locked with a password in its zip. Zip it again without one.")
-    if entry.compress_type not in _UNPACKED:
+    if entry.compress_type not in _COMPRESSIONS:
         return Rejected(name, "This file is compressed in a way that is not read here. Zip it again in the usual way.")
 
     def read(limit: int) -> bytes:
@@ -131,14 +131,14 @@ def _zipped(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> UploadedFile | 
     return UploadedFile(name, entry.file_size, read)
 
 
-def shown_name(name: str) -> str:
-    """A file's name as it may be shown: no places outside its zip, nothing that is not a letter on a screen."""
+def clean_name(name: str) -> str:
+    """A file's name as it may be shown: no path out of its zip, nothing that cannot be printed."""
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
     return "".join(c if c.isprintable() else "?" for c in "/".join(parts))[:300]
 
 
-def within_limits(files: list[UploadedFile | Rejected]) -> Iterator[UploadedFile | Rejected]:
-    """The files until there are too many or too much of them."""
+def keep_within_limits(files: list[UploadedFile | Rejected]) -> Iterator[UploadedFile | Rejected]:
+    """Yield files up to the limits of an upload, then one `Rejected` that says how many are left out."""
     total = 0
     for index, file in enumerate(files):
         total += file.size if isinstance(file, UploadedFile) else 0
@@ -147,7 +147,7 @@ def within_limits(files: list[UploadedFile | Rejected]) -> Iterator[UploadedFile
             reason = (
                 f"At most {MAX_FILES:,} files are read at once: {left:,} were left out, from this one on."
                 if index >= MAX_FILES
-                else _too_much("The files have together") + f" From this one on, {left:,} were left out."
+                else _too_much("The files together are") + f" From this one on, {left:,} were left out."
             )
             yield Rejected(file.name, reason)
             return
@@ -155,4 +155,4 @@ def within_limits(files: list[UploadedFile | Rejected]) -> Iterator[UploadedFile
 
 
 def _too_much(what: str) -> str:
-    return f"{what} more than {MAX_TOTAL_BYTES // 1024**2} MB, which is the most that is read at once."
+    return f"{what} more than {MAX_TOTAL_BYTES // 1024**2} MB, the most that is read at once."

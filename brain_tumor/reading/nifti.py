@@ -1,4 +1,4 @@
-"""A NIfTI file -> its first volume of voxels and where they lie in the patient."""
+"""A NIfTI file -> its first volume: the voxels and where they lie in the patient, or an upload of its slices."""
 
 import gzip
 import io
@@ -11,10 +11,10 @@ from brain_tumor.reading.archives import UploadedFile
 from brain_tumor.reading.pictures import ScanError
 from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOXELS, Upload
 from brain_tumor.reading.volumes import Block
-from brain_tumor.reading.windows import hide_background, percentile_window
+from brain_tumor.reading.windows import find_percentile_window, hide_background
 
 HEAD_BYTES = 544
-"""A NIfTI-2 header with its four bytes of extension; that of NIfTI-1 has 352."""
+"""Length of a NIfTI-2 header with its four bytes of extension; that of NIfTI-1 has 352."""
 
 VOXELS_AT_ONCE = 2**22
 """So many voxels are unpacked at a time, so that memory holds one copy of them, in float32."""
@@ -27,18 +27,22 @@ _MAGIC = {(348, 344): (b"n+1\0", b"ni1\0"), (540, 4): (b"n+2\0", b"ni2\0")}
 
 @dataclass(frozen=True)
 class NiftiVolume:
-    """What a file holds."""
+    """The first volume of a file, and what the header says about it."""
 
     values: np.ndarray
     """(i, j, k) float32, scaled as the header says."""
     affine: np.ndarray
     """(4, 4): voxel index -> millimeters to the patient's right, front and head."""
     sides_known: bool
-    """False: the file has no orientation of its own (qform and sform code 0), the affine is NIfTI's convention."""
+    """False if the file has no orientation of its own (qform and sform code 0); the affine is NIfTI's convention then."""
     version: int
+    """1 or 2."""
     packed: bool
+    """True for a .nii.gz file."""
     dtype: np.dtype
+    """Of the numbers in the file."""
     volumes: int
+    """How many the file holds."""
 
 
 def is_nifti(head: bytes) -> bool:
@@ -55,7 +59,7 @@ def read_nifti(data: bytes) -> NiftiVolume:
     """Read the first volume of a .nii or .nii.gz file; of the rest nothing is unpacked.
 
     Raises:
-        ScanError: it is not NIfTI, its voxels are in another file, are too many, are colors, or end too early.
+        ScanError: it is not NIfTI, or its voxels are in another file, too many, colors, or incomplete.
     """
     import nibabel
     from nibabel.spatialimages import HeaderDataError
@@ -68,7 +72,7 @@ def read_nifti(data: bytes) -> NiftiVolume:
         raise ScanError(
             "This .gz file holds no NIfTI volume. Unpack it and upload what is inside."
             if packed
-            else "This file is no NIfTI volume, whatever its name says. Export the scan again as .nii or .nii.gz."
+            else "This file is not a NIfTI volume, whatever its name says. Export the scan again as .nii or .nii.gz."
         )
     if magic.startswith(b"ni"):
         raise ScanError(
@@ -90,7 +94,7 @@ def read_nifti(data: bytes) -> NiftiVolume:
         raise damaged
     if dtype.names or dtype.kind not in "iufc":
         raise ScanError(
-            "This NIfTI file holds colors or other numbers that are no gray levels. Upload the scan itself."
+            "This NIfTI file holds colors or other numbers that are not gray levels. Upload the scan itself."
         )
     volumes = int(np.prod(shape[3:], dtype=object))
     shape = (*shape, 1, 1)[:3]
@@ -145,6 +149,11 @@ def _unpack(stream: io.BufferedIOBase, size: int, offset: int = 0) -> bytes:
 
 
 def read_volume(file: UploadedFile, plane: str | None) -> Upload:
+    """Read a NIfTI file as slices of a plane; of one that cannot be chosen, or None, as they are finest.
+
+    Raises:
+        ScanError: as `read_nifti`; or the volume shows nothing, or its slices are too small.
+    """
     volume = read_nifti(file.bytes())
     notes = []
     if volume.volumes > 1:
@@ -152,7 +161,7 @@ def read_volume(file: UploadedFile, plane: str | None) -> Upload:
     if not volume.sides_known:
         notes.append("The file does not say how the head lies in it: planes, left and right are guessed and unmarked.")
     hide_background(volume.values)
-    window = percentile_window(volume.values)
+    window = find_percentile_window(volume.values)
     block = Block(volume.values, volume.affine)
     shown = plane if plane in block.planes else block.native_plane
     slices, more = block.slices(shown, window)

@@ -1,40 +1,44 @@
-"""A picture, or each page of a TIFF, as slices."""
+"""A picture's file -> an upload: one slice, or one for each page of a TIFF."""
 
 import math
 
 from PIL import Image
 
 from brain_tumor.reading.archives import UploadedFile
-from brain_tumor.reading.pictures import ScanError, bits, open_file, open_page, open_scan
+from brain_tumor.reading.pictures import ScanError, count_bits, open_file, open_page, open_scan
 from brain_tumor.reading.uploads import MAX_PAGES, MAX_VOXELS, Slice, Upload
-from brain_tumor.reading.volumes import thinned, thinning_note
+from brain_tumor.reading.volumes import note_thinning, thin
 
 
 def read_pages(file: UploadedFile) -> Upload:
-    """A picture, or each page of a TIFF."""
+    """Read a picture, or each page of a TIFF.
+
+    Raises:
+        ScanError: it cannot be read, or none of its pages can.
+    """
     data = file.bytes()
     image = open_file(data)
-    depth, format = bits(image), image.format
+    depth, format = count_bits(image), image.format
     color = "gray" if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else "color"
     if format == "PNG" and data[25:26] == b"\4":  # gray with alpha, which Pillow opens as color if it has 16 bits
         color = "gray"
-    frames = _pages(image) if format == "TIFF" else 1
+    frames = _count_pages(image) if format == "TIFF" else 1
     notes = []
     if frames > 1:
         slices, reasons = [], []
-        taken = thinned(frames)
-        notes += thinning_note(frames, taken)
+        taken = thin(frames)
+        notes += note_thinning(frames, taken)
         again = open_file(data)
         pixels = 0
         for page in taken:
             try:
-                pixels += math.prod(_turned_to(image, page).size)
+                pixels += math.prod(_turn_to(image, page).size)
                 if slices and pixels > MAX_VOXELS:
                     notes.append(
                         f"The file has more pixels than are read at once: pages from {page + 1} on are missing."
                     )
                     break
-                slices.append(Slice(open_page(image, lambda page=page: _turned_to(again, page)), f"page {page + 1}"))
+                slices.append(Slice(open_page(image, lambda page=page: _turn_to(again, page)), f"page {page + 1}"))
             except ScanError as error:
                 reasons.append(str(error))
                 notes.append(f"Page {page + 1} cannot be read. {error}")
@@ -57,8 +61,8 @@ def read_pages(file: UploadedFile) -> Upload:
     return Upload(file.name, "pages" if len(slices) > 1 else "picture", slices, facts, notes)
 
 
-def _pages(image: Image.Image) -> int:
-    """How many pages of a TIFF can be reached. Raises ScanError if they are too many to be counted."""
+def _count_pages(image: Image.Image) -> int:
+    """Count the pages of a TIFF that can be reached. Raises ScanError if they are too many."""
     pages = 1
     while pages <= MAX_PAGES:
         try:
@@ -71,8 +75,8 @@ def _pages(image: Image.Image) -> int:
     raise ScanError(f"This file has more than {MAX_PAGES:,} pages, too many parts to be read. Save fewer in a file.")
 
 
-def _turned_to(image: Image.Image, page: int) -> Image.Image:
-    """A TIFF, opened, at one of its pages. Going on with it is quick; a file opened anew walks through all before."""
+def _turn_to(image: Image.Image, page: int) -> Image.Image:
+    """Turn an opened TIFF to one of its pages: quick from the page before; a newly opened file walks through them all."""
     try:
         image.seek(page)
     except ScanError:

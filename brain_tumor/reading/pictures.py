@@ -1,6 +1,6 @@
-"""Any upload -> an 8-bit RGB slice: every limit and every error message of bad input.
+"""A picture's file -> an 8-bit RGB slice, with the limits of pictures and the sentences for bad ones.
 
-Training, evaluation and the app all open pictures here, so a picture cannot look different to one of them.
+Training, evaluation and the app all open pictures here, so a picture looks the same to all of them.
 """
 
 import io
@@ -17,23 +17,23 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 MAX_FILE_BYTES = 50 * 1024**2
 
 MAX_PIXELS = 40_000_000
-"""Largest width x height that is decoded: 40 megapixels, about 6,300 x 6,300."""
+"""The largest width x height that is decoded: 40 megapixels, about 6,300 x 6,300."""
 
 MIN_SIDE = 32
-"""Shortest side in pixels below which a picture cannot show a brain."""
+"""The shortest side in pixels; a smaller picture cannot show a brain."""
 
 MAX_PARTS = 10_000, 200_000
-"""Most pieces that a picture's file is read in until its size is known, and in all. Files of scanners, cameras and
-programs have hundreds; millions of empty ones would keep the server busy for minutes."""
+"""The most pieces in which a picture's file is read: until its size is known, and in all. Files of scanners, cameras
+and programs have hundreds; millions of empty ones would keep the server busy for minutes."""
 
 MAX_VALUE_BYTES = 4 * 2**20
-"""Longest value in a picture's header, such as where the strips of a TIFF lie: of 50 MB of them Pillow makes a GB."""
+"""The longest value in a picture's header, such as the offsets of a TIFF's strips: of 50 MB of them Pillow makes a GB."""
 
 WINDOW_PERCENTILES = (0.5, 99.5)
-"""Gray levels of deep pictures at these percentiles become 0 and 255."""
+"""The gray levels of a picture of more than 8 bits at these percentiles become 0 and 255."""
 
 STRIP = 2**20
-"""Numbers that are turned to gray levels at a time: what is made of them on the way takes many times their memory."""
+"""How many numbers are turned into gray levels at a time: the steps in between take many times their memory."""
 
 TIFF_PHOTOMETRIC = 262
 
@@ -45,7 +45,7 @@ _OTHER_BYTES["LA;16B"] = "RGBA"  # gray with alpha is read as four bytes a pixel
 
 
 class ScanError(ValueError):
-    """A picture that cannot be used. The message is a sentence for the person who gave it."""
+    """A scan that cannot be used. The message is a sentence for the person who brought it."""
 
 
 def open_scan(source: str | Path | bytes | Image.Image, page: int = 0) -> Image.Image:
@@ -76,7 +76,7 @@ def open_page(image: Image.Image, again: Callable[[], Image.Image] | None = None
     """`open_scan` for a picture that `open_file` has opened; `again` opens the same page of the same file once more."""
     _check_size(image)
     try:
-        low_bytes = None if again is None else _low_bytes(image, again)
+        low_bytes = None if again is None else _read_low_bytes(image, again)
         inverted = _is_deep(image) and _white_is_zero(image)
         image.load()
         image = ImageOps.exif_transpose(image)
@@ -93,7 +93,7 @@ def open_page(image: Image.Image, again: Callable[[], Image.Image] | None = None
     except ScanError:
         raise
     except MemoryError as error:
-        raise ScanError("This picture needs more memory than there is. Export it smaller and try again.") from error
+        raise ScanError("This picture needs more memory than is available. Export it smaller and try again.") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise ScanError(
             "This picture is damaged or incomplete: it could be opened but not read to its end. "
@@ -119,18 +119,18 @@ def window(values: np.ndarray) -> Image.Image:
         low, high = float(finite.min()), float(finite.max())
     width = max(high - low, np.finfo(np.float64).tiny)
 
-    def scaled(strip: np.ndarray) -> np.ndarray:
+    def scale(strip: np.ndarray) -> np.ndarray:
         return np.where(np.isfinite(strip), strip - low, 0) / width
 
-    return Image.fromarray(painted(values, scaled)).convert("RGB")
+    return Image.fromarray(paint(values, scale)).convert("RGB")
 
 
-def painted(values: np.ndarray, scaled: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Numbers -> uint8: `scaled` turns some rows of them, as float64, to 0 (black) to 1 (white) at a time."""
+def paint(values: np.ndarray, scale: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Numbers -> uint8. `scale` is given some rows at a time, as float64, and returns 0 (black) to 1 (white)."""
     pixels = np.empty(values.shape, np.uint8)
     rows = max(1, STRIP * len(values) // max(1, values.size))
     for start in range(0, len(values), rows):
-        share = scaled(values[start : start + rows].astype(np.float64))
+        share = scale(values[start : start + rows].astype(np.float64))
         pixels[start : start + rows] = (share.clip(0, 1) * 255).round()
     return pixels
 
@@ -147,8 +147,8 @@ def _percentiles(values: np.ndarray, percentiles: tuple[float, ...]) -> list[flo
     ]
 
 
-def bits(image: Image.Image) -> int:
-    """Bits a channel in the file of a picture that is opened but not loaded yet: 1, 8, 12, 16 or 32."""
+def count_bits(image: Image.Image) -> int:
+    """Bits per channel in the file of a picture that has been opened but not loaded: 1, 8, 12, 16 or 32."""
     if image.mode == "1":
         return 1
     rawmode = _rawmode(image)
@@ -164,12 +164,12 @@ def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
         raise ScanError("This file is empty (0 bytes). Choose another file.")
     if size > MAX_FILE_BYTES:
         raise ScanError(
-            f"This file has {size / 1024**2:.0f} MB; at most {MAX_FILE_BYTES // 1024**2} MB are read. "
+            f"This file is {size / 1024**2:.0f} MB; at most {MAX_FILE_BYTES // 1024**2} MB are read. "
             "Export the slice as a smaller PNG or JPEG."
         )
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures and raises for huge ones; `_check_size` says both in our words.
+            # Pillow warns of large pictures and raises for huge ones; `_check_size` refuses both with a sentence.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             parts = _Parts(source if isinstance(source, bytes) else Path(source).read_bytes())
             image = Image.open(parts, formats=FORMATS)
@@ -191,11 +191,11 @@ def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
 
 
 class _Parts(io.BytesIO):
-    """A picture's file, of which no more than `MAX_PARTS` pieces can be read, and no long tables."""
+    """A picture's file that is read in at most `MAX_PARTS` pieces, none of them a long table."""
 
     left = MAX_PARTS[0]
     blocks = 0
-    """Of `SAFEBLOCK` bytes on end, as Pillow reads what is longer than that: values in a header."""
+    """How many of `SAFEBLOCK` bytes came one after the other: so Pillow reads a longer value of a header."""
 
     def read(self, size: int | None = -1) -> bytes:
         self.left -= 1
@@ -232,18 +232,18 @@ def _is_deep(image: Image.Image) -> bool:
 
 
 def _white_is_zero(image: Image.Image) -> bool:
-    """True for a TIFF whose smallest number is white, which Pillow heeds for 8 bits only."""
+    """True for a TIFF whose smallest number is white, which Pillow respects for 8 bits only."""
     return image.format == "TIFF" and image.tag_v2.get(TIFF_PHOTOMETRIC) == 0
 
 
 def _rawmode(image: Image.Image) -> str:
-    """How Pillow is to read a picture's bytes, such as "RGB;16B"; "" once it is loaded."""
+    """How Pillow will read a picture's bytes, such as "RGB;16B"; "" once it is loaded."""
     arguments = image.tile[0].args if image.tile else ""
     return str(arguments[0]) if isinstance(arguments, tuple) and arguments else str(arguments or "")
 
 
-def _low_bytes(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Image | None:
-    """What Pillow drops of a color picture of 16 bits a channel; None for any other picture.
+def _read_low_bytes(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Image | None:
+    """Read what Pillow drops of a color picture of 16 bits a channel; None for any other picture.
 
     Pillow reads the high byte of each number ("RGB;16B": big-endian). Told that the bytes are the other way
     round, it reads the low ones, so a second reading, of the same picture opened again, gives the rest.

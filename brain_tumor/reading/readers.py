@@ -1,6 +1,6 @@
-"""Any uploaded files -> uploads of 8-bit slices: pictures, DICOM, NIfTI, and zips of these.
+"""Reads uploaded files (pictures, DICOM, NIfTI, and zips of these) as 8-bit slices: `read_uploads` and `read_scan`.
 
-What a file is, its content says and not its name. Nothing is written to disk.
+A file is recognized by its content, never by its name. Nothing is written to disk.
 """
 
 import math
@@ -10,45 +10,21 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from brain_tumor.reading import nifti
-from brain_tumor.reading.archives import ZIP_SIGNATURES, UploadedFile, list_files, shown_name, unzip, within_limits
+from brain_tumor.reading.archives import ZIP_SIGNATURES, UploadedFile, clean_name, keep_within_limits, list_files, unzip
 from brain_tumor.reading.dicom.header import Directory, read_header
 from brain_tumor.reading.dicom.parsing import is_dicom
 from brain_tumor.reading.dicom.series import DicomFile, read_series
 from brain_tumor.reading.nifti import read_volume
 from brain_tumor.reading.pages import read_pages
-from brain_tumor.reading.pictures import FORMATS, MAX_FILE_BYTES, ScanError
-from brain_tumor.reading.uploads import (
-    MAX_FILES,
-    MAX_SECONDS,
-    MAX_SLICES,
-    MAX_TOTAL_BYTES,
-    MAX_VOXELS,
-    Rejected,
-    Slice,
-    Upload,
-)
-
-__all__ = [
-    "MAX_FILES",
-    "MAX_FILE_BYTES",
-    "MAX_SECONDS",
-    "MAX_SLICES",
-    "MAX_TOTAL_BYTES",
-    "MAX_VOXELS",
-    "Rejected",
-    "Slice",
-    "Upload",
-    "read_picture",
-    "read_uploads",
-    "took_too_long",
-]
+from brain_tumor.reading.pictures import FORMATS, ScanError
+from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, Rejected, Slice, Upload
 
 HEAD_BYTES = 4096
-"""So much of a file tells what it is."""
+"""So many bytes from its beginning tell what a file is."""
 
 PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")
 
-_KNOWN = {
+_OTHER_FILES = {
     b"%PDF": "a PDF",
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7z archive",
@@ -65,38 +41,38 @@ def read_uploads(
 ) -> Iterator[Upload | Rejected]:
     """Read any number of files: pictures, DICOM files, NIfTI volumes, and zips of these.
 
-    The DICOM files of one series are one upload, in the place of the first of them. Each file is read when its turn
-    comes, so memory holds one upload at a time.
+    The DICOM files of one series make one upload, which comes where the first of them stood. Each file is read when
+    its turn comes, so memory holds one upload at a time.
 
     Args:
-        paths: of files on this machine; their names are what the uploads are called.
+        paths: of files on this machine; an upload is called what its file is called.
         plane: "axial", "coronal" or "sagittal": how volumes that have a choice are cut. Default: as they are finest.
-        until: when there is no more time, as `time.monotonic` tells it. What has not been read then is left out, with
-            one `Rejected` that says how much.
+        until: the end of the time there is, on the clock of `time.monotonic`. What has not been read by then is left
+            out, with one `Rejected` that says how much.
 
     Yields:
-        `Upload`, or `Rejected` with a sentence for a file that cannot be read; that does not stop the rest.
+        `Upload`, or `Rejected` with a sentence for a file that cannot be read; the rest is read all the same.
     """
     with ExitStack() as stack:
         files: list[UploadedFile | Rejected] = []
         for path in paths:
-            # Beyond the limit files are only counted; no zip is opened for that.
+            # Beyond the limit, files are only counted; no zip is opened for that.
             files += (
                 list_files(Path(path), stack)
                 if len(files) <= MAX_FILES
-                else [UploadedFile(shown_name(Path(path).name), 0, bytes)]
+                else [UploadedFile(clean_name(Path(path).name), 0, bytes)]
             )
-        yield from _read_files(within_limits(files), plane, until=until)
+        yield from _read_files(keep_within_limits(files), plane, until=until)
 
 
-def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[str]]:
-    """Read one scan: of a file with several slices the middle one of those that count.
+def read_scan(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[str]]:
+    """Read one scan as one slice: of a file with several, the middle one of those that count.
 
     Args:
         source: a path, or the bytes of a file.
 
     Returns:
-        The slice, facts about its file in words for the page, notes for the visitor.
+        The slice, facts about its file in words for the page, and notes for the visitor.
 
     Raises:
         ScanError: the file cannot be read, or holds several scans; the message is a sentence.
@@ -106,7 +82,7 @@ def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], lis
             files = unzip(UploadedFile("", len(source), lambda size: source[:size]), source, stack)
         else:
             files = list_files(Path(source), stack)
-        found = list(_read_files(within_limits(files), None, alone=True))
+        found = list(_read_files(keep_within_limits(files), None, alone=True))
     uploads = [upload for upload in found if isinstance(upload, Upload)]
     if len(uploads) > 1:
         raise ScanError(
@@ -127,13 +103,10 @@ def read_picture(source: str | Path | bytes) -> tuple[Slice, dict[str, str], lis
     return slice_, upload.facts | ({"Slice": slice_.name} if len(upload.slices) > 1 else {}), notes
 
 
-# --- what is in them --------------------------------------------------------------------------------------------------
-
-
 def _read_files(
     files: Iterator[UploadedFile | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
 ) -> Iterator[Upload | Rejected]:
-    """Two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
+    """In two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
     entries: list[UploadedFile | Rejected | tuple] = []
     series: dict[tuple, list[DicomFile]] = {}
     for file in files:
@@ -153,7 +126,7 @@ def _read_files(
             if alone:
                 entries.append(Rejected(file.name, str(error)))
         except Exception as error:
-            entries.append(Rejected(file.name, _sentence(error)))
+            entries.append(Rejected(file.name, explain(error)))
     stacks = 0
     for done, entry in enumerate(entries):
         if time.monotonic() > until:
@@ -175,24 +148,25 @@ def _read_files(
                     name = f"DICOM series{f' {stacks}' if stacks > 1 else ''}, {len(members)} slices"
                 yield from read_series(members, name, plane)
         except Exception as error:
-            yield Rejected(name, _sentence(error))
+            yield Rejected(name, explain(error))
 
 
 def took_too_long(how_far: str) -> str:
     """The sentence for a request that has used up its time; `how_far` says what was done, and what was not."""
-    return f"This request took longer than {MAX_SECONDS} seconds, the most there are: {how_far}. Upload less at a time."
+    return f"This request took longer than {MAX_SECONDS} seconds, the limit: {how_far}. Upload less at a time."
 
 
-def _sentence(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """A sentence for the visitor about whatever went wrong with a file."""
     if isinstance(error, ScanError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "This file needs more memory than there is. Export it smaller and try again."
+        return "This file needs more memory than is available. Export it smaller and try again."
     return "This file is damaged or incomplete, and cannot be read. Export or download it again."
 
 
 def _read_file(file: UploadedFile, plane: str | None) -> Upload:
-    """A file that is no DICOM. Raises ScanError."""
+    """Read a file that is not DICOM. Raises ScanError."""
     head = file.read(HEAD_BYTES)
     if head.startswith(ZIP_SIGNATURES):
         raise ScanError("This is a zip inside a zip. Unpack it, and zip the scans themselves.")
@@ -201,9 +175,9 @@ def _read_file(file: UploadedFile, plane: str | None) -> Upload:
     if head.startswith(PICTURE_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return read_pages(file)
     data = file.bytes()  # says so if it is empty or too large
-    what = next((what for signature, what in _KNOWN.items() if data.startswith(signature)), None)
+    what = next((what for signature, what in _OTHER_FILES.items() if data.startswith(signature)), None)
     if what is None and _is_text(head):
-        what = "a text"
+        what = "text"
     if what:
         raise ScanError(f"This file is {what}, not a scan. {_READABLE}")
     raise ScanError(f"This file is not a picture that can be read here, whatever its name says. {_READABLE}")

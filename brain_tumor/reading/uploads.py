@@ -1,39 +1,39 @@
-"""What every reader of files hands over, and the limits of an upload."""
+"""What every reader returns (`Upload`, `Slice`, `Rejected`), and the limits of an upload."""
 
 from dataclasses import dataclass, field
 
 from PIL import Image
 
 MAX_FILES = 1000
-"""Most files of one upload, those inside zips included."""
+"""The most files of one upload, those inside zips included."""
 
 MAX_TOTAL_BYTES = 512 * 1024**2
-"""Most bytes of one upload after unpacking."""
+"""The most bytes of one upload after unpacking."""
 
 MAX_SLICES = 400
-"""Most slices of one volume, series or file of pages; of longer ones every second, third, ... is taken."""
+"""The most slices of one volume, series or file of pages; of longer ones every second, third, ... is taken."""
 
 MAX_SECONDS = 120
-"""Longest time for one request of a visitor; what is left then is left out."""
+"""The longest time for one request of a visitor; what has not been read by then is left out."""
 
 MAX_VOXELS = 2**26
-"""Most voxels of one volume: 512 x 512 x 256, or 406 x 406 x 406. They take 256 MB while it is read. Also the most
+"""The most voxels of one volume: 512 x 512 x 256, or 406 x 406 x 406. They take 256 MB while it is read. Also the most
 pixels of all frames or pages of a file together."""
 
 MAX_PAGES = 5000
-"""Most pages of a TIFF that are counted."""
+"""The most pages of a TIFF that are counted."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One picture as the model gets it."""
+    """One slice as the model gets it."""
 
     image: Image.Image
     """8-bit RGB at its own size; square pixels for volumes and DICOM. Color stays color."""
     name: str
-    """Within its upload: "", "page 2", "slice 34", "frame 3"."""
+    """Its name within its upload: "" (the only one), "page 2", "slice 34", "frame 3"."""
     counts: bool = True
-    """False: shows too little head to be judged (empty, above or below the brain)."""
+    """False if it shows too little of the head to be judged (empty, above or below the brain)."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Upload:
     notes: list[str] = field(default_factory=list)
     """Sentences for the visitor."""
     plane: str | None = None
+    """ "axial", "coronal" or "sagittal"; None if unknown."""
     planes: tuple[str, ...] = ()
     """The planes that can be chosen; none if there is no choice."""
     sides_known: bool = False
-    """True: the patient's right is on the left of the picture. False too for sagittal slices, which show one side."""
+    """True if the patient's right is on the left of each slice; sagittal slices show one side, so False for them."""
 
 
 @dataclass(frozen=True)

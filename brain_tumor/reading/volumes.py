@@ -1,7 +1,4 @@
-"""A block of voxels -> the slices of a plane: radiological convention, square pixels, one window, which of them count.
-
-What every reader of files hands over stands here too, with the limits.
-"""
+"""A block of voxels -> the slices of a plane: radiological convention, square pixels, one window, which of them count."""
 
 from collections.abc import Iterable
 
@@ -10,19 +7,19 @@ from PIL import Image
 
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError
 from brain_tumor.reading.uploads import MAX_SLICES, Slice
-from brain_tumor.reading.windows import Window, head_threshold
+from brain_tumor.reading.windows import Window, find_head_threshold
 
 MAX_SLICE_SIDE = 512
-"""Longest side in pixels to which a slice with oblong voxels is stretched."""
+"""The longest side in pixels to which a slice with oblong voxels is stretched."""
 
 PLANES = ("sagittal", "coronal", "axial")
 """The plane whose slices are stacked along the axis right to left, back to front, foot to head."""
 
 MIN_STACK = 10
-"""Fewest slices that make a volume which can be cut in other planes."""
+"""The fewest slices of a volume that can be cut in other planes."""
 
 MIN_HEAD_SHARE = 1 / 3
-"""A slice counts if the head in it is at least this large, relative to the slice with most head."""
+"""A slice counts if the area of its head is at least this share of the largest one."""
 
 BRAIN_HEIGHT = 140.0
 """Millimeters from the top of the head down to the cerebellum; axial slices further down show face and neck. In the
@@ -67,7 +64,7 @@ class Block:
 
     @property
     def planes(self) -> tuple[str, ...]:
-        """The planes that can be chosen: those whose slices are large enough, if the block is thick enough at all."""
+        """The planes to choose from: those whose slices are large enough, if the block is thick enough at all."""
         if not self.regular or min(self.values.shape) < MIN_STACK:
             return ()
         planes = tuple(p for p in ("axial", "coronal", "sagittal") if min(self.picture_size(p)) >= MIN_SIDE)
@@ -76,7 +73,7 @@ class Block:
     def picture_size(self, plane: str) -> tuple[int, int]:
         """(width, height) in pixels of a slice, stretched to square pixels."""
         axis = PLANES.index(plane)
-        return square_size(np.delete(self.values.shape, axis), np.delete(self.spacing, axis))
+        return find_square_size(np.delete(self.values.shape, axis), np.delete(self.spacing, axis))
 
     def slices(self, plane: str, window: Window) -> tuple[list[Slice], list[str]]:
         """Slices of a plane, and notes for the visitor.
@@ -95,9 +92,9 @@ class Block:
                 "shorter side."
             )
         stack = np.moveaxis(self.values, axis, 0)
-        counts = counting(stack, self.spacing[axis], axial=plane == "axial")
-        taken = thinned(len(stack))
-        notes = thinning_note(len(stack), taken)
+        counts = mark_counting(stack, self.spacing[axis], axial=plane == "axial")
+        taken = thin(len(stack))
+        notes = note_thinning(len(stack), taken)
         single = len(stack) == 1
         slices = [
             Slice(to_picture(window(stack[i][::-1, ::-1].T), size), "" if single else f"slice {i + 1}", counts[i])
@@ -106,17 +103,24 @@ class Block:
         return slices, notes
 
 
-def thinned(length: int, most: int | None = None) -> range:
-    """Indices of the slices that are read: all, or every second, third, ... so that at most `most` are left.
+def thin(length: int, most: int | None = None) -> range:
+    """Choose the slices to be read: all of them, or every second, third, ... so that at most `most` are left.
 
-    The spacing stays even, so what is left can still be cut in other planes. `most` is `MAX_SLICES` or fewer.
+    The spacing stays even, so what is left can still be cut in other planes.
+
+    Args:
+        length: how many slices there are.
+        most: at most this many, and at most `MAX_SLICES`.
+
+    Returns:
+        Their indices, from 0.
     """
     most = MAX_SLICES if most is None else max(1, min(most, MAX_SLICES))
     return range(0, length, -(-length // most) or 1)
 
 
-def thinning_note(length: int, taken: range) -> list[str]:
-    """What the visitor is told of `thinned`."""
+def note_thinning(length: int, taken: range) -> list[str]:
+    """A note for the visitor if `thin` left slices out, else none."""
     if len(taken) == length:
         return []
     return [
@@ -127,7 +131,7 @@ def thinning_note(length: int, taken: range) -> list[str]:
 _ORDINALS = {2: "second", 3: "third", 4: "fourth", 5: "fifth"}
 
 
-def square_size(shape: Iterable[int], spacing: Iterable[float]) -> tuple[int, int]:
+def find_square_size(shape: Iterable[int], spacing: Iterable[float]) -> tuple[int, int]:
     """(width, height) that pixels of `spacing` (x, y) need to become square, none of them dropped.
 
     Spacings that cannot be (not positive, one more than 20 times the other) are taken for square ones.
@@ -148,24 +152,19 @@ def to_picture(pixels: np.ndarray, size: tuple[int, int] | None = None) -> Image
     return picture.convert("RGB")
 
 
-def counting(stack: np.ndarray, thickness: float, axial: bool) -> list[bool]:
-    """Which slices show enough head to be judged.
+def mark_counting(stack: np.ndarray, thickness: float, axial: bool) -> list[bool]:
+    """Tell which slices show enough of the head to be judged.
 
     A slice counts if the head in it is at least `MIN_HEAD_SHARE` of the largest; of axial ones only those within
-    `BRAIN_HEIGHT` of the top of the head. Measured on the MNI152 template in tests/test_readers.py.
+    `BRAIN_HEIGHT` of the top of the head. Measured on the MNI152 template in tests/reading/test_volumes.py.
 
     Args:
         stack: (slices, ., .) real; axial ones from foot to head.
         thickness: from slice to slice, in millimeters.
     """
-    threshold = head_threshold(stack)
+    threshold = find_head_threshold(stack)
     with np.errstate(invalid="ignore"):
         areas = np.array([np.mean(slice_[::2, ::2] > threshold) for slice_ in stack])
-    return counting_by_area(areas, thickness, axial)
-
-
-def counting_by_area(areas: np.ndarray, thickness: float, axial: bool) -> list[bool]:
-    """`counting` for the share of each slice that is head."""
     counts = areas >= MIN_HEAD_SHARE * areas.max()
     if axial and thickness > 0:
         top = np.flatnonzero(areas >= 0.1 * areas.max())[-1]

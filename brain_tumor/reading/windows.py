@@ -1,44 +1,44 @@
-"""Windows: the numbers of a scan that become black and white."""
+"""Windows: which numbers of a scan become black and white."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from brain_tumor.reading.pictures import WINDOW_PERCENTILES, ScanError, painted
+from brain_tumor.reading.pictures import WINDOW_PERCENTILES, ScanError, paint
 
 
 @dataclass(frozen=True)
 class Window:
-    """The numbers that become black and white."""
+    """The two numbers that become black and white; those between become grays."""
 
     low: float
     high: float
     words: str
-    """For the page: where it comes from."""
+    """For the page: the window, and where it comes from."""
     sigmoid: bool = False
     """DICOM's VOI LUT function SIGMOID instead of a straight line (PS3.3 C.11.2.1.3)."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Numbers of any shape -> uint8; what is not finite becomes black."""
 
-        def scaled(strip: np.ndarray) -> np.ndarray:
+        def scale(strip: np.ndarray) -> np.ndarray:
             share = (strip - self.low) / max(self.high - self.low, np.finfo(np.float64).tiny)
             if self.sigmoid:
                 share = 1 / (1 + np.exp(-4 * (share - 0.5)))
             return np.where(np.isfinite(strip), share, 0)
 
         with np.errstate(all="ignore"):
-            return painted(values, scaled)
+            return paint(values, scale)
 
 
-def percentile_window(values: np.ndarray) -> Window:
-    """The window of deep numbers that come with none: from the darkest of all to the brightest of the head.
+def find_percentile_window(values: np.ndarray) -> Window:
+    """Choose a window for numbers that come without one: from the darkest of all to the brightest of the head.
 
     The upper end is the 99.5th percentile of the head's voxels alone: however much air is around it, the same
     share of the head becomes white.
 
     Raises:
-        ScanError: there are no finite numbers, or they are all the same.
+        ScanError: none of the numbers is finite, or they are all the same.
     """
     sample = _sample(values)
     if not len(sample) or sample.min() == sample.max():
@@ -47,25 +47,26 @@ def percentile_window(values: np.ndarray) -> Window:
             if len(sample)
             else "This scan holds no numbers that could be shown as gray levels. Export it again, or choose another."
         )
-    head = sample[sample > head_threshold(sample)]
+    head = sample[sample > find_head_threshold(sample)]
     low = np.percentile(sample, WINDOW_PERCENTILES[0])
     high = np.percentile(head if len(head) else sample, WINDOW_PERCENTILES[1])
     if high <= low or np.mean(head >= high) > 0.05:  # a drawn head of one gray level must not turn white
         high = sample.max()
     if high <= low:
         low = sample.min()
-    return Window(float(low), float(high), percentile_words(low, high))
+    return Window(float(low), float(high), describe_percentiles(low, high))
 
 
-def percentile_words(low: float, high: float) -> str:
-    """A window of percentiles, for the page."""
+def describe_percentiles(low: float, high: float) -> str:
+    """The words of a window that was found by percentiles."""
     return f"{low:,.4g} to {high:,.4g} (percentiles)"
 
 
-def head_threshold(values: np.ndarray) -> float:
-    """The number above which a voxel is taken for head and not for air: halfway from air to Otsu's threshold.
+def find_head_threshold(values: np.ndarray) -> float:
+    """Find the number above which a voxel counts as head and not as air: halfway from air to Otsu's threshold.
 
-    Otsu (1979) parts two kinds of voxels; halfway, because gray matter near the skull base of an uneven scan is dark.
+    Otsu (1979) separates two kinds of voxels; halfway, because gray matter near the skull base of an uneven scan is
+    dark.
     """
     sample = _sample(values)
     if not len(sample):
@@ -86,8 +87,8 @@ def head_threshold(values: np.ndarray) -> float:
 
 
 def _sample(values: np.ndarray, most: int = 2_000_000) -> np.ndarray:
-    """Finite numbers of all of them, at most about `most`, evenly taken."""
-    # Turned as they lie in memory, no copy of them is made, as large as they are.
+    """The finite ones of the numbers, float64; of very many, about `most` that are evenly spread."""
+    # Turned to the order in which they lie in memory, so that no copy of all of them is made.
     values = values[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in values.strides)]
     flat = values.ravel() if values.flags.c_contiguous else values.ravel(order="K")
     flat = flat[:: max(1, flat.size // most) | 1]  # an odd step does not keep to one column
@@ -95,7 +96,7 @@ def _sample(values: np.ndarray, most: int = 2_000_000) -> np.ndarray:
 
 
 def hide_background(values: np.ndarray) -> None:
-    """Make the constant around a brain that was cut out NaN, so that it is painted black, in place.
+    """Replace the constant around a skull-stripped brain by NaN, which is painted black, in place.
 
     Only where it lies within the numbers of the brain, as 0 does in a scan that was normalized to mean 0.
     """

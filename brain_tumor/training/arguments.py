@@ -1,12 +1,14 @@
-"""What `train.py` can be told, and what it does where it is told nothing."""
+"""The arguments of `train.py` and their defaults.
+
+Of each help text the first sentence is a line of `--help`; `--help_all` shows the rest.
+"""
 
 import os
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from transformers import TrainingArguments
-
-from brain_tumor.provenance import results_of_run
 
 
 def bfloat16_is_fast() -> bool:
@@ -20,64 +22,33 @@ HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
 class UsageError(ValueError):
-    """Arguments that cannot be meant so. The message says what to pass."""
+    """Arguments that make no sense. The message says what to pass."""
 
 
 @dataclass
 class ModelArguments:
     """Which network."""
 
+    _argument_group_name = "model"
+
     model_name_or_path: str = field(
         default="google/mobilenet_v2_1.0_224",
         metadata={
-            "help": "Checkpoint to start from: the Hub id or the folder of any image-classification model, or "
-            "'baseline-cnn', a small convolutional network trained from scratch."
+            "help": "Hub id or folder, or baseline-cnn. Any image-classification checkpoint can be fine-tuned; "
+            "baseline-cnn is a small convolutional network that is trained from scratch."
         },
     )
     image_size: int = field(
-        default=224, metadata={"help": "Slices are resized to this many pixels square (32 to 1024), e.g. 224 or 640."}
-    )
-    small_first: float = field(
-        default=0.0,
-        metadata={
-            "help": "Share of the passes, the first ones, with slices of 5/7 of --image_size (160 for 224): half the "
-            "time a pass, and the last passes get used to the full size."
-        },
-    )
-    freeze: int = field(
-        default=0,
-        metadata={"help": "Leave MobileNetV2's stem and so many of its first blocks as they are, e.g. 3: faster."},
-    )
-    keep_start: bool = field(
-        default=False,
-        metadata={
-            "help": "At the end take the mean of the weights that the training started from and of those that it "
-            "found, with the share that misses fewest validation tumors; of equals, the lowest NLL."
-        },
-    )
-    soup: list[str] | None = field(
-        default=None,
-        metadata={
-            "help": "Train nothing: take the mean of the weights of these folders, which train.py wrote from the same "
-            "start (finished ones, or a checkpoint-N within), and calibrate, evaluate and write it as if it had been "
-            "trained."
-        },
+        default=224, metadata={"help": "Side in pixels to which slices are resized, 32 to 1024. They become square."}
     )
     dropout: float = field(
         default=0.2,
-        metadata={"help": "Dropout before the classifier, where the model has it. MobileNetV2's own is 0.8."},
+        metadata={"help": "Dropout before the classifier. Ignored where the model has none; MobileNetV2's own is 0.8."},
     )
 
     def __post_init__(self):
         if not 32 <= self.image_size <= 1024:
             raise UsageError(f"--image_size {self.image_size} is outside 32 to 1024 px. Try 224.")
-        if not 0 <= self.small_first < 1:
-            raise UsageError(f"--small_first {self.small_first} is not in [0, 1). Try 0.6, or 0 for none.")
-        for folder in self.soup or []:
-            if results_of_run(folder) is None:
-                raise UsageError(f"--soup {folder}: no folder written by train.py, it holds no results.json.")
-        if self.freeze < 0:
-            raise UsageError(f"--freeze {self.freeze} is below 0. Try 3, or 0 for none.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"--dropout {self.dropout} is not in [0, 1). Try 0.2.")
 
@@ -86,75 +57,56 @@ class ModelArguments:
 class DataArguments:
     """Which slices."""
 
+    _argument_group_name = "data"
+
     dataset_name: str = field(
         default="Simezu/brain-tumour-MRI-scan",
         metadata={
-            "help": "Hub id of a dataset, or a folder with one folder of pictures per class (and, above them if you "
-            "like, one per split). Classes: glioma, meningioma, no tumor, pituitary, in any common spelling."
+            "help": "Hub id or folder of slices. A folder holds one folder of pictures per class (and, above them if "
+            "you like, one per split). Classes: glioma, meningioma, no tumor, pituitary, in any common spelling."
         },
     )
     split: str = field(
         default="copy_free",
         metadata={
-            "help": "'copy_free' pools the dataset's parts and splits anew so that copies of a slice stay in one part "
-            "(72 / 8 / 20 %%); 'published' takes the parts as they are and tells how many test slices have a copy in "
-            "train.",
+            "help": "copy_free, or published: the set's own parts. copy_free pools these and splits anew so that "
+            "copies of a slice stay in one part (72 / 8 / 20 %%); published reports how many test slices have a copy "
+            "in train.",
             "choices": ["copy_free", "published"],
         },
     )
     split_seed: int = field(
-        default=42, metadata={"help": "Seed of the split. Apart from --seed, so that runs compare on the same slices."}
+        default=42, metadata={"help": "Seed of the split. Not --seed, so that runs compare on the same slices."}
     )
     tumor_dataset: str | None = field(
         default=None,
         metadata={
-            "help": "A second set, of slices that show a tumor of unknown type (one class, 'tumor'): Hub id or "
-            "folder. It teaches that a tumor may be in any kind of scan. Split by groups of copies too."
+            "help": "A second set, of tumors of unknown type. Hub id or folder with one class, 'tumor'. It teaches "
+            "that a tumor may be in any kind of scan, and is split by groups of copies too."
         },
     )
-    tumor_repeats: int = field(
-        default=3, metadata={"help": "How often a pass goes through the training slices of --tumor_dataset."}
-    )
-    extra_dataset: str | None = field(
-        default=None,
-        metadata={
-            "help": "Another set of the four classes, which only trains: Hub id or folder. Slices with a copy in a "
-            "validation or test part are left out."
-        },
-    )
-    validation_only: bool = field(
-        default=False,
-        metadata={"help": "Leave the test part shut and write no card: for choosing between recipes."},
-    )
+    tumor_repeats: int = field(default=3, metadata={"help": "Passes over --tumor_dataset in each epoch."})
     max_slices_per_class: int | None = field(
-        default=None, metadata={"help": "Use at most so many slices of each class, for a quick try."}
+        default=None, metadata={"help": "Use at most this many slices of each class. For a quick try."}
     )
     augmentation: float = field(
-        default=1.0, metadata={"help": "Strength of the augmentation: 0 is none, 1 is the recipe."}
-    )
-    lesions: float = field(
-        default=0.0,
-        metadata={"help": "Share of the healthy training slices that a pass also shows with a simulated lesion."},
-    )
-    crops: float = field(
-        default=0.0, metadata={"help": "Share of the training slices that are cropped tightly or framed widely."}
-    )
-    curves: float = field(
-        default=0.0, metadata={"help": "Share of the training slices whose grays go through a random curve."}
-    )
-    mixup: float = field(
-        default=0.0, metadata={"help": "Mixes pairs of training slices, by shares from Beta(mixup, mixup); 0 does not."}
-    )
-    familiarity: bool = field(
-        default=True,
-        metadata={"help": "Fit what tells brain MRI from other pictures; the larger the slices, the longer it takes."},
+        default=1.0, metadata={"help": "Strength of the augmentation: 0 is none, 1 is the recipe. 2 is the most."}
     )
     class_weights: str = field(
         default="balanced",
         metadata={
-            "help": "'balanced' weighs each class's loss by the inverse of its share; 'none' does not.",
+            "help": "Weights of the classes in the loss, balanced or none. balanced: the inverse of each class's "
+            "share.",
             "choices": ["balanced", "none"],
         },
+    )
+    familiarity: bool = field(
+        default=True,
+        metadata={"help": "Learn to tell brain MRI from other pictures. The larger the slices, the longer it takes."},
+    )
+    validation_only: bool = field(
+        default=False,
+        metadata={"help": "Do not use the test part, and write no card. For choosing between recipes."},
     )
 
     def __post_init__(self):
@@ -162,11 +114,6 @@ class DataArguments:
             raise UsageError(f"--max_slices_per_class {self.max_slices_per_class} must be at least 1.")
         if not 0 <= self.augmentation <= 2:
             raise UsageError(f"--augmentation {self.augmentation} is outside 0 to 2. 1 is the recipe.")
-        for name in ("lesions", "crops", "curves"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"--{name} {getattr(self, name)} is a share of the slices: give 0 to 1.")
-        if self.mixup < 0:
-            raise UsageError(f"--mixup {self.mixup} is below 0. Try 0.2, or 0 for none.")
         if self.tumor_repeats < 1:
             raise UsageError(f"--tumor_repeats {self.tumor_repeats} must be at least 1.")
 
@@ -175,8 +122,10 @@ class DataArguments:
 class RecipeArguments(TrainingArguments):
     """How to train: everything that `transformers.TrainingArguments` knows, with this project's defaults."""
 
+    _argument_group_name = "training and Hub"
+
     output_dir: str = field(
-        default="runs/mobilenet_v2", metadata={"help": "Where the checkpoint, the figures and the card go."}
+        default="runs/mobilenet_v2", metadata={"help": "Folder of the checkpoint, figures and card."}
     )
     num_train_epochs: float = field(default=12, metadata={"help": "Passes over the training slices."})
     learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate of AdamW."})
@@ -188,6 +137,7 @@ class RecipeArguments(TrainingArguments):
         default=0.1, metadata={"help": "Linear warm-up: a share of all steps below 1, a number of steps from 1."}
     )
     label_smoothing_factor: float = field(default=0.05, metadata={"help": "Label smoothing, 0 for none."})
+    seed: int = field(default=42, metadata={"help": "Seed of the training."})
     eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate on validation."})
     save_strategy: str = field(default="epoch", metadata={"help": "When to save a checkpoint to resume from."})
     logging_strategy: str = field(default="epoch", metadata={"help": "When to log the training loss."})
@@ -195,42 +145,38 @@ class RecipeArguments(TrainingArguments):
     load_best_model_at_end: bool = field(default=True, metadata={"help": "Keep the best epoch, not the last."})
     metric_for_best_model: str | None = field(
         default="calibrated_nll",
-        metadata={"help": "What best means on validation: the NLL with the temperature fitted, as it will be shipped."},
+        metadata={"help": "What best means on validation: the NLL with the temperature fitted."},
     )
     greater_is_better: bool | None = field(default=False, metadata={"help": "Whether more of that is better."})
-    ema: float = field(
-        default=0.0,
-        metadata={
-            "help": "Evaluate and keep an exponential moving average of the weights with this decay per step, e.g. "
-            "0.99; 0 keeps the weights themselves."
-        },
-    )
     early_stopping_patience: int = field(
-        default=8, metadata={"help": "Stop after so many epochs without a better validation figure; 0 never stops."}
+        default=8, metadata={"help": "Stop after this many epochs without improvement; 0 never stops."}
     )
     report_to: str = field(
-        default="tensorboard", metadata={"help": "Where the curves go: tensorboard (in output_dir/runs), none, ..."}
+        default="tensorboard",
+        metadata={"help": "Where the curves go, such as tensorboard or none. TensorBoard's are in output_dir/runs."},
     )
     dataloader_num_workers: int = field(
         default=min(4, os.cpu_count() or 1) if HAS_GPU else 0,
-        metadata={"help": "Processes that augment beside the training; by default up to 4 with a GPU, else none."},
+        metadata={"help": "Processes that augment beside the training. By default up to 4 with a GPU, else none."},
     )
     dataloader_pin_memory: bool = field(
-        default=torch.cuda.is_available(), metadata={"help": "Pinned memory speeds copies to a GPU up."}
+        default=torch.cuda.is_available(), metadata={"help": "Use pinned memory, which speeds up copies to a GPU."}
     )
     bf16: bool = field(
         default=bfloat16_is_fast(),
-        metadata={"help": "bfloat16 autocast; by default where the GPU or CPU computes in it, float32 elsewhere."},
+        metadata={"help": "bfloat16 autocast. By default where the GPU or CPU computes in it, float32 elsewhere."},
     )
     use_cpu: bool = field(
         default=not HAS_GPU,
-        metadata={"help": "Train on the CPU; by default where there is no GPU."},
+        metadata={"help": "Train on the CPU. By default where there is no GPU."},
     )
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Leave this: slices are made on demand."})
+    remove_unused_columns: bool = field(
+        default=False, metadata={"help": "Leave this as it is: slices are prepared on demand."}
+    )
     resume_from_checkpoint: str | None = field(
         default=None,
         metadata={
-            "help": "Go on from the last complete checkpoint in output_dir, or from the given folder.",
+            "help": "Go on from the last complete checkpoint, or from this one. The last one in output_dir.",
             "nargs": "?",
             "const": "last",
         },
@@ -241,12 +187,18 @@ class RecipeArguments(TrainingArguments):
     overwrite: bool = field(
         default=False,
         metadata={
-            "help": "Train again into an output_dir that has a model, which stays until the new one is whole, or "
-            "checkpoints, which go at once."
+            "help": "Train again into an output_dir that is in use. A finished model there stays until the new one is "
+            "complete; checkpoints are deleted at once."
         },
     )
+    push_to_hub: bool = field(default=False, metadata={"help": "Push the finished model, in one commit."})
+    hub_model_id: str | None = field(default=None, metadata={"help": "Repository to push to: your-name/model-name."})
+    hub_private_repo: bool | None = field(
+        default=None,
+        metadata={"help": "True: if the repository is new, make it private. By default as its owner's are."},
+    )
     push_only: str | None = field(
-        default=None, metadata={"help": "Train nothing: push this finished output folder to --hub_model_id."}
+        default=None, metadata={"help": "Train nothing: push this finished folder to --hub_model_id."}
     )
 
     def __post_init__(self):
@@ -257,3 +209,11 @@ class RecipeArguments(TrainingArguments):
             raise UsageError("Say where to push: --hub_model_id your-name/model-name.")
         if self.num_train_epochs <= 0 and self.max_steps <= 0:
             raise UsageError(f"--num_train_epochs {self.num_train_epochs} trains nothing; give at least 1.")
+
+
+class Arguments(NamedTuple):
+    """Everything that a training was told."""
+
+    model: ModelArguments
+    data: DataArguments
+    training: RecipeArguments

@@ -1,17 +1,39 @@
 """Fit `Familiarity` to a checkpoint: slices against drawn pictures."""
 
-import numpy as np
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator
 
-from brain_tumor.inference.familiarity import Familiarity
+import numpy as np
+from PIL import Image
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from tqdm.auto import tqdm
+
+from brain_tumor.data.pixels import open_picture
+from brain_tumor.inference.familiarity import ALLOWED, NETWORKS, Familiarity, network_inputs, scale_inputs
 from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.network.embedding import embeddings
+from brain_tumor.training.disguise import disguise
+from brain_tumor.training.strangers import stranger
 
 SLICES = 1200
 """Training slices that are used: a third as they are, the others disguised. More take longer and change little."""
 
 STRANGERS = 1000
 
+DIRECTIONS = 48
+"""Directions of the embedding, those in which slices differ most, that the networks see."""
+
+HIDDEN = 64
+"""Units of the one hidden layer of each network."""
+
+WEIGHT_DECAY = 5.0
+
 _BATCH = 32
+
+Measured = tuple[np.ndarray, np.ndarray]
+"""Embeddings (n, d) float32 and statistics (n, k) of n pictures."""
 
 
 def fit_familiarity(model, processor, parts, seed: int = 0) -> Familiarity | None:
@@ -20,38 +42,34 @@ def fit_familiarity(model, processor, parts, seed: int = 0) -> Familiarity | Non
     Args:
         model: the finished network, on any device.
         processor: its image processor.
-        parts: name -> part, with the column image of `dataset.load_scans`. Used are train and validation, and
-            tumor_train and tumor_validation where they are there.
+        parts: name -> part, with the column image of `dataset.load_scans`. Those used are train and validation, and
+            tumor_train and tumor_validation where there are any.
         seed: of the choice of slices, of the drawn pictures and of the fit.
 
     Returns:
         None if the network has no embedding (see `embeddings`).
     """
-    from tqdm.auto import tqdm
-
-    from brain_tumor.data.pixels import open_picture
-    from brain_tumor.training.strangers import disguise, stranger
-
     random = np.random.default_rng(seed)
 
-    def slices(name: str, most: int | None = None):
+    def choose(name: str, most: int | None = None) -> list:
         """(part, row) of all slices of a part and its weak one, or of a random choice of them."""
         rows = [(parts[n], i) for n in (name, f"tumor_{name}") if n in parts for i in range(parts[n].num_rows)]
         return [rows[i] for i in np.sort(random.permutation(len(rows))[:most])]
 
-    def opened(rows):
+    def open_rows(rows: list) -> Iterator[Image.Image]:
         return (open_picture(part[i]["image"]) for part, i in rows)
 
-    chosen = slices("train", SLICES)
-    torn = list(opened(chosen[:: max(1, len(chosen) // 200)]))
+    train = choose("train", SLICES)
+    to_break = list(open_rows(train[:: max(1, len(train) // 200)]))
+    validation = choose("validation")
     jobs = {
-        "plain": (opened(rows := slices("validation")), len(rows)),
-        "disguised": ((disguise(image, random) for image in opened(rows)), len(rows)),
+        "plain": (open_rows(validation), len(validation)),
+        "disguised": ((disguise(image, random) for image in open_rows(validation)), len(validation)),
         "train": (
-            (disguise(image, random) if i % 3 else image for i, image in enumerate(opened(chosen))),
-            len(chosen),
+            (disguise(image, random) if i % 3 else image for i, image in enumerate(open_rows(train))),
+            len(train),
         ),
-        "strangers": ((stranger(random, torn) for _ in range(STRANGERS)), STRANGERS),
+        "strangers": ((stranger(random, to_break) for _ in range(STRANGERS)), STRANGERS),
     }
     found = {}
     with tqdm(total=sum(count for _, count in jobs.values()), desc="Learning what is no slice", unit="picture") as bar:
@@ -60,11 +78,55 @@ def fit_familiarity(model, processor, parts, seed: int = 0) -> Familiarity | Non
             if measured is None:
                 return None
             found[name] = measured
-    return Familiarity.fit(**found, seed=seed)
+    return fit(**found, seed=seed)
 
 
-def _measure(model, processor, pictures, bar) -> tuple[np.ndarray, np.ndarray] | None:
-    """Embeddings and statistics of pictures, in batches."""
+def fit(train: Measured, strangers: Measured, plain: Measured, disguised: Measured, seed: int = 0) -> Familiarity:
+    """Learn to tell slices from other pictures, and choose the threshold.
+
+    Args:
+        train: of training slices.
+        strangers: of pictures that are no brain MRI.
+        plain, disguised: of validation slices, as they are and changed by `disguise`. They choose the threshold and
+            nothing else: at most `ALLOWED` of each fall below it.
+    """
+    arrays = _subspace(train[0])
+    rows = np.concatenate([network_inputs(arrays, *train), network_inputs(arrays, *strangers)])
+    familiar = np.repeat([1, 0], [len(train[0]), len(strangers[0])])
+    # Scaled by the slices' own spread, so that whatever is far from all of them is far from zero.
+    arrays["center"] = np.median(rows[familiar == 1], axis=0)
+    arrays["spread"] = np.maximum(rows[familiar == 1].std(axis=0), 1e-3)
+    scaled = scale_inputs(arrays, rows)
+    for number in range(NETWORKS):
+        network = MLPClassifier((HIDDEN,), alpha=WEIGHT_DECAY, max_iter=60, random_state=seed + number)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # 60 passes are enough, and meant
+            network.fit(scaled, familiar)
+        for layer, (weight, bias) in enumerate(zip(network.coefs_, network.intercepts_, strict=True)):
+            arrays[f"network{number}.weight{layer}"], arrays[f"network{number}.bias{layer}"] = weight, bias
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+    scorer = Familiarity(-np.inf, arrays)
+    lowest = [
+        np.quantile(scorer.score(*slices), ALLOWED[name], method="lower")
+        for name, slices in (("plain", plain), ("disguised", disguised))
+    ]
+    return Familiarity(float(min(lowest)), arrays)
+
+
+def _subspace(embeddings: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean, main directions and scales of the slices' embeddings."""
+    mean = embeddings.mean(axis=0)
+    _, scales, directions = np.linalg.svd(embeddings - mean, full_matrices=False)
+    count = min(DIRECTIONS, len(directions))
+    return {
+        "mean": mean,
+        "directions": directions[:count],
+        "scales": np.maximum(scales[:count] / np.sqrt(len(embeddings)), 1e-3),
+    }
+
+
+def _measure(model, processor, pictures: Iterable[Image.Image], bar: tqdm) -> Measured | None:
+    """Embeddings and statistics of pictures, in batches; None if the network has no embedding."""
     device = next(model.parameters()).device
     rows: list[np.ndarray] = []
     statistics: list[np.ndarray] = []
@@ -79,12 +141,7 @@ def _measure(model, processor, pictures, bar) -> tuple[np.ndarray, np.ndarray] |
     return np.concatenate(rows), np.concatenate(statistics)
 
 
-def _batches(pictures):
-    batch = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
+def _batches(pictures: Iterable[Image.Image]) -> Iterator[list[Image.Image]]:
+    pictures = iter(pictures)
+    while batch := list(itertools.islice(pictures, _BATCH)):
         yield batch

@@ -1,4 +1,4 @@
-"""Where a training goes on, and what it must not write over."""
+"""Where a training goes on, and what it must not overwrite."""
 
 import logging
 from pathlib import Path
@@ -11,19 +11,24 @@ logger = logging.getLogger(__name__)
 
 
 def warn_of_seen_slices(name_or_path: str, data_args: DataArguments) -> None:
-    """A checkpoint that goes on from another split has trained on slices that are test slices here."""
+    """Warn of a start that was trained with another split: it may have seen slices that are test slices here."""
     here = (public_name(data_args.dataset_name), data_args.split, data_args.split_seed)
     for run in earlier_trainings(name_or_path):
         if (run["dataset"], run["split"], run["split_seed"]) != here:
             logger.warning(
-                "%s was trained on %s, split %s, split seed %s. Slices of this run's test part may have trained it, "
-                "so the figures of this run are no test. Start from another checkpoint, or pass the same split.",
+                "%s was trained on %s, split %s, split seed %s. It may have seen slices of this run's test part, and "
+                "then the test figures are too good. Start from another checkpoint, or pass the same split.",
                 name_or_path, run["dataset"], run["split"], run["split_seed"],
             )  # fmt: skip
 
 
 def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:
-    """The checkpoint to go on from, or None to start afresh; refuses to write over a finished or stopped run."""
+    """The checkpoint to go on from, or None to start afresh.
+
+    Raises:
+        UsageError: there is no complete checkpoint to go on from, or `output_dir` holds a finished or stopped run that
+            nobody said to overwrite.
+    """
     complete = complete_checkpoints(output_dir)
     if args.resume_from_checkpoint == "last":
         if not complete:

@@ -1,4 +1,4 @@
-"""What a training run leaves behind, stopped or finished: checkpoints, files, history, command and versions."""
+"""What a training run leaves behind, stopped or finished: checkpoints, files, and a record of how it went."""
 
 import contextlib
 import errno
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from brain_tumor.provenance import results_of_run
+from brain_tumor.inference.checkpoint import WEIGHTS, sha256_of
+from brain_tumor.provenance import public_name, results_of_run
 
 ABOUT_THE_WEIGHTS = (
     "README.md",
@@ -22,7 +23,7 @@ ABOUT_THE_WEIGHTS = (
     "onnx",
     "reliability.png",
 )
-"""What a finished run may hold beside its weights, and what is untrue of others."""
+"""What a finished run may hold beside its weights and is true of these weights alone."""
 
 
 class DiskFullError(RuntimeError):
@@ -40,12 +41,12 @@ def complete_checkpoints(output_dir: Path) -> list[Path]:
 def is_complete(checkpoint: Path) -> bool:
     """Whether a checkpoint can be resumed from.
 
-    The Trainer writes trainer_state.json last, so that a kill leaves none. After a power cut it may be there, and a
-    file from before it cut short.
+    The Trainer writes trainer_state.json last, so a kill leaves none. After a power cut it may be there while a file
+    written before it is cut short.
     """
     try:
         json.loads((checkpoint / "trainer_state.json").read_text())
-        with safe_open(checkpoint / "model.safetensors", framework="numpy"):  # compares the header with the file's size
+        with safe_open(checkpoint / WEIGHTS, framework="numpy"):  # compares the header with the file's size
             pass
         # torch.save writes a zip, whose directory is at its end.
         return all(zipfile.is_zipfile(path) for path in checkpoint.iterdir() if path.suffix in (".pt", ".pth"))
@@ -54,7 +55,7 @@ def is_complete(checkpoint: Path) -> bool:
 
 
 def remove_checkpoints(output_dir: Path) -> None:
-    """Delete the Trainer's checkpoints, complete or not, lest a new training be resumed from an old one's."""
+    """Delete the Trainer's checkpoints, complete or not, so that a new training is never resumed from an old one's."""
     for path in output_dir.glob("checkpoint-*"):
         if path.name.split("-")[-1].isdigit():
             shutil.rmtree(path, ignore_errors=True)
@@ -74,14 +75,14 @@ def all_at_once(output_dir: Path) -> Iterator[Path]:
         yield unfinished
         # Without results.json a folder does not count as finished: the earlier one goes first, the new one comes last.
         for name in ("results.json", *ABOUT_THE_WEIGHTS):
-            _remove(output_dir / name)
+            _delete(output_dir / name)
         for path in sorted(unfinished.iterdir(), key=lambda path: path.name == "results.json"):
             path.replace(output_dir / path.name)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _remove(path: Path) -> None:
+def _delete(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -89,11 +90,11 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def full_disk_told(folder: str | Path, setting: str) -> Iterator[None]:
-    """Say where there was no room to write, and how to go on, instead of the error of whatever wrote.
+def explain_full_disk(folder: str | Path, setting: str) -> Iterator[None]:
+    """Turn an error that a full disk caused into a sentence: where there was no room, and how to go on.
 
     Args:
-        folder: that is written to.
+        folder: where the files go.
         setting: what names the folder: a flag or an environment variable.
 
     Raises:
@@ -153,14 +154,34 @@ def best_epoch(trainer) -> float | None:
 
 
 def earlier_trainings(name_or_path: str) -> list[dict]:
-    """What the folder that a training starts from tells of its own training and of those before it, first one first.
+    """The training that made a folder and those before it, first one first, as its results.json has them.
 
     Returns:
-        model_name_or_path, dataset, split, split_seed, seed, epochs_trained and command of each; empty for a Hub id or
-        a folder without results.json.
+        model_name_or_path, base_weights_sha256, dataset, split, split_seed, seed, epochs_trained and command of each;
+        empty for a Hub id or a folder without results.json.
     """
     results = results_of_run(name_or_path) or {}
     names = ("model_name_or_path", "dataset", "split", "split_seed", "seed", "epochs_trained", "command")
     if not all(name in results for name in names):
         return []
-    return [*results.get("earlier_trainings", []), {name: results[name] for name in names}]
+    this = {name: results[name] for name in names} | {"base_weights_sha256": results.get("base_weights_sha256")}
+    return [*results.get("earlier_trainings", []), this]
+
+
+def describe_start(name_or_path: str) -> dict:
+    """What results.json says of the checkpoint that a training started from.
+
+    Returns:
+        model_name_or_path: of the first of all trainings that led here.
+        base_weights_sha256: of its weights, if they lay in a folder, else None; a card may know them by it.
+        earlier_trainings: as the function of this name returns them.
+    """
+    earlier, weights = earlier_trainings(name_or_path), Path(name_or_path, WEIGHTS)
+    first = earlier[0] if earlier else {"model_name_or_path": public_name(name_or_path)}
+    if not earlier and weights.is_file():
+        first["base_weights_sha256"] = sha256_of(weights)
+    return {
+        "model_name_or_path": first["model_name_or_path"],
+        "base_weights_sha256": first.get("base_weights_sha256"),
+        "earlier_trainings": earlier,
+    }

@@ -1,115 +1,22 @@
-"""Drawn pictures that are no brain MRI, and what may happen to a slice that still is one.
+"""Drawn pictures that are no brain MRI: photograph-like scenes, pages, charts, patterns, noise and broken slices.
 
-`familiarity` learns from these, and from no photograph, where the line between both runs. Everything is drawn from a
-seed, so nothing has to be shipped or downloaded.
+`fit_familiarity` learns from these, and from no photograph, where brain MRI ends. Everything is drawn from a seed, so
+nothing has to be shipped or downloaded.
 """
 
 import functools
-import io
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageOps
+from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
+
+from brain_tumor.training.disguise import WORDS, compress, to_picture
 
 SIDE = 224
 
 _AXIS = np.arange(SIDE, dtype=np.float32)
 
 _Y, _X = np.meshgrid(_AXIS / (SIDE - 1) * 2 - 1, _AXIS / (SIDE - 1) * 2 - 1, indexing="ij")
-
-_WORDS = ["the", "of", "and", "slice", "report", "page", "figure", "total", "Monday", "house", "2024", "17.5", "name"]
-
-# --- slices, as other hospitals and other programs might export them ---------------------------------------------
-
-
-def disguise(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    """A slice that another scanner, export or screenshot tool could have made of this one. It stays a slice.
-
-    Args:
-        image: 8-bit RGB, of any size.
-
-    Returns:
-        8-bit RGB: without its skull, turned, cropped into the head or padded, stretched, with other contrast (a few
-        inverted), faintly tinted, with writing at the edge, blurred, noisy, enlarged or compressed, each in a share of
-        the calls.
-    """
-    image = ImageOps.mirror(image) if random.random() < 0.5 else image
-    if random.random() < 0.15:
-        image = _without_skull(image, random)
-    if random.random() < 0.5:
-        image = image.rotate(random.uniform(-25, 25), Image.Resampling.BILINEAR, expand=random.random() < 0.5)
-    shape = random.random()
-    if shape < 0.35:
-        image = _crop_to_head(image, random.uniform(-0.05, 0.1, 4))
-    elif shape < 0.5:
-        image = _pad(image, random)
-    if random.random() < 0.3:
-        width, height = image.size
-        image = image.resize((max(32, int(width * random.uniform(0.7, 1.4))), height))
-    gray = np.asarray(image, np.float32) / 255
-    if random.random() < 0.6:
-        low, high = random.uniform(0, 0.08), random.uniform(0.6, 1.1)
-        gray = ((gray - low) / (high - low)).clip(0, 1) ** np.exp(random.uniform(-0.6, 0.6))
-    if random.random() < 0.05:
-        gray = 1 - gray
-    if random.random() < 0.15:
-        gray = gray * random.uniform(0.5, 0.95) + random.uniform(0, 0.15)  # air that is gray, not black
-    if random.random() < 0.15:
-        gray = gray * random.uniform(0.75, 1, 3).astype(np.float32)
-    if random.random() < 0.2:
-        gray = gray + random.normal(0, random.uniform(0.01, 0.08), gray.shape[:2]).astype(np.float32)[..., None]
-    image = _picture(gray)
-    if random.random() < 0.2:
-        image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.4, 2)))
-    if random.random() < 0.15:
-        image = image.resize([max(32, int(side * random.uniform(0.25, 0.6))) for side in image.size])
-    if random.random() < 0.25:
-        _write_at_the_edge(image, random)
-    return _compress(image, random) if random.random() < 0.3 else image
-
-
-def _without_skull(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Black from somewhere below the scalp outwards, as programs that keep the brain alone leave a slice."""
-    pixels = np.asarray(image)
-    head = ndimage.binary_fill_holes(ndimage.uniform_filter(pixels[..., 0].astype(np.float32), 5) > 20)
-    depth = ndimage.distance_transform_edt(np.pad(head, 1))[1:-1, 1:-1]
-    depth += 0.03 * depth.max() * ndimage.gaussian_filter(random.normal(size=depth.shape), 4) * 12  # an uneven edge
-    return Image.fromarray(np.where((depth > random.uniform(0.1, 0.3) * depth.max())[..., None], pixels, 0))
-
-
-def _crop_to_head(image: Image.Image, margins: np.ndarray) -> Image.Image:
-    """The bounding box of the head less a share of each side: the skull touches the edge, or is cut by it."""
-    gray = np.asarray(image.convert("L"))
-    rows, columns = ((gray > 25).mean(axis=axis) > 0.05 for axis in (1, 0))
-    if not (rows.any() and columns.any()):
-        return image
-    (top, bottom), (left, right) = (np.flatnonzero(line)[[0, -1]] for line in (rows, columns))
-    height, width = bottom - top, right - left
-    if min(height, width) < 32:
-        return image
-    box = left + margins[0] * width, top + margins[1] * height, right - margins[2] * width, bottom - margins[3] * height
-    return image.crop([round(float(side)) for side in box])
-
-
-def _pad(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Black beside the slice, or a page around it."""
-    left, top, right, bottom = (int(random.uniform(0, 0.25) * max(image.size)) for _ in range(4))
-    fill = (0, 0, 0) if random.random() < 0.8 else (int(random.integers(60, 256)),) * 3
-    result = Image.new("RGB", (image.width + left + right, image.height + top + bottom), fill)
-    result.paste(image, (left, top))
-    return result
-
-
-def _write_at_the_edge(image: Image.Image, random: np.random.Generator) -> None:
-    draw, (width, height) = ImageDraw.Draw(image), image.size
-    fill = tuple(int(v) for v in random.integers(150, 256, 3)) if random.random() < 0.3 else (235,) * 3
-    for _ in range(random.integers(1, 6)):
-        x = random.choice([0.02, 0.7]) * width
-        y = random.choice([0.02, 0.08, 0.86, 0.93, random.random()]) * height
-        draw.text((x, y), " ".join(random.choice(_WORDS, 2)), fill=fill, font_size=max(8, height // 24))
-
-
-# --- pictures that are no brain MRI -------------------------------------------------------------------------------
 
 
 def stranger(random: np.random.Generator, slices: list[Image.Image] | None = None) -> Image.Image:
@@ -134,7 +41,7 @@ def stranger(random: np.random.Generator, slices: list[Image.Image] | None = Non
         image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.5, 3)))
     if random.random() < 0.2:
         image = _vignette(image, random)
-    return _compress(image, random) if random.random() < 0.4 else image
+    return compress(image, random) if random.random() < 0.4 else image
 
 
 def dead_leaves(random: np.random.Generator) -> Image.Image:
@@ -161,7 +68,7 @@ def dead_leaves(random: np.random.Generator) -> Image.Image:
         lit = random.uniform(-0.3, 0.3) * (u / radius)[..., None]  # from one side
         leaf = color + random.uniform(0, 0.35) * texture[top:bottom, left:right] + lit
         image[top:bottom, left:right][inside] = leaf[inside]
-    return _picture(image)
+    return to_picture(image)
 
 
 def scenery(random: np.random.Generator) -> Image.Image:
@@ -183,7 +90,7 @@ def scenery(random: np.random.Generator) -> Image.Image:
         windows = 0.2 * ((np.sin(x * random.uniform(20, 120)) > 0) & (np.sin(y * random.uniform(20, 120)) > 0))
         thing = palette[random.integers(len(palette))] + windows[..., None] * random.choice([-1, 0, 1])
         image = np.where(inside[..., None], thing + 0.1 * _texture(random, 1.5)[..., None], image)
-    return _picture(image)
+    return to_picture(image)
 
 
 def portrait(random: np.random.Generator) -> Image.Image:
@@ -210,7 +117,7 @@ def portrait(random: np.random.Generator) -> Image.Image:
         image = np.where((eye < 1)[..., None], np.where(eye < 0.5, 0.08, 0.8)[..., None], image)
     mouth = np.hypot((x - cx) / 0.35 / width, (y - cy - 0.5 * height) / 0.07 / height) < 1
     image = np.where(mouth[..., None], skin * np.array([0.8, 0.45, 0.45]), image)
-    return _picture(image + random.normal(0, 0.02, image.shape))
+    return to_picture(image + random.normal(0, 0.02, image.shape))
 
 
 def cut_out(random: np.random.Generator) -> Image.Image:
@@ -224,7 +131,7 @@ def cut_out(random: np.random.Generator) -> Image.Image:
         outline += random.normal(0, 0.16 / wave) * np.cos(wave * angle + random.uniform(0, 2 * np.pi))
     mask = np.hypot((x - cx) * np.exp(random.uniform(-0.4, 0.4)), y - cy) < outline
     level = random.choice([0, 0, 0, 1, random.random(), random.random()])
-    return _picture(np.where(mask[..., None], inside, level))
+    return to_picture(np.where(mask[..., None], inside, level))
 
 
 def waves(random: np.random.Generator) -> Image.Image:
@@ -232,7 +139,7 @@ def waves(random: np.random.Generator) -> Image.Image:
     exponent = random.uniform(0.4, 2.6)
     shared, mixing = _texture(random, exponent), random.random()
     own = np.stack([_texture(random, exponent) for _ in range(3)], -1)
-    return _picture(_palette(random)[0] + 0.35 * (mixing * shared[..., None] + (1 - mixing) * own))
+    return to_picture(_palette(random)[0] + 0.35 * (mixing * shared[..., None] + (1 - mixing) * own))
 
 
 def page_of_text(random: np.random.Generator) -> Image.Image:
@@ -240,7 +147,7 @@ def page_of_text(random: np.random.Generator) -> Image.Image:
     image = Image.new("RGB", (SIDE, SIDE), (paper,) * 3)
     draw, size, y = ImageDraw.Draw(image), int(random.integers(7, 40)), int(random.integers(0, 60))
     while y < random.uniform(0.3, 1) * SIDE:
-        draw.text((random.integers(0, 20), y), " ".join(random.choice(_WORDS, 12)), fill=(ink,) * 3, font_size=size)
+        draw.text((random.integers(0, 20), y), " ".join(random.choice(WORDS, 12)), fill=(ink,) * 3, font_size=size)
         y += int(size * random.uniform(1.1, 1.6))
     return image.rotate(random.uniform(-8, 8), fillcolor=(paper,) * 3) if random.random() < 0.4 else image
 
@@ -308,7 +215,7 @@ def screenshot(random: np.random.Generator) -> Image.Image:
         for line in range(top + 3, min(top + height - 8, SIDE), 11):
             draw.text(
                 (left + 4, line),
-                " ".join(random.choice(_WORDS, 5)),
+                " ".join(random.choice(WORDS, 5)),
                 fill=(220,) * 3 if dark else (30,) * 3,
                 font_size=8,
             )
@@ -351,7 +258,7 @@ def pattern(random: np.random.Generator) -> Image.Image:
     ]
     level = kinds[random.integers(len(kinds))]
     one, other = _palette(random)[:2]
-    return _picture(one + (level[..., None] / 2 + 0.5) * (other - one))
+    return to_picture(one + (level[..., None] / 2 + 0.5) * (other - one))
 
 
 def noise(random: np.random.Generator) -> Image.Image:
@@ -359,14 +266,14 @@ def noise(random: np.random.Generator) -> Image.Image:
     grains = random.normal(random.random(), random.uniform(0.05, 0.5), (SIDE, SIDE, channels))
     if random.random() < 0.4:
         grains = ndimage.zoom(grains[: SIDE // 8, : SIDE // 8], (8, 8, 1), order=0)
-    return _picture(np.repeat(grains, 3 // channels, -1))
+    return to_picture(np.repeat(grains, 3 // channels, -1))
 
 
 def blank(random: np.random.Generator) -> Image.Image:
     """One color, or nearly so."""
     level = random.choice([0.0, 1.0, random.random()])
     color = np.full(3, level) if random.random() < 0.6 else random.random(3)
-    return _picture(color + random.choice([0, 0.01, 0.03]) * random.normal(size=(SIDE, SIDE, 1)))
+    return to_picture(color + random.choice([0, 0.01, 0.03]) * random.normal(size=(SIDE, SIDE, 1)))
 
 
 def broken_slice(image: Image.Image, random: np.random.Generator) -> Image.Image:
@@ -387,9 +294,6 @@ def broken_slice(image: Image.Image, random: np.random.Generator) -> Image.Image
     parts = max(parts, 3)
     small = np.asarray(image.resize((SIDE // parts, SIDE // parts)))
     return Image.fromarray(np.tile(small, (parts, parts, 1)))
-
-
-# --- parts of them ------------------------------------------------------------------------------------------------
 
 
 def _texture(random: np.random.Generator, exponent: float) -> np.ndarray:
@@ -420,15 +324,4 @@ def _vignette(image: Image.Image, random: np.random.Generator) -> Image.Image:
     """Dark towards the edges, as a lens or a lamp makes it: a dark border alone makes no slice."""
     y, x = np.mgrid[-1 : 1 : image.height * 1j, -1 : 1 : image.width * 1j]
     fall = 1 / (1 + np.exp((np.hypot(x, y) - random.uniform(0.5, 1)) * random.uniform(4, 40)))
-    return _picture(np.asarray(image, np.float32) / 255 * fall[..., None])
-
-
-def _compress(image: Image.Image, random: np.random.Generator) -> Image.Image:
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=int(random.integers(15, 95)))
-    return Image.open(file).convert("RGB")
-
-
-def _picture(values: np.ndarray) -> Image.Image:
-    """(height, width, 3), 0 to 1, clipped -> 8-bit RGB."""
-    return Image.fromarray((values.clip(0, 1) * 255).astype(np.uint8))
+    return to_picture(np.asarray(image, np.float32) / 255 * fall[..., None])

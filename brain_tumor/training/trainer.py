@@ -6,15 +6,15 @@ import sys
 
 import numpy as np
 import torch
+from datasets import Dataset
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
 
 from brain_tumor.data.dataset import counts_by_class
-from brain_tumor.data.transforms import MixedCollate, TrainTransform, collate
-from brain_tumor.evaluation import calibration
-from brain_tumor.evaluation.metrics import ScanMetrics
+from brain_tumor.data.transforms import collate
+from brain_tumor.evaluation.calibration import fit_temperature, nll
+from brain_tumor.evaluation.scan_metrics import ScanMetrics
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
 
 
@@ -32,44 +32,14 @@ def keep_freed_memory() -> None:
 
 
 class ScanTrainer(Trainer):
-    """The Trainer with our loss, the training accuracy in its log, mixed batches and averaged weights."""
+    """The Trainer with our loss, and the training accuracy in its log."""
 
-    def __init__(self, *args, class_weights: torch.Tensor, mixup: float = 0.0, ema: float = 0.0, **kwargs):
+    def __init__(self, *args, class_weights: torch.Tensor, **kwargs):
         super().__init__(*args, compute_loss_func=self.scan_loss, data_collator=collate, **kwargs)
         self.class_weights = class_weights.to(self.args.device)
-        self.mixup = mixup
-        self.average = (
-            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(ema), use_buffers=True) if ema else None
-        )
         # Trainer would pass its own smoother over our loss.
         self.label_smoother = None
         self._seen = torch.zeros(2, device=self.args.device)
-
-    def get_train_dataloader(self):
-        if not self.mixup:
-            return super().get_train_dataloader()
-        self.data_collator = MixedCollate(self.mixup)
-        try:
-            return super().get_train_dataloader()
-        finally:
-            self.data_collator = collate
-
-    def training_step(self, model, inputs, num_items_in_batch=None):
-        if self.average is not None and self.state.global_step:
-            self.average.update_parameters(self.accelerator.unwrap_model(model))
-        return super().training_step(model, inputs, num_items_in_batch)
-
-    def _maybe_log_save_evaluate(self, *args, **kwargs):
-        """What is evaluated and saved are the averaged weights, where there are any."""
-        if self.average is None or not (self.control.should_evaluate or self.control.should_save):
-            return super()._maybe_log_save_evaluate(*args, **kwargs)
-        model = self.accelerator.unwrap_model(self.model)
-        own = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        model.load_state_dict(self.average.module.state_dict())
-        try:
-            return super()._maybe_log_save_evaluate(*args, **kwargs)
-        finally:
-            model.load_state_dict(own)
 
     def scan_loss(self, outputs, labels, num_items_in_batch=None) -> torch.Tensor:
         """The loss of a batch, or of its share of one.
@@ -79,22 +49,15 @@ class ScanTrainer(Trainer):
         """
         logits = outputs["logits"].float()
         items = num_items_in_batch if num_items_in_batch is not None else labels.numel()
-        if labels.ndim == 2:  # mixed: own label, the other's, own share; Trainer counted each of the three
-            own, other, share = labels[:, 0].long(), labels[:, 1].long(), labels[:, 2]
-            loss = share * self.cross_entropy(logits, own) + (1 - share) * self.cross_entropy(logits, other)
-            items, labels = items / 3, torch.where(share >= 0.5, own, other)
-        else:
-            loss = self.cross_entropy(logits, labels)
         if self.model.training:
             called = logits.argmax(-1)
             right = torch.where(labels == TUMOR, called != NO_TUMOR, called == labels)
             self._seen += torch.stack([right.sum(), torch.tensor(len(labels)).to(labels.device)])
-        return loss.sum() / items
+        return self.cross_entropy(logits, labels).sum() / items
 
     def cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """(n,) losses: cross-entropy, weighted by class and smoothed; for a tumor of unknown type, -log of the summed
         probability of the three.
-
         """
         known = labels != TUMOR
         smoothing = self.args.label_smoothing_factor
@@ -112,22 +75,11 @@ class ScanTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
 
-class SmallFirst(TrainerCallback):
-    """Trains the first passes on smaller slices (progressive resizing)."""
-
-    def __init__(self, transform: TrainTransform, side: int, share: float):
-        self.transform, self.side, self.share = transform, side, share
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        early = round(state.epoch) < self.share * state.num_train_epochs
-        self.transform.side = self.side if early else None
-
-
 def compute_metrics(prediction) -> dict[str, float]:
     """The single-number figures of an evaluation during training.
 
-    The network that is shipped has its temperature fitted, so epochs compete on the NLL with that: label smoothing
-    and class weights make confidences too low, by more or less in different epochs.
+    The finished network has its temperature fitted, so epochs compete on the NLL with that: label smoothing and class
+    weights make confidences too low, by more or less in different epochs.
     """
     logits, labels = np.asarray(prediction.predictions, np.float64), prediction.label_ids
     known = labels != TUMOR
@@ -137,11 +89,10 @@ def compute_metrics(prediction) -> dict[str, float]:
     single = {name: value for name, value in all_figures.items() if isinstance(value, float)}
     if not known.all():
         single["weak_sensitivity"] = float((logits[~known].argmax(axis=1) != NO_TUMOR).mean())
-    return single | {"calibrated_nll": calibration.nll(logits / calibration.fit_temperature(logits, labels), labels)}
+    return single | {"calibrated_nll": nll(logits / fit_temperature(logits, labels), labels)}
 
 
-def class_weights(parts, how: str) -> torch.Tensor:
+def class_weights(train: Dataset, how: str) -> torch.Tensor:
     """(4,) float32 with mean 1 over the training slices: inverse to the class's share, or all 1."""
-    trained = [counts_by_class(parts[name]) for name in ("train", "extra_train") if name in parts]
-    counts = torch.tensor([float(sum(part[label] for part in trained)) for label in LABELS])
+    counts = torch.tensor([float(count) for count in counts_by_class(train).values()])
     return torch.ones(len(LABELS)) if how == "none" else counts.sum() / (len(LABELS) * counts)

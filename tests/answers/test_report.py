@@ -51,7 +51,7 @@ def test_it_holds_verdict_confidences_facts_model_date_and_warning():
         assert part in text
     for part in ("DICOM", "256 x 256 pixels", "axial", "model, 3f2a9c1", "3 February 2031", "Not a medical device"):
         assert part in text
-    assert "burnt into the picture cannot be removed" in text
+    assert "burned into the picture cannot be removed" in text
 
 
 def test_it_holds_the_scan_and_the_heat_map_of_the_class_that_it_names():
@@ -112,9 +112,6 @@ def test_a_large_picture_is_reduced_and_the_callers_stays_as_it_is():
     assert all(picture.size == (LONGEST_SIDE, LONGEST_SIDE // 4) for picture in pictures(page))
 
 
-# --- in a browser -----------------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
@@ -131,6 +128,7 @@ def long_names() -> Prediction:
     return Prediction(next(iter(confidences)), confidences, next(iter(confidences)), 1.0)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize(
     "prediction, facts, size",
     [
@@ -152,6 +150,7 @@ def test_it_is_one_page_of_a4_whatever_is_in_it(browser, prediction, facts, size
     assert (width, height) == pytest.approx((595, 842), abs=1)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [375, 794, 1440])
 def test_nothing_sticks_out_of_the_page_on_any_screen(browser, width):
     page = browser.new_page(viewport={"width": width, "height": 800})

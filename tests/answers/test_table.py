@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor.answers.table import COLUMNS, row_of, rows_of, to_csv
+from brain_tumor.answers.words import volume_words
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.inference.volume import judge_volume
@@ -58,7 +59,7 @@ def test_a_volume_has_a_row_for_the_whole_before_its_slices():
     rows = rows_of(upload(*names, kind="volume"), [MENINGIOMA] * 4, volume)
     assert [row["Slice"] for row in rows] == ["all", *names]
     assert rows[0]["Verdict"] == "Meningioma"
-    assert rows[0]["Reason"] == volume.sentence
+    assert rows[0]["Reason"] == volume_words(volume)[1]
     assert all(tuple(row) == COLUMNS for row in rows)
 
 
@@ -72,9 +73,9 @@ def test_what_there_is_to_know_about_a_file_stands_in_the_first_of_its_rows(kind
 
 
 def test_a_file_that_cannot_be_read_is_a_row_with_its_reason():
-    row = row_of(Rejected("letter.jpg", "This file is a text, not a scan."))
+    row = row_of(Rejected("letter.jpg", "This file is text, not a scan."))
     assert tuple(row) == COLUMNS
-    assert (row["File"], row["Reason"]) == ("letter.jpg", "This file is a text, not a scan.")
+    assert (row["File"], row["Reason"]) == ("letter.jpg", "This file is text, not a scan.")
 
 
 def test_other_classes_than_the_four_leave_their_columns_empty():

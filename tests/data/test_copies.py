@@ -1,14 +1,13 @@
 """Copies of a slice are found whatever was done to them, and never land on both sides of a split."""
 
+import functools
 import io
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from brain_tumor.data import copies as leakage
 from brain_tumor.data.copies import COPY_CORRELATION, find_copies, group_copies, thumbnails_of
 from brain_tumor.data.dataset import DatasetError, counts_by_class, load_scans
 from brain_tumor.data.split import split_scans
@@ -325,117 +324,25 @@ def test_an_unknown_way_to_split_is_an_error_that_names_the_known_ones(slice_fol
     assert "'random'" in message and "copy_free" in message and "published" in message
 
 
-# --- the command ------------------------------------------------------------------------------------------------
-
-
-def command(monkeypatch, capsys, *words) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["leakage.py", *map(str, words)])
-    code = leakage.run()
-    return code, *capsys.readouterr()
-
-
-def table_of(out: str) -> dict[tuple[str, str], list[str]]:
-    rows = (line.split() for line in out.splitlines() if line.startswith(("train", "validation", "test")))
-    return {(row[0], " ".join(row[1:-3])): row[-3:] for row in rows}
-
-
-def test_the_command_counts_copies_by_part_and_class_and_shows_them(slice_folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    folder = slice_folder({f"{part}/{c}": n for part, n in (("Training", 6), ("Testing", 3)) for c in LABELS}, side=100)
-    gliomas = sorted((folder / "Training/glioma").iterdir())
-    ImageOps.mirror(Image.open(gliomas[0])).save(folder / "Testing/glioma/again.png")
-    Image.open(gliomas[1]).rotate(90).save(folder / "Testing/pituitary/again.png")  # under another name
-    (folder / "Training/no_tumor/same.png").write_bytes(next((folder / "Training/no_tumor").iterdir()).read_bytes())
-    code, out, _ = command(monkeypatch, capsys, folder)
-    assert code == 0
-    assert table_of(out) == {
-        ("test", "Glioma"): ["4", "1", "25.0%"],
-        ("test", "Meningioma"): ["3", "0", "0.0%"],
-        ("test", "No tumor"): ["3", "0", "0.0%"],
-        ("test", "Pituitary tumor"): ["4", "1", "25.0%"],
-        ("test", "all"): ["14", "2", "14.3%"],
-    }
-    assert "39 slices, 38 different files (1 exact duplicates), 36 groups of copies, the largest of 2 slices" in out
-    assert "2 groups are in more than one part" in out and "1 of 2 pairs of copies have different labels" in out
-    sheet = tmp_path / "runs/leakage" / f"{folder.name}.png"
-    assert str(sheet.relative_to(tmp_path)) in out
-    with Image.open(sheet) as picture:
-        assert min(picture.size) > 200
-        assert len(picture.convert("L").getcolors()) > 50
-
-
-def test_of_a_set_with_one_part_copies_within_it_are_counted(slice_folder, tmp_path, monkeypatch, capsys):
-    folder = slice_folder(dict.fromkeys(LABELS, 4), side=100)
-    ImageOps.flip(Image.open(next((folder / "glioma").iterdir()))).save(folder / "glioma/again.png")
-    tumors = slice_folder({"tumor": 3}, side=120)
-    ImageOps.mirror(Image.open(next((folder / "no_tumor").iterdir()))).save(tumors / "tumor/again.png")
-    flags = ["--output", tmp_path / "pairs.png", "--tumor_dataset", tumors]
-    code, out, error = command(monkeypatch, capsys, folder, *flags)
-    assert code == 0, error
-    main, weak = out.split("\n\n")[:2]
-    assert table_of(main)[("train", "Glioma")] == ["5", "2", "40.0%"]
-    assert table_of(main)[("train", "all")] == ["17", "2", "11.8%"]
-    assert table_of(weak) == {("train", "Tumor, any type"): ["4", "0", "0.0%"], ("train", "all"): ["4", "0", "0.0%"]}
-    assert f"1 of its slices have a copy in {folder.name}" in weak
-    assert (tmp_path / "pairs.png").exists()
-
-
-def test_a_set_without_copies_has_a_sheet_that_says_so(slice_folder, tmp_path, monkeypatch, capsys):
-    folder = slice_folder(dict.fromkeys(LABELS, 3))
-    code, out, _ = command(monkeypatch, capsys, folder, "--output", tmp_path / "pairs.png")
-    assert code == 0 and table_of(out)[("train", "all")] == ["12", "0", "0.0%"]
-    assert Image.open(tmp_path / "pairs.png").size[1] < 100
-
-
-def test_a_set_that_is_not_there_gets_a_sentence(tmp_path, monkeypatch, capsys):
-    code, _, error = command(monkeypatch, capsys, "no/such-set", "--output", tmp_path / "pairs.png")
-    assert code == 1 and "neither a folder here nor a dataset" in error and "Traceback" not in error
-
-
-def test_pairs_are_shown_with_the_correlation_that_made_them_copies_the_least_alike_after_the_random_ones(slice_folder):
-    folder = slice_folder(dict.fromkeys(LABELS, 2), side=100)
-    original = Image.open(next((folder / "glioma").iterdir()))
-    random = np.random.default_rng(0)
-    for number in range(8):
-        noise = random.normal(0, 4 * number, (100, 100))
-        noisy = np.asarray(original, float) + noise
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"glioma/noisy{number}.png")
-    rows = leakage.whole_set(load_scans(folder))
-    pairs = leakage.copy_report(rows)["pairs"]
-    assert len(pairs) > 2 * leakage.PAIRS_SHOWN
-    shown = leakage.pairs_to_show(rows, pairs)
-    pictures = thumbnails_of(rows)
-    for left, right, alike, _ in shown:
-        assert alike == pytest.approx(highest_correlation(pictures[[left]], pictures[[right]])[0], abs=1e-5)
-        assert alike >= COPY_CORRELATION - 1e-6
-    assert [why for *_, why in shown] == ["at random"] * 12 + ["least alike"] * 12
-    lowest = [alike for *_, alike, why in shown if why == "least alike"]
-    assert lowest == sorted(lowest)
-    assert min(alike for *_, alike, _ in shown) == pytest.approx(
-        min(leakage.correlations(pictures[[a]], pictures[[b]])[0] for a, b in pairs), abs=1e-6
-    )
-    assert shown == leakage.pairs_to_show(rows, pairs)
-
-
 # --- the public sets --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def split(public_set):
     """Parts of a public set with the default seed, each split made once, and the time that it took."""
-    made = {}
 
-    def make(name: str, how: str):
-        if (name, how) not in made:
-            scans = public_set(name).scans
-            with Stopwatch() as stopwatch:
-                parts = split_scans(scans, how, 42)
-            made[name, how] = parts, stopwatch
-        return made[name, how]
+    @functools.cache
+    def split_once(name: str, how: str):
+        scans = public_set(name).scans
+        with Stopwatch() as stopwatch:
+            parts = split_scans(scans, how, 42)
+        return parts, stopwatch
 
-    return make
+    return split_once
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_no_copy_of_a_slice_of_the_small_public_set_is_in_two_parts(split):
     parts = split(SMALL, "copy_free")[0]
     pictures = {name: thumbnails_of(part) for name, part in parts.items()}
@@ -444,6 +351,8 @@ def test_no_copy_of_a_slice_of_the_small_public_set_is_in_two_parts(split):
     assert highest_correlation(pictures["validation"], pictures["train"]).max() < COPY_CORRELATION + 1e-6
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_no_copy_of_a_slice_of_the_large_public_set_is_in_two_parts(split):
     parts = split(LARGE, "copy_free")[0]
     pictures = {name: thumbnails_of(part) for name, part in parts.items()}
@@ -454,6 +363,8 @@ def test_no_copy_of_a_slice_of_the_large_public_set_is_in_two_parts(split):
     assert highest_correlation(validation, pictures["train"]).max() < COPY_CORRELATION + 1e-6
 
 
+@pytest.mark.slow
+@pytest.mark.data
 @pytest.mark.parametrize("name", [SMALL, LARGE])
 def test_what_is_compared_are_the_pictures_of_the_files(name, split, shared):
     part = split(name, "copy_free")[0]["test"]
@@ -462,6 +373,8 @@ def test_what_is_compared_are_the_pictures_of_the_files(name, split, shared):
         assert np.array_equal(thumbnail(picture), np.frombuffer(row["thumbnail"], np.uint8).reshape(32, 32))
 
 
+@pytest.mark.slow
+@pytest.mark.data
 @pytest.mark.parametrize("name", [SMALL, LARGE])
 def test_parts_and_classes_keep_their_shares(name, split):
     parts = split(name, "copy_free")[0]
@@ -475,6 +388,8 @@ def test_parts_and_classes_keep_their_shares(name, split):
             assert count / part.num_rows == pytest.approx(whole[label] / total, abs=0.02), (part_name, label)
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_shares_hold_for_other_seeds_too(public_set):
     for seed in (0, 1):
         parts = split_scans(public_set(SMALL).scans, "copy_free", seed)
@@ -483,6 +398,8 @@ def test_shares_hold_for_other_seeds_too(public_set):
             assert min(counts_by_class(part).values()) / part.num_rows > 0.12
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_the_published_split_of_the_small_set_has_the_copies_that_were_reported_of_it(split):
     parts = split(SMALL, "published")[0]
     test = parts["test"]
@@ -495,6 +412,8 @@ def test_the_published_split_of_the_small_set_has_the_copies_that_were_reported_
     assert (copied[gliomas].sum(), gliomas.sum()) == (70, 80)
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_the_published_split_of_the_large_set_has_the_copies_that_were_reported_of_it(split):
     parts = split(LARGE, "published")[0]
     test = parts["test"]
@@ -507,6 +426,8 @@ def test_the_published_split_of_the_large_set_has_the_copies_that_were_reported_
     assert (copied[chosen] == (naive >= COPY_CORRELATION))[certain].all()
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_the_validation_part_of_the_large_published_split_is_a_tenth_of_train_without_copies_in_it(split):
     parts = split(LARGE, "published")[0]
     validation, train = parts["validation"], parts["train"]
@@ -516,6 +437,8 @@ def test_the_validation_part_of_the_large_published_split_is_a_tenth_of_train_wi
     assert highest_correlation(thumbnails_of(validation)[chosen], thumbnails_of(train)).max() < COPY_CORRELATION + 1e-6
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_loading_and_splitting_the_large_public_set_takes_less_than_90_seconds(public_set, split, record_property):
     times = public_set(LARGE).time, split(LARGE, "copy_free")[1]
     seconds, work = sum(time.seconds for time in times), sum(time.work for time in times)

@@ -102,6 +102,8 @@ def test_a_folder_of_a_public_layout_loads_with_no_option(layout, slice_folder):
             assert (folder / row["source"]).is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "parts"),
     [("brain-tumour-MRI-scan", {"Training": "train", "Testing": "test"}),
@@ -461,7 +463,7 @@ def test_the_error_of_a_picture_that_vanished_is_the_one_of_an_upload(slice_fold
 
 def counts_from_hub(hub: HubStandIn, name: str, tmp_path) -> dict:
     script = (
-        "import json, sys; from brain_tumor.dataset import load_scans, counts_by_class;"
+        "import json, sys; from brain_tumor.data.dataset import load_scans, counts_by_class;"
         "scans = load_scans(sys.argv[1]);"
         "print('COUNTS' + json.dumps({n: list(counts_by_class(p).values()) for n, p in scans.items()}))"
     )

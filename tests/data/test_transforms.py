@@ -6,7 +6,7 @@ import torch
 from PIL import Image, ImageOps
 from transformers import AutoImageProcessor, ViTImageProcessorPil
 
-from brain_tumor.data import dataset
+from brain_tumor.data import pixels
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.pixels import pixels_for, read_pixels
 from brain_tumor.data.transforms import (
@@ -132,7 +132,7 @@ def test_resized_pixels_come_from_the_cache_unless_the_processor_changed(slices,
         raise AssertionError("a picture was opened again")
 
     with monkeypatch.context() as context:
-        context.setattr(dataset, "open_scan", fail)
+        context.setattr(pixels, "open_scan", fail)
         assert pixels_for(part, processor_of(40, {}), "Resizing")["pixels"][:] == first
     other = pixels_for(part, ViTImageProcessorPil(size={"height": 40, "width": 40}, resample=0), "Resizing")["pixels"][
         :
@@ -271,24 +271,3 @@ def test_a_batch_holds_the_rows_in_their_order():
     assert batch["pixel_values"].shape == (6, 3, 4, 5) and batch["labels"].tolist() == [0, 1, 2, 3, 0, 1]
     assert batch["pixel_values"][:, 0, 0, 0].tolist() == [0, 1, 2, 3, 4, 5]
     assert batch["pixel_values"].is_contiguous(memory_format=torch.channels_last)
-
-
-def test_a_simulated_lesion_is_shown_beside_the_slice_that_it_was_drawn_into(slice_folder):
-    from brain_tumor.labels import NO_TUMOR, TUMOR
-
-    part = load_scans(slice_folder({"glioma": 4, "meningioma": 4, "no_tumor": 8, "pituitary": 4}, side=96))["train"]
-    processor = load_processor("baseline-cnn", 96)
-    part = pixels_for(part, processor, "Resizing").select_columns(["pixels", "label"])
-    rows = part[:]
-    plain = EvalTransform(processor)(rows)
-    drawn = TrainTransform(processor, strength=0, lesions=1.0)(rows)
-    healthy = plain["labels"] == NO_TUMOR
-    assert torch.allclose(drawn["pixel_values"][: len(healthy)], plain["pixel_values"], atol=1e-5)
-    assert torch.equal(drawn["labels"][: len(healthy)], plain["labels"])
-    assert (drawn["labels"][len(healthy) :] == TUMOR).all()
-    assert len(drawn["labels"]) == len(healthy) + healthy.sum()
-    change = (drawn["pixel_values"][len(healthy) :] - plain["pixel_values"][healthy]).abs()
-    assert (change.amax(dim=(1, 2, 3)) > 0.1).all(), "every lesion can be seen"
-    # The loader hands all of them to the network.
-    dataset = part.with_transform(TrainTransform(processor, strength=0, lesions=1.0))
-    assert len(dataset.__getitems__(list(range(len(healthy))))) == len(healthy) + healthy.sum()

@@ -38,9 +38,6 @@ def logits_of(model, pixel_values) -> torch.Tensor:
         return model.eval()(pixel_values=pixel_values).logits
 
 
-# --- fitting ----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5, 8.0])
 def test_the_temperature_that_spoiled_the_confidences_is_found(temperature):
     logits, labels = honest_logits(20_000, 0)
@@ -71,9 +68,6 @@ def test_without_mistakes_the_temperature_stays_finite():
     assert 2 < fit_temperature(-np.eye(4)[labels] * 5, labels) <= high
 
 
-# --- folding ----------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def network(tiny_checkpoint):
     model = load_model(str(tiny_checkpoint), 96)
@@ -94,7 +88,7 @@ def test_folding_keeps_the_ranking_and_divides_the_logits(network):
     assert not hasattr(model.config, "confidence_temperature")
 
 
-def test_calibration_lowers_the_validation_nll(network):
+def test_the_folded_network_has_the_nll_that_the_fit_promised(network):
     model, processor = network
     pixel_values = processor(images=slices(48, 96), return_tensors="pt")["pixel_values"]
     before = logits_of(model, pixel_values)
@@ -106,7 +100,7 @@ def test_calibration_lowers_the_validation_nll(network):
     temperature = fit_temperature(overconfident.numpy(), labels)
     fold_temperature(model, temperature)
     after = logits_of(model, pixel_values).numpy()
-    assert nll(after, labels) < nll(overconfident.numpy(), labels)
+    assert temperature > 1.5, "it was made overconfident"
     assert nll(after, labels) == pytest.approx(nll(overconfident.numpy() / temperature, labels), rel=1e-4)
 
 

@@ -14,19 +14,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageClassification
 
-from brain_tumor.inference.checkpoint import CheckpointError
+from brain_tumor.inference import familiarity, onnx_backend
+from brain_tumor.inference.checkpoint import CONFIG, PREPROCESSOR, WEIGHTS, CheckpointError
 from brain_tumor.inference.classifier import Classifier
-from brain_tumor.inference.familiarity import FILE as FAMILIARITY
-from brain_tumor.publishing.export import FILE as ONNX
 from brain_tumor.publishing.export import export_onnx
 from tests.serving import demo_environment, free_port
 
 ROOT = Path(__file__).parents[2]
-CONFIG, PREPROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+FAMILIARITY, ONNX = familiarity.FILE, onnx_backend.FILE
 FILES = (CONFIG, PREPROCESSOR, WEIGHTS, FAMILIARITY, ONNX)
-
-
-# --- what may happen to a file ----------------------------------------------------------------------------------
 
 
 def cut(share: float):
@@ -158,7 +154,7 @@ def test_a_whole_checkpoint_loads(copy, served_from):
     assert Classifier(copy).has_familiarity
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [ONNX, *(pytest.param(n, marks=pytest.mark.slow) for n in FILES if n != ONNX)])
 def test_the_demo_ends_with_that_sentence(copy, tmp_path, name):
     if name == WEIGHTS:
         shutil.rmtree((copy / ONNX).parent)

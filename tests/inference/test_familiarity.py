@@ -12,14 +12,14 @@ from PIL import Image
 from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from brain_tumor.inference import familiarity as module
 from brain_tumor.inference.familiarity import ALLOWED, FILE, Familiarity
 from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.network.embedding import embeddings
 from brain_tumor.network.pretrained import BASELINE, load_model, load_processor
 from brain_tumor.reading.pictures import open_scan
-from brain_tumor.training.fit_familiarity import fit_familiarity
-from brain_tumor.training.strangers import disguise, stranger
+from brain_tumor.training.disguise import disguise
+from brain_tumor.training.fit_familiarity import fit, fit_familiarity
+from brain_tumor.training.strangers import chart, noise, page_of_text, stranger
 from tests.slices import draw_slice
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,12 +37,9 @@ def clouds(count: int, size: int, seed: int, center: float = 0.0) -> tuple[np.nd
     return random.normal(center, 1, (count, size)).astype(np.float32), random.normal(center, 1, (count, 5))
 
 
-def fitted(validation_seed: int = 3) -> Familiarity:
+def fit_clouds(validation_seed: int = 3) -> Familiarity:
     plain, disguised = clouds(400, 8, validation_seed), clouds(400, 8, validation_seed + 1)
-    return Familiarity.fit(clouds(300, 8, 0), clouds(200, 8, 1, center=3.0), plain, disguised)
-
-
-# --- the statistics -----------------------------------------------------------------------------------------------
+    return fit(clouds(300, 8, 0), clouds(200, 8, 1, center=3.0), plain, disguised)
 
 
 @pytest.mark.parametrize("size", [(1, 500), (500, 1), (1, 1), (3000, 40), (224, 224)])
@@ -76,9 +73,6 @@ def test_statistics_tell_color_from_gray():
     assert chroma > of_gray + 0.05
 
 
-# --- the embedding ------------------------------------------------------------------------------------------------
-
-
 def test_the_embedding_is_what_the_classifier_gets_and_takes_one_forward_pass(tiny_checkpoint, monkeypatch):
     model = load_model(str(tiny_checkpoint), 96).eval()
     pixel_values = load_processor(str(tiny_checkpoint), 96)(images=drawn_slices(5), return_tensors="pt")["pixel_values"]
@@ -110,26 +104,23 @@ def test_a_network_without_a_final_layer_has_no_embedding(tiny_checkpoint):
     assert fit_familiarity(model, load_processor(str(tiny_checkpoint), 96), slice_parts(4)) is None
 
 
-# --- fitting, storing, scoring ------------------------------------------------------------------------------------
-
-
 def test_at_most_the_allowed_share_of_validation_slices_is_flagged():
     plain, disguised = clouds(400, 8, 3), clouds(400, 8, 4)
-    familiarity = fitted()
+    familiarity = fit_clouds()
     assert (~familiarity.is_familiar(*plain)).mean() <= ALLOWED["plain"]
     assert (~familiarity.is_familiar(*disguised)).mean() <= ALLOWED["disguised"]
     assert (~familiarity.is_familiar(*clouds(200, 8, 9, center=3.0))).mean() > 0.9
 
 
 def test_validation_slices_choose_the_threshold_and_nothing_else():
-    one, other = fitted(3), fitted(33)
+    one, other = fit_clouds(3), fit_clouds(33)
     assert one.threshold != other.threshold
     assert one.arrays.keys() == other.arrays.keys()
     assert all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
 
 
 def test_what_was_saved_scores_the_same(tmp_path):
-    familiarity = fitted()
+    familiarity = fit_clouds()
     familiarity.save(tmp_path)
     loaded = Familiarity.load(tmp_path)
     pictures = clouds(50, 8, 12)
@@ -144,11 +135,12 @@ def test_a_checkpoint_without_the_file_has_no_familiarity(tmp_path):
 
 
 def test_scoring_needs_no_torch(tmp_path):
-    fitted().save(tmp_path)
+    fit_clouds().save(tmp_path)
     code = f"""
 import sys, numpy as np
 from PIL import Image
-from brain_tumor.familiarity import Familiarity, picture_statistics
+from brain_tumor.inference.familiarity import Familiarity
+from brain_tumor.inference.picture_statistics import picture_statistics
 picture_statistics([Image.new("RGB", (64, 64))])
 Familiarity.load({str(tmp_path)!r}).score(np.zeros((2, 8), np.float32), np.zeros((2, 5)))
 assert not {{"torch", "transformers", "sklearn", "datasets"}} & set(sys.modules)
@@ -174,10 +166,10 @@ def slice_parts(count: int) -> dict:
 
 
 def test_a_fit_to_a_checkpoint_tells_its_slices_from_drawn_pictures_and_can_be_repeated(tiny_checkpoint, monkeypatch):
-    monkeypatch.setattr(module, "SLICES", 80)
-    monkeypatch.setattr(module, "STRANGERS", 120)
+    monkeypatch.setattr("brain_tumor.training.fit_familiarity.SLICES", 60)
+    monkeypatch.setattr("brain_tumor.training.fit_familiarity.STRANGERS", 60)
     model, processor = load_model(str(tiny_checkpoint), 96), load_processor(str(tiny_checkpoint), 96)
-    parts = slice_parts(40)
+    parts = slice_parts(30)
     familiarity = fit_familiarity(model, processor, parts)
 
     def score(pictures):
@@ -185,15 +177,12 @@ def test_a_fit_to_a_checkpoint_tells_its_slices_from_drawn_pictures_and_can_be_r
         return familiarity.score(features, picture_statistics(pictures))
 
     random = np.random.default_rng(77)
-    slices, others = score(drawn_slices(40, first=30_000)), score([stranger(random) for _ in range(60)])
+    slices, others = score(drawn_slices(40, first=30_000)), score([stranger(random) for _ in range(30)])
     assert (slices >= familiarity.threshold).mean() > 0.9
     assert (slices[:, None] > others).mean() > 0.95  # the AUROC; so few disguised slices set a threshold far too low
     again = fit_familiarity(model, processor, parts)
     assert again.threshold == familiarity.threshold
     assert all(np.array_equal(again.arrays[name], familiarity.arrays[name]) for name in familiarity.arrays)
-
-
-# --- drawn pictures -----------------------------------------------------------------------------------------------
 
 
 def test_strangers_and_disguises_are_8_bit_rgb_and_come_from_their_seed():
@@ -205,9 +194,6 @@ def test_strangers_and_disguises_are_8_bit_rgb_and_come_from_their_seed():
             assert min(one.size) >= 32
             assert np.array_equal(np.asarray(one), np.asarray(other))
     assert np.array_equal(np.asarray(slices[0]), np.asarray(drawn_slices(1)[0])), "disguise changed its input"
-
-
-# --- the bundled checkpoint ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +233,7 @@ def test_photographs_in_color_and_in_gray_are_flagged(bundled):
 
 
 def test_blank_noisy_and_written_pictures_are_flagged(bundled):
-    from brain_tumor.training import strangers
-
     random = np.random.default_rng(1)
     pictures = [Image.new("RGB", (224, 224), (level,) * 3) for level in (0, 90, 255)]
-    pictures += [kind(random) for kind in (strangers.noise, strangers.page_of_text, strangers.chart) for _ in range(5)]
+    pictures += [kind(random) for kind in (noise, page_of_text, chart) for _ in range(5)]
     assert not bundled(pictures).any()

@@ -7,8 +7,14 @@ import pytest
 from PIL import Image
 from transformers import AutoImageProcessor, ViTImageProcessorPil
 
+from brain_tumor.data.dataset import load_scans
+from brain_tumor.data.pixels import pixels_for
+from brain_tumor.data.transforms import EvalTransform
 from brain_tumor.inference import preprocess
-from brain_tumor.inference.preprocess import Preprocessor, UnsupportedError
+from brain_tumor.inference.checkpoint import UnsupportedError
+from brain_tumor.inference.preprocess import Preprocessor
+from brain_tumor.labels import LABELS
+from brain_tumor.reading.pictures import open_scan
 
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 
@@ -46,6 +52,15 @@ def test_pixels_are_those_of_the_library_to_the_last_bit(settings, most_compared
     pixels = preprocessor(slices)
     assert pixels.dtype == np.float32
     assert np.array_equal(pixels, expected)
+
+
+def test_pixels_are_those_that_training_evaluates_with(slice_folder, tmp_path):
+    folder = slice_folder(dict.fromkeys(LABELS, 2), side=120)
+    processor = ViTImageProcessorPil(size={"height": 96, "width": 96}, **IMAGENET)
+    part = pixels_for(load_scans(folder)["train"], processor, "Resizing")
+    expected = EvalTransform(processor)(part[:8])["pixel_values"].numpy()
+    pictures = [open_scan(folder / source) for source in part["source"]]
+    assert np.array_equal(Preprocessor(settings_of(tmp_path, **IMAGENET))(pictures), expected)
 
 
 @pytest.mark.parametrize(

@@ -1,48 +1,13 @@
 """A volume's verdict follows a stated rule: one wrong slice of many is no finding, and a stretch of them is."""
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
 
-from brain_tumor.answers.volume_plot import plot_volume, plot_words
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
-from brain_tumor.inference.verdict import Thresholds
-from brain_tumor.inference.volume import (
-    CLEAR_SHARE,
-    LEAST_SLICES,
-    RULE,
-    STRETCH_SHARE,
-    VolumeVerdict,
-    judge_volume,
-    longest_stretch,
-)
-from brain_tumor.labels import LABELS
-
-THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.94)
-KINDS = {"g": "glioma", "m": "meningioma", "p": "pituitary"}
-
-
-@cache
-def prediction(letter: str) -> Prediction:
-    """Of a slice: "." no tumor, "?" uncertain, "x" unfamiliar (though sure of a glioma), else a kind of tumor."""
-    tumor = {".": 0.04, "?": 0.5}.get(letter, 0.97)
-    kind = KINDS.get(letter, "glioma")
-    confidences = dict.fromkeys(LABELS, 0.05 * tumor) | {kind: 0.9 * tumor, "no_tumor": 1 - tumor}
-    verdict = {".": "no_tumor", "?": "uncertain", "x": UNFAMILIAR}.get(letter, kind)
-    return Prediction(kind, confidences, verdict, -1.0 if letter == "x" else 1.0, thresholds=THRESHOLDS)
-
-
-def judged(slices: str) -> VolumeVerdict:
-    """Verdict on a volume of these slices; a slice in capitals or "," is one that does not count."""
-    return judge_volume(
-        [prediction("." if letter == "," else letter.lower()) for letter in slices],
-        [letter != "," and not letter.isupper() for letter in slices],
-    )
-
-
-# --- the rule ---------------------------------------------------------------------------------------------------
+from brain_tumor.inference.volume import Reason, judge_volume, longest_stretch
+from tests.volumes import KINDS, THRESHOLDS, judge, prediction
 
 
 @pytest.mark.parametrize(
@@ -69,7 +34,24 @@ def judged(slices: str) -> VolumeVerdict:
     ],
 )
 def test_a_stretch_of_slices_decides_and_not_the_highest_one(slices, verdict):
-    assert judged(slices).verdict == verdict
+    assert judge(slices).verdict == verdict
+
+
+def test_the_reason_is_the_part_of_the_rule_that_decided_with_its_counts():
+    cases = {
+        "." * 12 + "ggg" + "." * 15: (Reason.TUMOR_STRETCH, 27, 3, 3),
+        "." * 12 + "gg" + "." * 15: (Reason.SHORT_TUMOR_STRETCH, 27, 2, 2),
+        "." * 12 + "???" + "." * 15: (Reason.UNCLEAR_STRETCH, 27, 0, 3),
+        "...?" * 7: (Reason.FEW_CLEAR, 21, 0, 1),
+        "." * 12 + "g" + "." * 15: (Reason.CLEAR, 27, 1, 1),
+    }
+    for slices, expected in cases.items():
+        verdict = judge(slices)
+        found = (verdict.reason, verdict.clear, verdict.longest_tumor, verdict.longest_unclear)
+        assert found == expected, slices
+        assert verdict.needed == 3
+    assert judge("." * 12 + "ggg" + "." * 15).stretch == (12, 14)
+    assert judge("." * 150).needed == 6
 
 
 def test_the_order_of_the_slices_may_be_reversed():
@@ -94,37 +76,37 @@ def test_the_order_of_the_slices_may_be_reversed():
 
 
 def test_the_kind_is_the_most_probable_one_over_the_stretch():
-    assert judged("." * 9 + "gmmm" + "." * 9).verdict == "meningioma"
-    assert judged("." * 9 + "pppg" + "." * 9).verdict == "pituitary"
-    assert judged("mm" + "." * 9 + "gggg" + "." * 9).verdict == "glioma", "slices elsewhere have no say in it"
+    assert judge("." * 9 + "gmmm" + "." * 9).verdict == "meningioma"
+    assert judge("." * 9 + "pppg" + "." * 9).verdict == "pituitary"
+    assert judge("mm" + "." * 9 + "gggg" + "." * 9).verdict == "glioma", "slices elsewhere have no say in it"
 
 
 def test_slices_that_do_not_count_or_are_no_brain_do_not_decide():
-    assert judged("GGGG" + "." * 20 + "MMMM").verdict == "no_tumor"
-    assert judged("xxxx" + "." * 20).verdict == "no_tumor"
-    assert judged("." * 10 + "gxxgGg" + "." * 10).verdict == "glioma", "neighbors are those among the counted"
+    assert judge("GGGG" + "." * 20 + "MMMM").verdict == "no_tumor"
+    assert judge("xxxx" + "." * 20).verdict == "no_tumor"
+    assert judge("." * 10 + "gxxgGg" + "." * 10).verdict == "glioma", "neighbors are those among the counted"
 
 
 def test_fewer_than_three_counted_slices_are_no_volume():
     for slices in ("gg", "..", "g" + "," * 20, "", ",,,,"):
-        verdict = judged(slices)
+        verdict = judge(slices)
         assert verdict.verdict == "uncertain"
-        assert "Too few slices" in verdict.headline
-    assert judged("...").verdict == "no_tumor"
-    assert judged("ggg").verdict == "glioma"
+        assert verdict.reason == Reason.TOO_FEW
+    assert judge("...").verdict == "no_tumor"
+    assert judge("ggg").verdict == "glioma"
 
 
 def test_what_is_mostly_no_brain_mri_gets_no_verdict():
-    verdict = judged("x" * 11 + "." * 10)
+    verdict = judge("x" * 11 + "." * 10)
     assert verdict.verdict == UNFAMILIAR
-    assert "11 of the 21" in verdict.sentence
+    assert (verdict.unfamiliar, verdict.shown) == (11, 21)
     assert verdict.peak is not None and verdict.peak >= 11
-    assert judged("xx").verdict == UNFAMILIAR
-    assert judged("xx").peak is None
+    assert judge("xx").verdict == UNFAMILIAR
+    assert judge("xx").peak is None
 
 
 def test_the_highest_probability_is_looked_for_among_counted_slices_only():
-    verdict = judged(",G..?..x,")
+    verdict = judge(",G..?..x,")
     assert verdict.peak == 4
     assert verdict.counted == [False, False, True, True, True, True, True, False, False]
     assert verdict.probabilities[4] == pytest.approx(0.5)
@@ -135,7 +117,7 @@ def test_a_checkpoint_of_other_classes_gives_no_verdict_on_a_volume():
     other = Prediction("cat", {"cat": 0.9, "dog": 0.1}, "cat")
     verdict = judge_volume([other] * 5, [True] * 5)
     assert verdict.verdict == "uncertain"
-    assert "other classes" in verdict.sentence
+    assert verdict.reason == Reason.OTHER_CLASSES
     assert verdict.peak is None
 
 
@@ -159,29 +141,6 @@ def test_the_longest_stretch_is_the_one_that_trying_all_finds(length):
         assert (sum(hits[found[0] : found[1] + 1]) if found else 0) == best
 
 
-def test_the_words_tell_the_figures_that_decided():
-    tumor = judged("." * 12 + "ggg" + "." * 15)
-    assert tumor.headline == "Looks like: glioma"
-    assert "3 neighboring slices of the 30" in tumor.sentence
-    assert tumor.stretch == (12, 14)
-    clear = judged("." * 29 + "g")
-    assert clear.headline == "No tumor seen"
-    assert "29 of the 30" in clear.sentence and "can still be missed" in clear.sentence
-    for slices in ("." * 12 + "gg" + "." * 15, "." * 12 + "???" + "." * 15, "...?" * 7):
-        unclear = judged(slices)
-        assert unclear.headline == "Uncertain: needs a specialist"
-        assert unclear.sentence.endswith(".") and any(c.isdigit() for c in unclear.sentence)
-
-
-def test_the_rule_in_words_has_the_figures_of_the_rule():
-    assert f"{LEAST_SLICES} or more neighboring slices" in RULE
-    assert f"{100 * STRETCH_SHARE:.0f} %" in RULE
-    assert f"at least {100 * CLEAR_SHARE:.0f} %" in RULE
-
-
-# --- why not the maximum ----------------------------------------------------------------------------------------
-
-
 def errors(random: np.random.Generator, slices: int, rate: float, run: float) -> np.ndarray:
     """Which slices of a healthy head are called a tumor: a share `rate`, in runs of this mean length (two states)."""
     wrong, state = np.empty(slices, bool), random.random() < rate
@@ -202,7 +161,7 @@ def false_alarms(slices: int, specificity: float, run: float | None, heads: int 
     by_rule = by_maximum = 0
     for _ in range(heads):
         wrong = errors(random, slices, rate, run or 1 / specificity)
-        verdict = judged("".join(np.where(wrong, "g", ".")))
+        verdict = judge("".join(np.where(wrong, "g", ".")))
         by_rule += verdict.verdict not in ("no_tumor", "uncertain")
         by_maximum += verdict.probabilities[verdict.peak] >= THRESHOLDS.tumor
     return by_rule / heads, by_maximum / heads
@@ -237,42 +196,8 @@ def test_a_tumor_of_some_slices_is_nearly_never_called_no_tumor(slices, size):
         said = errors(random, slices, 0.02, 1.6)
         start = random.integers(0, slices - size)
         said[start : start + size] = random.random(size) < 0.9
-        verdict = judged("".join(np.where(said, "m", "."))).verdict
+        verdict = judge("".join(np.where(said, "m", "."))).verdict
         missed += verdict == "no_tumor"
         found += verdict == "meningioma"
     assert missed <= 0.02 * 400
     assert found >= 0.9 * 400
-
-
-# --- along the slices -------------------------------------------------------------------------------------------
-
-
-def pixels_of(image, color: str, tolerance: int = 12) -> int:
-    wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    return int((abs(np.asarray(image, int) - wanted).max(axis=-1) <= tolerance).sum())
-
-
-def test_the_plot_shows_line_thresholds_peak_and_what_does_not_count():
-    from brain_tumor.answers import volume_plot as volume
-
-    image = plot_volume(judged(",,," + "." * 10 + "mmmm" + "." * 10 + "xx,,"))
-    assert image.mode == "RGB"
-    assert image.width > 800
-    assert image.getpixel((2, 2)) == (255, 255, 255)
-    for color in (volume._LINE, volume._TUMOR, volume._CLEAR, volume._PEAK, volume._FADED):
-        assert pixels_of(image, color) > 30
-    plain = plot_volume(judged("." * 10 + "mmmm" + "." * 10))  # its letters have grays too
-    assert pixels_of(image, volume._FADED) > pixels_of(plain, volume._FADED) + 50
-
-
-@pytest.mark.parametrize("slices", ["", "x", ",", ".", "g" * 400, "xx" * 5])
-def test_every_volume_can_be_plotted(slices):
-    assert plot_volume(judged(slices)).width > 800
-
-
-def test_the_plot_in_words_names_the_peak():
-    words = plot_words(judged(",,," + "." * 10 + "mmmm" + "." * 10))
-    assert "27 slices, of which 24 count" in words
-    assert "highest in slice 14, with 97 %" in words
-    assert "slices 14 to 17" in words
-    assert plot_words(judged(",,")).endswith("count.")

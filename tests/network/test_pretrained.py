@@ -33,11 +33,9 @@ from brain_tumor.network.pretrained import (
     ModelError,
     drop_needless_padding,
     final_layer,
-    freeze_first,
     keep_strided_convolutions_in_float32,
     load_model,
     load_processor,
-    mix_weights,
     save_checkpoint,
 )
 from tests.slices import draw_slice
@@ -178,6 +176,7 @@ def test_dropping_needless_padding_changes_no_bit(side, tiny_checkpoint):
     assert_same_with_less_padding(AutoModelForImageClassification.from_pretrained(tiny_checkpoint), side, 3)
 
 
+@pytest.mark.data
 @pytest.mark.parametrize("side", [224, 97])
 def test_dropping_needless_padding_changes_no_bit_of_the_real_checkpoint(side, real):
     assert_same_with_less_padding(AutoModelForImageClassification.from_pretrained(real), side, 2)
@@ -237,6 +236,7 @@ def test_the_processor_squeezes_the_whole_slice_and_normalizes_as_the_checkpoint
         assert torch.allclose(values[:, 40, -1], torch.tensor([0.6 / 0.2, 0.5 / 0.3, 0.4 / 0.4]), atol=1e-6)
 
 
+@pytest.mark.data
 def test_the_processor_of_the_real_checkpoint_does_not_crop(real):
     processor = load_processor(str(real), 224)
     assert not getattr(processor, "do_center_crop", False)
@@ -417,44 +417,3 @@ def test_within_autocast_the_strided_depthwise_convolutions_and_no_others_comput
     kinds = {strided: {dtype for (_, s), dtype in seen.items() if s == strided} for strided in (True, False)}
     assert kinds == {True: {torch.float32}, False: {torch.bfloat16}}
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in model.parameters())
-
-
-# --- what stays as it is, and means of weights --------------------------------------------------------------------
-
-
-def test_frozen_blocks_keep_their_weights_and_statistics_through_training_and_the_rest_learns(tiny_checkpoint):
-    model = load_model(str(tiny_checkpoint), 96)
-    freeze_first(model, 3)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
-    for _ in range(2):
-        model.train()
-        model(pixel_values=torch.randn(8, 3, 96, 96), labels=torch.arange(8) % 4).loss.backward()
-        optimizer.step()
-    still = ("mobilenet_v2.conv_stem", *(f"mobilenet_v2.layer.{i}." for i in range(3)))
-    for name, tensor in model.state_dict().items():
-        if name.startswith(still):
-            assert torch.equal(tensor, before[name]), name
-        elif "running_mean" in name:
-            assert not torch.equal(tensor, before[name]), name
-
-
-@pytest.mark.parametrize("blocks", [17, 99])
-def test_more_blocks_than_there_are_cannot_be_frozen(blocks, tiny_checkpoint):
-    with pytest.raises(ModelError, match="it has 16"):
-        freeze_first(load_model(str(tiny_checkpoint), 96), blocks)
-
-
-def test_blocks_of_another_architecture_cannot_be_frozen():
-    with pytest.raises(ModelError, match="no MobileNetV2"):
-        freeze_first(load_model("baseline-cnn", 96), 3)
-
-
-def test_the_mean_of_networks_weighs_each_by_its_share_and_leaves_counters_alone(tiny_checkpoint):
-    first, second = (load_model(str(tiny_checkpoint), 96).state_dict() for _ in range(2))
-    mean = mix_weights([first, second], [0.25, 0.75])
-    assert mean.keys() == first.keys()
-    for name, tensor in mean.items():
-        expected = 0.25 * first[name] + 0.75 * second[name] if tensor.is_floating_point() else first[name]
-        assert tensor.dtype == first[name].dtype
-        assert torch.allclose(tensor, expected, atol=1e-6)

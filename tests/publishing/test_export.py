@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from brain_tumor.publishing.export import (
     export_onnx,
     summary,
 )
+from brain_tumor.reading.pictures import open_scan
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,6 +59,8 @@ def test_the_mean_of_a_classs_map_and_its_bias_is_its_logit(bundled):
     assert np.abs(maps.mean(axis=(2, 3)) + model.classifier.bias.detach().numpy() - logits).max() < 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.data
 def test_on_500_scans_the_bundled_export_says_what_torch_says(shared, public_set):
     path = ROOT / "model" / FILE
     if not path.is_file():
@@ -74,36 +78,54 @@ def test_on_500_scans_the_bundled_export_says_what_torch_says(shared, public_set
         assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
-def test_a_checkpoint_is_exported_with_what_was_measured_and_small_weights_only_if_they_are_as_good(
-    slice_folder, tiny_checkpoint, tmp_path, monkeypatch
-):
-    model = load_model(str(tiny_checkpoint), 96)
-    processor = load_processor(str(tiny_checkpoint), 96)
+@pytest.fixture
+def measured(slice_folder, tiny_checkpoint, tmp_path):
+    """A function that exports a small checkpoint into `tmp_path`, measuring it on drawn slices."""
+    model, processor = load_model(str(tiny_checkpoint), 96), load_processor(str(tiny_checkpoint), 96)
     save_checkpoint(model, processor, tmp_path)
     counts = {f"{part}/{label}": 4 for part in ("train", "valid", "test") for label in LABELS}
     parts = {name: pixels_for(part, processor, name) for name, part in load_scans(slice_folder(counts)).items()}
+    return lambda: export_checkpoint(tmp_path, model, processor, parts)
 
-    results = export_checkpoint(tmp_path, model, processor, parts)
+
+def test_a_checkpoint_is_exported_with_what_was_measured_and_with_small_weights(measured, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "MOST_LOST", 1.0)
+    results = measured()
     assert json.loads((tmp_path / RESULTS_FILE).read_text()) == results
     assert results["parity"]["slices"] == 32
     assert results["parity"]["largest_difference"] < 1e-3
     assert results["parity"]["same_class"] == 32
-    assert (tmp_path / QUANTIZED_FILE).is_file() == results["quantized"]["kept"]
     digest = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
     session = onnxruntime.InferenceSession(tmp_path / FILE)
     assert session.get_modelmeta().custom_metadata_map[WEIGHTS_KEY] == digest
-
-    monkeypatch.setattr(export, "MOST_LOST", -1.1)  # more than any network can win
-    results = export_checkpoint(tmp_path, model, processor, parts)
-    assert not results["quantized"]["kept"] and not (tmp_path / QUANTIZED_FILE).exists()
-    assert "loses too much" in summary(results)
-    monkeypatch.setattr(export, "MOST_LOST", 1.0)
-    results = export_checkpoint(tmp_path, model, processor, parts)
     small = tmp_path / QUANTIZED_FILE
     assert results["quantized"]["kept"] and small.stat().st_size < 0.5 * (tmp_path / FILE).stat().st_size
+    assert results["quantized"]["bytes"]["int8"] == small.stat().st_size
     (logits,) = onnxruntime.InferenceSession(small).run(["logits"], {"pixel_values": np.zeros((3, 3, 96, 96), "f4")})
     assert logits.shape == (3, 4)
-    assert [path.name for path in tmp_path.rglob("tmp*")] == []
+    assert "32 slices" in summary(results) and [path.name for path in tmp_path.rglob("tmp*")] == []
+
+
+def test_small_weights_that_lose_too_much_are_not_kept_and_earlier_ones_go(measured, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "quantize", lambda path, to, *_: shutil.copy(path, to))
+    monkeypatch.setattr(export, "MOST_LOST", -0.001)  # a copy is as good: it neither loses nor wins
+    (tmp_path / QUANTIZED_FILE).parent.mkdir()
+    (tmp_path / QUANTIZED_FILE).write_bytes(b"of an earlier training")
+    results = measured()
+    assert not results["quantized"]["kept"] and not (tmp_path / QUANTIZED_FILE).exists()
+    assert "loses too much" in summary(results)
+    monkeypatch.setattr(export, "MOST_LOST", 0.0)
+    assert measured()["quantized"]["kept"]
+
+
+def test_the_bundled_export_says_of_the_example_scans_what_torch_says():
+    pixels = AutoImageProcessor.from_pretrained(ROOT / "model", backend="pil")(
+        images=[open_scan(path) for path in sorted((ROOT / "examples").glob("*.png"))], return_tensors="pt"
+    )["pixel_values"]
+    with torch.inference_mode():
+        expected = AutoModelForImageClassification.from_pretrained(ROOT / "model").eval()(pixels).logits.numpy()
+    (logits,) = onnxruntime.InferenceSession(ROOT / "model" / FILE).run(["logits"], {"pixel_values": pixels.numpy()})
+    assert len(pixels) >= 4 and np.abs(logits - expected).max() < 1e-3
 
 
 def test_another_architecture_gives_its_logits(tmp_path):
@@ -115,16 +137,45 @@ def test_another_architecture_gives_its_logits(tmp_path):
     assert np.abs(logits - model(pixel_values=pixels).logits.detach().numpy()).max() < 1e-3
 
 
-def test_the_command_writes_the_file_where_browsers_look_for_it_and_refuses_what_is_no_checkpoint(
-    tiny_checkpoint, tmp_path
-):
-    import shutil
+def run(monkeypatch, capsys, *words) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, words)])
+    code = export.main()
+    return code, "".join(capsys.readouterr())
 
+
+def test_the_command_writes_the_file_where_browsers_look_for_it(tiny_checkpoint, tmp_path, monkeypatch, capsys):
     shutil.copytree(tiny_checkpoint, tmp_path / "mine")
-    command = [sys.executable, "-m", "brain_tumor.publishing.export"]
-    subprocess.run([*command, tmp_path / "mine"], cwd=ROOT, check=True, capture_output=True)
+    code, _ = run(monkeypatch, capsys, tmp_path / "mine")
+    assert code == 0
     assert (tmp_path / "mine" / FILE).stat().st_size > 100_000
-    (tmp_path / "empty").mkdir()
-    refused = subprocess.run([*command, tmp_path / "empty"], cwd=ROOT, capture_output=True, text=True)
-    assert refused.returncode == 1 and "holds no config.json" in refused.stderr
-    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ("empty", "it holds no config.json"),
+        ("weights", "cannot be loaded: its model.safetensors cannot be used"),
+        ("another set", "was trained on an unknown set"),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_export_in_a_sentence(
+    damage, sentence, tiny_checkpoint, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "mine"
+    if damage == "empty":
+        folder.mkdir()
+    else:
+        shutil.copytree(tiny_checkpoint, folder)
+    if damage == "weights":
+        (folder / "model.safetensors").write_bytes(b"")
+    code, said = run(monkeypatch, capsys, folder, *(["--dataset", "some/set"] if damage == "another set" else []))
+    assert code == 1 and sentence in said and "Traceback" not in said
+    assert not (folder / FILE).exists()
+
+
+@pytest.mark.slow
+def test_help_names_the_command_as_it_is_typed():
+    run = subprocess.run(
+        [sys.executable, "-m", "brain_tumor.publishing.export", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.stdout.startswith("usage: python -m brain_tumor.publishing.export")

@@ -1,8 +1,8 @@
-"""Decoders of compressed DICOM pixels for pydicom, with imagecodecs: none of them GPL, none of them ends the process.
+"""Decoders of compressed DICOM pixels for pydicom, by imagecodecs: none is under the GPL, none can end the process.
 
 python-gdcm, the usual choice, aborts the whole process when a file is damaged, and pylibjpeg's decoder of JPEG is GPL.
 imagecodecs (BSD) binds libjpeg-turbo, CharLS and OpenJPEG, which answer damage with an exception. Before anything is
-decoded, a frame must say that it is as large as the header says: some of these libraries believe it.
+decoded, a frame must claim the size that the header does: some of these libraries trust it.
 """
 
 import struct
@@ -80,11 +80,11 @@ def check_frames(dataset, frames: int) -> None:
     if dataset.file_meta.TransferSyntaxUID == uid.RLELossless:  # has no size of its own
         return
     for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
-        if frame_size(frame) != (dataset.Columns, dataset.Rows, dataset.get("SamplesPerPixel", 1)):
+        if read_frame_size(frame) != (dataset.Columns, dataset.Rows, dataset.get("SamplesPerPixel", 1)):
             raise ValueError("a frame is not of the header's size")
 
 
-def frame_size(frame: bytes) -> tuple[int, int, int] | None:
+def read_frame_size(frame: bytes) -> tuple[int, int, int] | None:
     """(width, height, channels) that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None if it is none of these."""
     if frame[:2] != b"\xff\xd8":
         start = frame.find(b"\xff\x4f\xff\x51", 0, 4096)  # JPEG 2000: SOC and SIZ, bare or in a JP2 file

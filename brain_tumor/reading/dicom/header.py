@@ -1,4 +1,4 @@
-"""What is read of a DICOM header. Only the tags listed here are parsed: none describes the patient."""
+"""The header of a DICOM file: what is kept of it are numbers, and words of this package's own lists."""
 
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from brain_tumor.reading.pictures import ScanError
 from brain_tumor.reading.windows import Window
 
 MAX_FRAMES = 20_000
+"""The most frames of a file."""
 
 _DIRECTORY = "1.2.840.10008.1.3.10"
 
@@ -45,22 +46,23 @@ _NO_PICTURE = {
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a file, known by the header alone."""
+    """One frame of a file, as the header describes it."""
 
     orientation: tuple[float, ...] | None
     """Direction cosines of rows and columns, towards the patient's left, back and head (DICOM's LPS)."""
     position: tuple[float, ...] | None
-    """Of the first pixel's center in millimeters, LPS."""
+    """Of the center of the first pixel, in millimeters, LPS."""
     spacing: tuple[float, float] | None
     """Millimeters from row to row and from column to column."""
     slope: float
     intercept: float
+    """Stored number x slope + intercept is what it measures."""
     window: Window | None
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is kept of a file: numbers, and words of this module's own lists."""
+    """What is kept of a file: numbers, and words of this package's own lists; no text of the file."""
 
     series: str | None
     """SeriesInstanceUID; only to tell which files belong together, never shown."""
@@ -80,34 +82,34 @@ class Header:
 
     @property
     def key(self) -> tuple:
-        """Files of the same key are slices of one stack; a file without a series, or of frames that lie differently,
-        stands alone."""
+        """Files of the same key are slices of one stack. A file without a series, or whose frames lie differently, has a
+        key of its own, a new one each time."""
         orientations = {f.orientation and tuple(round(c, 2) + 0.0 for c in f.orientation) for f in self.frames}
         alone = self.series is None or len(orientations) > 1
         return (object() if alone else self.series, self.rows, self.columns, self.color, *orientations)
 
 
 class Directory(ScanError):
-    """The index of a disc (DICOMDIR): no scan, and no mistake of whoever uploads a whole disc."""
+    """The index of a disc (DICOMDIR): not a scan, but no mistake of those who upload a whole disc either."""
 
 
 def read_header(data: bytes) -> Header:
-    """Read what is needed of a file but its pixels.
+    """Read all that is needed of a file except its pixels.
 
     Raises:
-        ScanError: it is damaged, shows nothing, is too large, or packed in a way that is not read here.
+        ScanError: it is damaged, holds no picture, is too large, or compressed in a way that is not read here.
         Directory: it is the index of a disc.
     """
     with quiet():
         try:
-            return _header(parse(data, HEADER_TAGS, pixels=False))
+            return _build_header(parse(data, HEADER_TAGS, pixels=False))
         except (ScanError, MemoryError):
             raise
         except Exception:  # pydicom converts a value when it is asked for, and a damaged one can raise nearly anything
             raise damaged_file() from None
 
 
-def _header(dataset) -> Header:
+def _build_header(dataset) -> Header:
     meta = dataset.file_meta
     modality = read_word(dataset, "Modality")
     if _DIRECTORY in (read_word(meta, "MediaStorageSOPClassUID"), read_word(dataset, "SOPClassUID")):
@@ -127,7 +129,7 @@ def _header(dataset) -> Header:
             "This DICOM file holds the outline of a region (segmentation), not the scan. Upload the scan itself."
         )
     if modality == "RTDOSE":
-        raise ScanError("This DICOM file holds the dose of a radiotherapy, not a scan. Upload the scan itself.")
+        raise ScanError("This DICOM file holds a radiotherapy dose, not a scan. Upload the scan itself.")
     syntax = TRANSFER_SYNTAXES.get(str(meta.get("TransferSyntaxUID", "")))
     if syntax is None:
         raise ScanError(
@@ -164,12 +166,12 @@ def _header(dataset) -> Header:
         syntax=syntax,
         location=read_number(dataset, "SliceLocation"),
         thickness=read_number(dataset, "SliceThickness"),
-        frames=_frames(dataset, frames),
+        frames=_describe_frames(dataset, frames),
     )
 
 
-def _frames(dataset, count: int) -> tuple[Frame, ...]:
-    """Each frame's place and window: of the file, or of an enhanced file's functional groups."""
+def _describe_frames(dataset, count: int) -> tuple[Frame, ...]:
+    """Each frame's place and window: those of the file, or of an enhanced file's functional groups."""
 
     def groups(tag: str) -> list:
         try:
@@ -181,25 +183,27 @@ def _frames(dataset, count: int) -> tuple[Frame, ...]:
     frames = []
     for index in range(count if each else 1):
         places = [*each[index : index + 1], *shared[:1]]
-        position = read_numbers(_group(dataset, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
-        orientation = read_numbers(_group(dataset, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
-        values = _group(dataset, places, "PixelValueTransformationSequence")
+        position = read_numbers(_find_group(dataset, places, "PlanePositionSequence"), "ImagePositionPatient", 3)
+        orientation = read_numbers(
+            _find_group(dataset, places, "PlaneOrientationSequence"), "ImageOrientationPatient", 6
+        )
+        values = _find_group(dataset, places, "PixelValueTransformationSequence")
         slope, intercept = read_number(values, "RescaleSlope"), read_number(values, "RescaleIntercept")
         frames.append(
             Frame(
-                orientation=_orthonormal(orientation),
+                orientation=_check_orientation(orientation),
                 position=position,
-                spacing=_spacing(_group(dataset, places, "PixelMeasuresSequence")),
+                spacing=_read_spacing(_find_group(dataset, places, "PixelMeasuresSequence")),
                 slope=1.0 if slope is None or slope == 0 else slope,
                 intercept=intercept or 0.0,
-                window=_window(_group(dataset, places, "FrameVOILUTSequence")),
+                window=_read_window(_find_group(dataset, places, "FrameVOILUTSequence")),
             )
         )
     return tuple(frames * count if not each else frames)
 
 
-def _group(dataset, places: list, tag: str):
-    """The item of a functional group, or the file itself."""
+def _find_group(dataset, places: list, tag: str):
+    """The item of a functional group, or the file itself if there is none."""
     for place in places:
         try:
             if place.get(tag):
@@ -209,7 +213,8 @@ def _group(dataset, places: list, tag: str):
     return dataset
 
 
-def _orthonormal(orientation: tuple[float, ...] | None) -> tuple[float, ...] | None:
+def _check_orientation(orientation: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    """The orientation if rows and columns are unit vectors at right angles, else None."""
     if orientation is None:
         return None
     row, column = np.array(orientation[:3]), np.array(orientation[3:])
@@ -217,13 +222,13 @@ def _orthonormal(orientation: tuple[float, ...] | None) -> tuple[float, ...] | N
     return orientation if right_angle else None
 
 
-def _spacing(dataset) -> tuple[float, float] | None:
+def _read_spacing(dataset) -> tuple[float, float] | None:
     spacing = read_numbers(dataset, "PixelSpacing", 2) or read_numbers(dataset, "PixelAspectRatio", 2)
     return spacing if spacing and min(spacing) > 0 else None
 
 
-def _window(dataset) -> Window | None:
-    """The first window of a file (PS3.3 C.11.2)."""
+def _read_window(dataset) -> Window | None:
+    """The first window of a file (PS3.3 C.11.2), None if it has none that makes sense."""
     center, width = read_number(dataset, "WindowCenter"), read_number(dataset, "WindowWidth")
     function = read_word(dataset, "VOILUTFunction")
     if center is None or width is None or width < 1 and function != "LINEAR_EXACT" or width <= 0:

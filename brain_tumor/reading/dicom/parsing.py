@@ -1,4 +1,4 @@
-"""DICOM bytes -> a data set of pydicom that holds the listed tags and no others: none describes the patient."""
+"""DICOM bytes -> a pydicom dataset of the tags listed here and no others: none of them describes the patient."""
 
 import contextlib
 import functools
@@ -15,16 +15,16 @@ from brain_tumor.reading import pictures
 from brain_tumor.reading.pictures import MAX_FILE_BYTES, ScanError
 
 MAX_INFLATED_BYTES = 2 * MAX_FILE_BYTES
-"""Most bytes that a deflated DICOM file may unpack to."""
+"""The most bytes to which a deflated DICOM file may unpack."""
 
 MAX_FRAME_BYTES = 2 * pictures.MAX_PIXELS
-"""Most bytes of one frame: as many pixels as a picture may have, of 16 bits and gray, or fewer in color."""
+"""The most bytes of one frame: as many pixels as a picture may have, gray of 16 bits, or fewer in color."""
 
 MAX_READS = 500_000
-"""Most pieces in which a file is read. A thousand frames, each with its place and window, take some 100,000."""
+"""The most pieces in which a file is read. A thousand frames, each with its place and window, take some 100,000."""
 
 _LONG = (0x7FE00008, 0x7FE00009, 0x7FE00010, 0x7FE00001, 0x7FE00002)
-"""Pixels of the three kinds, and where compressed frames begin."""
+"""Pixel data of the three kinds, and the tables of where compressed frames begin: these may be long."""
 
 _SEQUENCES = (0x52009229, 0x52009230, 0x00283000, 0x00283010)
 """The sequences of `HEADER_TAGS`, which in a file of implicit VR are not marked as such."""
@@ -32,17 +32,17 @@ _SEQUENCES = (0x52009229, 0x52009230, 0x00283000, 0x00283010)
 _CHARACTER_SETS = b"\x08\0\5\0"
 
 MAX_CHARACTER_SETS = 1024
-"""Most bytes of the names of a file's character sets, which pydicom looks up as it reads, one by one."""
+"""The most bytes of the names of a file's character sets, which pydicom looks up one by one as it reads."""
 
 MAX_VALUE_BYTES = 2**18
-"""Longest value that is looked at, apart from pixels and sequences: a look-up table of 65,536 entries has half."""
+"""The longest value that is read, pixels and sequences aside: a look-up table of 65,536 entries takes half."""
 
 PIXEL_DATA = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 HEADER_TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "InstanceNumber", "SliceLocation"),
     *("ScanningSequence", "SequenceVariant", "EchoTime", "RepetitionTime", "InversionTime", "ContrastBolusAgent"),
-    *("SeriesDescription", "ProtocolName"),  # free text: only words of _SEQUENCE_WORDS are taken from it
+    *("SeriesDescription", "ProtocolName"),  # free text: `sequences` takes only the words it knows from it
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelAspectRatio", "SliceThickness"),
     *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PlanarConfiguration"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
@@ -75,10 +75,10 @@ TRANSFER_SYNTAXES = {
 
 
 def is_dicom(head: bytes) -> bool:
-    """True for the first 132 bytes of a DICOM file, with the preamble or without."""
+    """True for the first 132 bytes of a DICOM file, with a preamble or without."""
     if head[128:132] == b"DICM":
         return True
-    # Without preamble: the first tag is (0002,0000 to 0003) or (0008,0000 to 0018), which is text of no other format.
+    # Without preamble: the first tag is (0002,0000 to 0003) or (0008,0000 to 0018), which no other format begins with.
     for order in ("little", "big"):
         group, element = int.from_bytes(head[:2], order), int.from_bytes(head[2:4], order)
         if len(head) >= 16 and ((group == 2 and element <= 3) or (group == 8 and element <= 0x18)):
@@ -87,9 +87,16 @@ def is_dicom(head: bytes) -> bool:
 
 
 def parse(data: bytes, tags: tuple[str, ...], pixels: bool):
-    """`pydicom.FileDataset` of the listed tags, with a transfer syntax."""
+    """Parse these tags of a file, with its pixels or without.
+
+    Returns:
+        `pydicom.FileDataset`, which always has a transfer syntax.
+
+    Raises:
+        ScanError: the file is damaged, has too many parts, or unpacks to too much.
+    """
     pydicom = load_pydicom()
-    inflated = _inflated(data)
+    inflated = _inflate(data)
     try:
         dataset = pydicom.dcmread(
             inflated or _Parts(data), specific_tags=list(tags), stop_before_pixels=not pixels, force=True
@@ -114,7 +121,7 @@ def parse(data: bytes, tags: tuple[str, ...], pixels: bool):
 
 
 class _Parts(io.BytesIO):
-    """A file of which no more than `MAX_READS` pieces can be read: one of millions would take minutes."""
+    """A file that is read in at most `MAX_READS` pieces: millions of them would take minutes."""
 
     left = MAX_READS
     last = b""
@@ -130,7 +137,7 @@ class _Parts(io.BytesIO):
 
 
 def is_short(dataset, tag) -> bool:
-    """False for a value of which pydicom would make millions of numbers or words; it has not been converted yet."""
+    """False for a value, not yet converted, of which pydicom would make millions of numbers or words."""
     element = dataset.get_item(tag)
     value = getattr(element, "value", None)
     if not isinstance(value, bytes) or tag in _LONG:
@@ -143,23 +150,23 @@ def is_short(dataset, tag) -> bool:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings: pydicom's quote what they warn of, and that goes for what it converts when it is asked for, too."""
+    """No warnings: those of pydicom quote what they warn of, also when it converts a value that is asked for."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def load_pydicom():
-    """pydicom, quiet, and with decoders for what Pillow and pydicom itself do not read."""
+    """Import pydicom, silenced, and with decoders for what neither Pillow nor pydicom itself reads."""
     with _LOADING:  # several visitors may bring the first DICOM file at once
-        return _loaded_pydicom()
+        return _load_pydicom_once()
 
 
 _LOADING = threading.Lock()
 
 
 @functools.cache
-def _loaded_pydicom():
+def _load_pydicom_once():
     import pydicom
     import pydicom.pixels
     from pydicom.pixels import decoders
@@ -168,21 +175,21 @@ def _loaded_pydicom():
 
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)  # its messages quote tags
-    warnings.filterwarnings("ignore", module="pydicom")  # for good: quiet is not made for threads
+    warnings.filterwarnings("ignore", module="pydicom")  # for good: `quiet` is not thread-safe
     for name in codecs.DECODERS:
         getattr(decoders, f"{name}Decoder").add_plugin(codecs.LABEL, (codecs.__name__, "decode_frame"))
     return pydicom
 
 
-def _inflated(data: bytes) -> "_Parts | None":
-    """A deflated file as if it had never been packed; None for any other. pydicom would unpack it however large."""
+def _inflate(data: bytes) -> "_Parts | None":
+    """Unpack a deflated file; None for any other. pydicom would unpack it however large it is."""
     if b"1.2.840.10008.1.2.1.99" not in data[:4096]:
         return None
     length = int.from_bytes(data[140:144], "little") if data[128:138] == b"DICM\x02\0\0\0UL" else None
     if length is None or length > 4096:
         raise damaged_file()
     start, inflate, file = 144 + length, zlib.decompressobj(-zlib.MAX_WBITS), _Parts()
-    # A syntax that is not packed, as long as the one that is.
+    # The transfer syntax of a file that is not deflated, padded to the same length.
     file.write(data[:start].replace(b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0\0\0"))
     try:
         for place in range(start, len(data), 2**16):
@@ -198,11 +205,12 @@ def _inflated(data: bytes) -> "_Parts | None":
 
 
 def damaged_file() -> ScanError:
+    """The error to raise for a damaged file."""
     return ScanError("This DICOM file is damaged or incomplete. Export or download it again.")
 
 
 def read_value(dataset, tag: str):
-    """What a tag holds, None if it is missing or too long (see `is_short`)."""
+    """The value of a tag; None if it is missing or too long (see `is_short`)."""
     return dataset.get(tag) if tag in dataset and is_short(dataset, tag) else None
 
 
@@ -217,7 +225,7 @@ def read_word(dataset, tag: str) -> str:
 
 
 def read_numbers(dataset, tag: str, count: int) -> tuple[float, ...] | None:
-    """The first `count` numbers of a tag; None if it is missing, too short, or not of finite numbers."""
+    """The first `count` numbers of a tag; None if it is missing, has fewer, or any of them is not finite."""
     try:
         value = read_value(dataset, tag)
         if value is None:
@@ -230,5 +238,6 @@ def read_numbers(dataset, tag: str, count: int) -> tuple[float, ...] | None:
 
 
 def read_number(dataset, tag: str) -> float | None:
+    """The first number of a tag, as `read_numbers`."""
     numbers = read_numbers(dataset, tag, 1)
     return numbers[0] if numbers else None

@@ -1,4 +1,4 @@
-"""The frames of a DICOM file as numbers or colors."""
+"""The pixels of a DICOM file: its frames, decoded to numbers or colors."""
 
 from collections.abc import Iterator
 
@@ -22,8 +22,13 @@ from brain_tumor.reading.pictures import ScanError
 def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarray]:
     """Decode frames of a file.
 
+    Args:
+        data: the bytes of the file.
+        header: of the same file.
+        wanted: the indices of the frames, from 0.
+
     Returns:
-        Per frame (rows, columns) float32, rescaled, NaN where the file says that there is nothing; or
+        For each frame (rows, columns) float32, rescaled, NaN where the file says that there is nothing; or
         (rows, columns, 3) uint8 for color.
 
     Raises:
@@ -34,18 +39,18 @@ def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarr
         if not any(tag in dataset for tag in PIXEL_DATA):
             raise ScanError("This DICOM file holds no picture. Upload the files of the scan itself.")
         try:
-            return list(_decoded(dataset, header, wanted))
+            return list(_decode(dataset, header, wanted))
         except ScanError:
             raise
         except MemoryError:
-            raise ScanError("This DICOM file needs more memory than there is. Export it smaller.") from None
+            raise ScanError("This DICOM file needs more memory than is available. Export it smaller.") from None
         except Exception:
             raise ScanError(
                 "This DICOM file's picture is damaged or incomplete: it cannot be decoded. Export or download it again."
             ) from None
 
 
-def _decoded(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]:
+def _decode(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]:
     from brain_tumor.reading.dicom import codecs
 
     decoder = load_pydicom().pixels.get_decoder(dataset.file_meta.TransferSyntaxUID)
@@ -55,11 +60,11 @@ def _decoded(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]
         plugin = "pillow" if header.syntax == "JPEG" else codecs.LABEL
     frames = decoder.iter_array(dataset, indices=wanted if len(header.frames) > 1 else None, decoding_plugin=plugin)
     for index, (frame, _) in zip(wanted, frames, strict=True):
-        yield _colors(frame, dataset) if header.color else _grays(frame, dataset, header, index)
+        yield _to_colors(frame, dataset) if header.color else _to_grays(frame, dataset, header, index)
 
 
-def _grays(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray:
-    """Stored numbers -> what they measure; brighter is always more."""
+def _to_grays(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray:
+    """Stored numbers -> what they measure; more is always brighter."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
     place = header.frames[index]
@@ -77,11 +82,11 @@ def _grays(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray
 
 
 def _has_tables(dataset, tag: str) -> bool:
-    """True if a file has look-up tables, and none that is too long."""
+    """True if a file has look-up tables, none of them too long."""
     return tag in dataset and all(is_short(item, "LUTData") for item in dataset[tag] if "LUTData" in item)
 
 
-def _colors(frame: np.ndarray, dataset) -> np.ndarray:
+def _to_colors(frame: np.ndarray, dataset) -> np.ndarray:
     if read_word(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
 

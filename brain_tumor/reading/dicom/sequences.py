@@ -1,4 +1,4 @@
-"""The sequence of a DICOM file in known words (T1, FLAIR, ...): nothing else leaves its free text."""
+"""The pulse sequence of a DICOM file in fixed words (T1, FLAIR, ...): nothing else is taken from its free text."""
 
 import re
 
@@ -26,7 +26,7 @@ _SCANNING = {"SE": "spin echo", "IR": "inversion recovery", "GR": "gradient echo
 
 
 def name_sequence(dataset) -> str:
-    """The pulse sequence in words of this module and numbers of the file; "" if nothing is known."""
+    """Name the pulse sequence in words of this module and numbers of the file; "" if nothing is known."""
     text = " ".join(str(dataset.get(tag) or "") for tag in ("SeriesDescription", "ProtocolName")).lower()[:500]
     words = [word for pattern, word in _SEQUENCE_WORDS.items() if re.search(pattern, text)]
     if "gradient echo T1 (3D)" in words and "T1" in words:

@@ -1,8 +1,4 @@
-"""DICOM files -> uploads: single slices, frames, and series sorted along their normal.
-
-Only the tags listed here are read at all, and of these only numbers and known words leave this module: what
-describes the patient is never parsed.
-"""
+"""DICOM files -> uploads: single slices, frames, and series sorted along the normal of their slices."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,8 +9,8 @@ from brain_tumor.reading.dicom.header import Frame, Header
 from brain_tumor.reading.dicom.pixels import read_frames
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError
 from brain_tumor.reading.uploads import MAX_VOXELS, Rejected, Slice, Upload
-from brain_tumor.reading.volumes import MIN_STACK, PLANES, Block, square_size, thinned, thinning_note, to_picture
-from brain_tumor.reading.windows import Window, hide_background, percentile_window, percentile_words
+from brain_tumor.reading.volumes import MIN_STACK, PLANES, Block, find_square_size, note_thinning, thin, to_picture
+from brain_tumor.reading.windows import Window, describe_percentiles, find_percentile_window, hide_background
 
 SAME_SPACING = 0.05
 """Slices are evenly spaced if no distance between two is off by more than this share (or 0.1 mm)."""
@@ -22,7 +18,7 @@ SAME_SPACING = 0.05
 
 @dataclass(frozen=True)
 class DicomFile:
-    """A DICOM file that is read again when its pixels are needed."""
+    """A DICOM file whose header has been read; it is read again when its pixels are needed."""
 
     name: str
     header: Header
@@ -30,15 +26,24 @@ class DicomFile:
 
 
 def read_series(files: list[DicomFile], name: str, plane: str | None = None) -> Iterator[Upload | Rejected]:
-    """The files of one key (`Header.key`) -> one upload, after the files that cannot be decoded."""
+    """Read the files of one key (`Header.key`) as one upload.
+
+    Args:
+        files: at least one, in any order.
+        name: what the upload is called.
+        plane: how a volume that has a choice is cut. Default: as it is finest.
+
+    Yields:
+        `Rejected` for each file that cannot be decoded, then the upload, if anything is left of it.
+    """
     notes = []
     different = list({file.header.instance or id(file): file for file in reversed(files)}.values())[::-1]
     if len(different) < len(files):
-        notes.append(f"{len(files) - len(different)} of the files came twice and are read once.")
+        notes.append(f"{len(files) - len(different)} of the files are duplicates and are left out.")
     first = different[0].header
-    pictures = _sorted([(file, index) for file in different for index in range(len(file.header.frames))])
-    taken = thinned(len(pictures), max(1, MAX_VOXELS // (first.rows * first.columns)))
-    notes += thinning_note(len(pictures), taken)
+    pictures = _sort([(file, index) for file in different for index in range(len(file.header.frames))])
+    taken = thin(len(pictures), max(1, MAX_VOXELS // (first.rows * first.columns)))
+    notes += note_thinning(len(pictures), taken)
     numbered = [(i + 1, *pictures[i]) for i in taken]
     decoded: dict[tuple[int, int], np.ndarray] = {}
     for file in {id(f): f for _, f, _ in numbered}.values():
@@ -54,9 +59,9 @@ def read_series(files: list[DicomFile], name: str, plane: str | None = None) -> 
     if len(different) - len({id(f) for _, f, _ in numbered}) and len(numbered) > 1:
         notes.append("Slices whose files cannot be read are missing.")
     if first.modality and first.modality not in ("MRI", "other", "secondary capture"):
-        notes.append(f"The file says that this is {first.modality}, not MRI: the model has learned from MRI alone.")
+        notes.append(f"The file says that this is {first.modality}, not MRI: the model was trained on MRI alone.")
     try:
-        yield _upload(name, [(n, f, i, decoded.pop((id(f), i))) for n, f, i in numbered], plane, notes)
+        yield _make_upload(name, [(n, f, i, decoded.pop((id(f), i))) for n, f, i in numbered], plane, notes)
     except ScanError as error:
         yield Rejected(name, str(error))
 
@@ -67,8 +72,8 @@ def _normal(frame: Frame) -> np.ndarray:
     return np.cross(row, column)
 
 
-def _sorted(pictures: list[tuple[DicomFile, int]]) -> list[tuple[DicomFile, int]]:
-    """By place along the slices' normal, in the order in which `Block` stacks them; by number if no place is known."""
+def _sort(pictures: list[tuple[DicomFile, int]]) -> list[tuple[DicomFile, int]]:
+    """Sort by place along the slices' normal, in the order in which `Block` stacks them; by number if places are missing."""
 
     def number(picture: tuple[DicomFile, int]) -> tuple:
         file, index = picture
@@ -77,7 +82,7 @@ def _sorted(pictures: list[tuple[DicomFile, int]]) -> list[tuple[DicomFile, int]
     frames = [file.header.frames[index] for file, index in pictures]
     pictures = sorted(pictures, key=number)
     orientation = frames[0].orientation
-    if orientation is None or any(f.position is None or not _parallel(f.orientation, orientation) for f in frames):
+    if orientation is None or any(f.position is None or not _are_parallel(f.orientation, orientation) for f in frames):
         return pictures
     normal = _normal(frames[0])
     axis = int(np.argmax(abs(normal)))
@@ -85,19 +90,19 @@ def _sorted(pictures: list[tuple[DicomFile, int]]) -> list[tuple[DicomFile, int]
     return sorted(pictures, key=lambda p: round(float(upwards @ p[0].header.frames[p[1]].position), 3))
 
 
-def _parallel(orientation: tuple[float, ...] | None, other: tuple[float, ...]) -> bool:
+def _are_parallel(orientation: tuple[float, ...] | None, other: tuple[float, ...]) -> bool:
     return orientation is not None and bool(np.abs(np.subtract(orientation, other)).max() < 0.02)
 
 
-def _upload(
+def _make_upload(
     name: str, pictures: list[tuple[int, DicomFile, int, np.ndarray]], plane: str | None, notes: list[str]
 ) -> Upload:
     header, frame = pictures[0][1].header, pictures[0][1].header.frames[pictures[0][2]]
     frames = [file.header.frames[index] for _, file, index, _ in pictures]
-    stacked = frame.orientation is not None and all(_parallel(f.orientation, frame.orientation) for f in frames)
+    stacked = frame.orientation is not None and all(_are_parallel(f.orientation, frame.orientation) for f in frames)
     placed = stacked and (len(pictures) == 1 or all(f.position is not None for f in frames))
     if header.color or not placed:
-        return _pages(name, pictures, notes)
+        return _make_pages(name, pictures, notes)
     values, affine, regular = _stack(pictures, frames)
     window = _choose_window(values, frames, header)
     block = Block(values, affine, regular, stacked=0)
@@ -107,9 +112,9 @@ def _upload(
     slices, more = block.slices(shown, window)
     if 1 < len(pictures) == len(slices) and shown == PLANES[block.stacked_along]:  # numbered within the whole series
         slices = [Slice(s.image, f"slice {p[0]}", s.counts) for s, p in zip(slices, pictures, strict=True)]
-    facts = _facts(header, slices, window) | {"Plane": shown}
+    facts = _describe(header, slices, window) | {"Plane": shown}
     if len(pictures) == 1:
-        facts |= _place(header)
+        facts |= _describe_place(header)
     if regular:
         facts["Voxels"] = " x ".join(f"{s:.3g}" for s in np.linalg.norm(affine[:3, [2, 1, 0]], axis=0)) + " mm"
     kind = "picture" if len(pictures) == 1 else "volume" if regular else "series"
@@ -117,9 +122,9 @@ def _upload(
 
 
 def _stack(pictures: list, frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, bool]:
-    """(slices, rows, columns) float32, its affine to RAS, and whether it can be cut in other planes.
+    """Stack pictures: (slices, rows, columns) float32, its affine to RAS, and whether it can be cut in other planes.
 
-    The pictures give up their numbers one after the other, so memory holds them once.
+    Each picture's numbers are released once they are copied, so memory holds them only once.
     """
     first = frames[0]
     values = np.empty((len(pictures), *pictures[0][3].shape), np.float32)
@@ -155,10 +160,10 @@ def _same_spacing(spacing: tuple[float, float] | None, other: tuple[float, float
 
 
 def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> Window:
-    """One window for all slices: the file's (the middle one, if slices have their own), if it fits; or percentiles.
+    """Choose one window for all slices: the file's (the middle one, if slices have their own) if it fits, or percentiles.
 
-    A window that paints half of the picture white, or nearly all of it black, is somebody's mistake. Gray
-    levels of 8 bits without a window are shown as they are, as those of a PNG would be.
+    A window that paints half of the picture white, or nearly all of it black, is a mistake. Gray levels of 8 bits
+    without a window are shown as they are, like those of a PNG.
     """
     windows = [f.window for f in frames if f.window is not None]
     window = None
@@ -175,36 +180,36 @@ def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> W
     if window is not None and np.isfinite(values).any():
         return window
     hide_background(values)
-    window = percentile_window(values)
+    window = find_percentile_window(values)
     if header.inverted:
-        return replace(window, words=percentile_words(-window.high, -window.low))
+        return replace(window, words=describe_percentiles(-window.high, -window.low))
     return window
 
 
-def _pages(name: str, pictures: list, notes: list[str]) -> Upload:
-    """Pictures that are no stack, in color or without a place: each by itself."""
+def _make_pages(name: str, pictures: list, notes: list[str]) -> Upload:
+    """Make an upload of pictures that form no stack, being in color or without a place: each stands alone."""
     header = pictures[0][1].header
     one_file = all(file is pictures[0][1] for _, file, *_ in pictures)
     frames = [file.header.frames[index] for _, file, index, _ in pictures]
     window = None if header.color else _choose_window(np.stack([p[3] for p in pictures]), frames, header)
     slices, planes = [], set()
     for (number, *_, values), frame in zip(pictures, frames, strict=True):
-        picture, plane = _alone(values, frame, window)
+        picture, plane = _show_alone(values, frame, window)
         word = "" if len(pictures) == 1 else f"frame {number}" if one_file else f"slice {number}"
         slices.append(Slice(picture, word))
         planes.add(plane)
     plane = planes.pop() if len(planes) == 1 else None
     unit = "frames" if one_file else "slices"
-    facts = _facts(header, slices, window, unit) | ({"Plane": plane} if plane else {})
-    facts |= _place(header) if len(slices) == 1 else {}
+    facts = _describe(header, slices, window, unit) | ({"Plane": plane} if plane else {})
+    facts |= _describe_place(header) if len(slices) == 1 else {}
     kind = "picture" if len(slices) == 1 else "pages" if one_file else "series"
     if kind == "pages":
         notes = [*notes, f"A file of {len(slices)} frames: each frame is a scan of its own."]
     return Upload(name, kind, slices, facts, notes, plane, (), sides_known=plane in ("axial", "coronal"))
 
 
-def _alone(values: np.ndarray, frame: Frame, window: Window | None):
-    """One picture (8-bit RGB, square pixels) and its plane, None if the file does not say how it lies."""
+def _show_alone(values: np.ndarray, frame: Frame, window: Window | None):
+    """Show a picture by itself: 8-bit RGB of square pixels, and its plane, None if the file does not say how it lies."""
     height, width = values.shape[:2]
     if frame.orientation is not None and values.ndim == 2:
         affine = np.eye(4)
@@ -212,7 +217,7 @@ def _alone(values: np.ndarray, frame: Frame, window: Window | None):
         block = Block(values[None], affine, regular=False, stacked=0)
         (slice_,), _ = block.slices(block.native_plane, window)
         return slice_.image, block.native_plane
-    size = square_size((width, height), (frame.spacing or (1, 1))[::-1])
+    size = find_square_size((width, height), (frame.spacing or (1, 1))[::-1])
     if min(size) < MIN_SIDE:
         raise ScanError(
             f"This picture is {size[0]} x {size[1]} pixels; a slice needs at least {MIN_SIDE} on its shorter side."
@@ -220,7 +225,7 @@ def _alone(values: np.ndarray, frame: Frame, window: Window | None):
     return to_picture(window(values) if window else values, size), None
 
 
-def _facts(header: Header, slices: list[Slice], window: Window | None, unit: str = "slices") -> dict[str, str]:
+def _describe(header: Header, slices: list[Slice], window: Window | None, unit: str = "slices") -> dict[str, str]:
     width, height = slices[0].image.size
     facts = {
         "Format": f"DICOM, {header.syntax}",
@@ -231,7 +236,7 @@ def _facts(header: Header, slices: list[Slice], window: Window | None, unit: str
     return facts | ({"Window": window.words} if window else {})
 
 
-def _place(header: Header) -> dict[str, str]:
+def _describe_place(header: Header) -> dict[str, str]:
     words = [f"number {header.number}"] if header.number is not None else []
     words += [f"at {header.location:.1f} mm"] if header.location is not None else []
     return {"Slice": ", ".join(words)} if words else {}

@@ -1,0 +1,104 @@
+"""Verdicts in words name the figures that decided, and no share is rounded across its limit."""
+
+import pytest
+
+from brain_tumor.answers.words import RULE, percent, verdict_words, volume_words
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
+from brain_tumor.inference.verdict import Thresholds, judge_slice
+from brain_tumor.inference.volume import CLEAR_SHARE, LEAST_SLICES, STRETCH_SHARE, judge_volume
+from brain_tumor.labels import LABELS
+from tests.volumes import judge
+
+THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.94)
+
+
+def prediction_of(tumor: float, kind: str = "meningioma", thresholds=THRESHOLDS, margin=None) -> Prediction:
+    """Of a slice with this probability of any tumor, nearly all of it for one kind."""
+    confidences = dict.fromkeys(LABELS, 0.02 * tumor) | {kind: 0.96 * tumor, "no_tumor": 1 - tumor}
+    label = max(confidences, key=confidences.get)
+    decided = label if thresholds is None else judge_slice(list(confidences.values()), thresholds)
+    return Prediction(
+        label, confidences, UNFAMILIAR if margin and margin < 0 else decided, margin, thresholds=thresholds
+    )
+
+
+def test_a_tumor_is_named_with_the_figures_that_decided():
+    headline, sentence = verdict_words(prediction_of(0.97))
+    assert headline == "Looks like: meningioma"
+    assert "97 %" in sentence and "94 %" in sentence
+    assert verdict_words(prediction_of(0.97, "pituitary"))[0] == "Looks like: pituitary tumor"
+
+
+def test_no_tumor_is_said_with_the_figures_that_decided_and_with_care():
+    headline, sentence = verdict_words(prediction_of(0.05))
+    assert headline == "No tumor seen"
+    assert "95 %" in sentence and "90 %" in sentence
+    assert "can still miss" in sentence
+
+
+def test_uncertain_lies_between_two_figures():
+    headline, sentence = verdict_words(prediction_of(0.5))
+    assert headline == "Uncertain: needs a specialist"
+    assert (
+        "50 %" in sentence and "no tumor only at 10 % or less" in sentence and "tumor only at 94 % or more" in sentence
+    )
+
+
+def test_an_unfamiliar_picture_shows_its_score():
+    _, sentence = verdict_words(prediction_of(0.97, margin=-3.21))
+    assert "-3.2" in sentence
+
+
+def test_without_thresholds_the_words_say_that_it_is_a_guess():
+    headline, sentence = verdict_words(prediction_of(0.97, thresholds=None))
+    assert headline == "Looks like: meningioma"
+    assert "93 %" in sentence and "no thresholds" in sentence
+    assert verdict_words(prediction_of(0.1, thresholds=None))[0] == "No tumor seen"
+
+
+@pytest.mark.parametrize("prediction", [prediction_of(t) for t in (0.0, 0.05, 0.5, 0.97, 1.0)])
+def test_the_reason_is_one_sentence(prediction):
+    _, sentence = verdict_words(prediction)
+    assert sentence.endswith(".")
+    assert sentence.count(". ") == 0
+
+
+def test_a_share_is_never_rounded_across_the_limit_that_decided():
+    for limit in (0.9, 0.94, 0.9982, 0.5):
+        for distance in (1e-2, 1e-3, 1e-4, 2e-5):
+            below, above = percent(limit - distance, limit), percent(limit + min(distance, 1 - limit), limit)
+            assert float(below.split()[-2]) < 100 * limit
+            assert float(above.split()[-2]) >= 100 * limit
+
+
+@pytest.mark.parametrize(
+    ("slices", "headline", "parts"),
+    [
+        ("." * 12 + "ggg" + "." * 15, "Looks like: glioma", ["3 neighboring slices of the 30", "3 are enough"]),
+        ("p" * 150, "Looks like: pituitary tumor", ["150 neighboring slices of the 150", "6 are enough"]),
+        ("." * 29 + "g", "No tumor seen", ["29 of the 30", "at least 80 %", "can still be missed"]),
+        ("." * 12 + "gg" + "." * 15, "Uncertain: needs a specialist", ["2 neighboring slices", "which takes 3"]),
+        ("." * 12 + "???" + "." * 15, "Uncertain: needs a specialist", ["27 of the 30", "but 3 neighboring slices"]),
+        ("...?" * 7, "Uncertain: needs a specialist", ["21 of the 28", "the required 80 %", "no 3 neighboring slices"]),
+        ("gg,,", "Too few slices to judge the whole", ["Only 2 of 4", "needs 3"]),
+        ("x" * 11 + "." * 10, "These do not look like brain MRI slices", ["11 of the 21", "more than half"]),
+    ],
+)
+def test_the_words_on_a_volume_tell_the_figures_that_decided(slices, headline, parts):
+    said, why = volume_words(judge(slices))
+    assert said == headline
+    assert why.endswith(".") and ". " not in why
+    for part in parts:
+        assert part in why
+
+
+def test_a_checkpoint_of_other_classes_says_nothing_on_a_volume():
+    cat = Prediction("cat", {"cat": 0.9, "dog": 0.1}, "cat")
+    headline, why = volume_words(judge_volume([cat] * 5, [True] * 5))
+    assert headline == "No verdict on the whole" and "other classes" in why
+
+
+def test_the_rule_in_words_has_the_figures_of_the_rule():
+    assert f"{LEAST_SLICES} or more neighboring slices" in RULE
+    assert f"{100 * STRETCH_SHARE:.0f} %" in RULE
+    assert f"at least {100 * CLEAR_SHARE:.0f} %" in RULE
