@@ -342,12 +342,12 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "empty.png": BadFile(lambda: b"", "is empty"),
     "empty.dcm": BadFile(lambda: b"", "is empty"),
     "empty.zip": BadFile(lambda: zipped({}), "holds no files"),
-    "one byte.nii": BadFile(lambda: b"\x5c", "not a picture|a text"),
+    "one byte.nii": BadFile(lambda: b"\x5c", "not a picture|is text"),
     "zeros.png": BadFile(lambda: bytes(5000), NOT_READ),
     "noise.jpg": BadFile(lambda: np.random.default_rng(0).bytes(5000), NOT_READ),
-    "text.jpg": BadFile(lambda: b"This is a letter, not a scan.\n" * 20, "is a text, not a scan"),
-    "page.png": BadFile(lambda: b"<html><script>alert(1)</script></html>", "is a text, not a scan"),
-    "drawing.svg": BadFile(lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is a text, not a scan"),
+    "text.jpg": BadFile(lambda: b"This is a letter, not a scan.\n" * 20, "is text, not a scan"),
+    "page.png": BadFile(lambda: b"<html><script>alert(1)</script></html>", "is text, not a scan"),
+    "drawing.svg": BadFile(lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is text, not a scan"),
     "letter.dcm": BadFile(lambda: b"%PDF-1.7\n\xff\xfe", "is a PDF, not a scan"),
     "letter.nii.gz": BadFile(lambda: gzip.compress(b"hello " * 400, mtime=0), "holds no NIfTI volume"),
     "office.zip": BadFile(lambda: zipped({"[Content_Types].xml": b"<x/>"}), "office document"),
@@ -501,7 +501,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
         lambda: zipped({"b.zip": zipped({"c.zip": zipped({"d.png": bytes(10 * MEGABYTE)})})}), "zip inside a zip"
     ),
     "names that lead elsewhere.zip": BadFile(
-        lambda: zipped({"../../../../etc/cron.d/a.png": b"no", "C:\\Windows\\b.png": b"no"}), "is a text, not a scan"
+        lambda: zipped({"../../../../etc/cron.d/a.png": b"no", "C:\\Windows\\b.png": b"no"}), "is text, not a scan"
     ),
     "a good picture with a name that leads elsewhere.zip": BadFile(
         lambda: zipped({"../../../../../../outside.png": picture("PNG")}), ANSWER

@@ -1,4 +1,4 @@
-"""A contestant for the test of `benchmarks.speed.timing.Contestant`, in a module that its process imports in no time."""
+"""A contestant for the tests of `speed.timing.Contestant`, in a module that is quick to import."""
 
 
 def even_numbers(turns, factor: int) -> None:

@@ -31,7 +31,7 @@ from pydicom.encaps import encapsulate
 
 from brain_tumor.reading import readers
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError, open_scan
-from brain_tumor.reading.readers import Rejected, read_picture, read_uploads
+from brain_tumor.reading.readers import Rejected, read_scan, read_uploads
 from tests.bad_files import DEFLATED, JPEG2000, RLE, dicom, nifti, picture, rle_frame, volume, whole, zipped
 from tests.memory import peak_memory_of
 from tests.slices import draw_slice
@@ -138,7 +138,7 @@ def check(name: str, data: bytes, plane: str | None, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            slice_, facts, notes = read_picture(data)
+            slice_, facts, notes = read_scan(data)
         except ScanError as error:
             assert_is_a_sentence(str(error))
         else:
@@ -208,7 +208,7 @@ def fuzz(seconds: float, seed: int = 0) -> Iterator[tuple[int, tuple, BaseExcept
 
 def unforeseen() -> collections.Counter:
     """Counts, from now on, exceptions that the readers turned to a sentence without having expected them."""
-    counts, sentence = collections.Counter(), readers._sentence
+    counts, sentence = collections.Counter(), readers.explain
 
     def counted(error: Exception) -> str:
         if not isinstance(error, (ScanError, MemoryError)):
@@ -216,7 +216,7 @@ def unforeseen() -> collections.Counter:
             counts[f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"] += 1
         return sentence(error)
 
-    readers._sentence = counted
+    readers.explain = counted
     return counts
 
 

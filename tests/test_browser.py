@@ -814,7 +814,7 @@ def test_the_browser_keeps_nothing(page):
 
 def test_the_upload_form_states_its_limits_and_that_burnt_in_text_stays(page):
     from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
-    from brain_tumor.reading.readers import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES
+    from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES
 
     each = f"{MAX_FILE_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} megapixels"
     together = f"{MAX_TOTAL_BYTES // 1024**2} MB together"

@@ -39,6 +39,6 @@ def test_damage_is_damage_and_an_error_of_another_kind_is_found(tmp_path, monkey
     with pytest.raises(panic):
         check("png", seeds()["png"], None, tmp_path)
     monkeypatch.undo()
-    monkeypatch.setattr(readers, "_sentence", lambda error: f"{type(error).__name__}: {error}")
+    monkeypatch.setattr(readers, "explain", lambda error: f"{type(error).__name__}: {error}")
     with pytest.raises(AssertionError):
         check("nii.gz", seeds()["nii.gz"][:500], None, tmp_path)

@@ -34,7 +34,7 @@ class NiftiVolume:
     affine: np.ndarray
     """(4, 4): voxel index -> millimeters to the patient's right, front and head."""
     sides_known: bool
-    """False if the file has no orientation of its own (qform and sform code 0); the affine is NIfTI's convention then."""
+    """False if the file has no orientation of its own (qform and sform code 0): the affine is NIfTI's default."""
     version: int
     """1 or 2."""
     packed: bool

@@ -76,7 +76,7 @@ def _count_pages(image: Image.Image) -> int:
 
 
 def _turn_to(image: Image.Image, page: int) -> Image.Image:
-    """Turn an opened TIFF to one of its pages: quick from the page before; a newly opened file walks through them all."""
+    """Turn an opened TIFF to one of its pages: quick from the page before, while a new file walks through them all."""
     try:
         image.seek(page)
     except ScanError:

@@ -27,7 +27,7 @@ MAX_PARTS = 10_000, 200_000
 and programs have hundreds; millions of empty ones would keep the server busy for minutes."""
 
 MAX_VALUE_BYTES = 4 * 2**20
-"""The longest value in a picture's header, such as the offsets of a TIFF's strips: of 50 MB of them Pillow makes a GB."""
+"""The longest value in a picture's header, such as where a TIFF's strips lie: of 50 MB of them Pillow makes a GB."""
 
 WINDOW_PERCENTILES = (0.5, 99.5)
 """The gray levels of a picture of more than 8 bits at these percentiles become 0 and 255."""

@@ -106,7 +106,7 @@ def read_scan(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[s
 def _read_files(
     files: Iterator[UploadedFile | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
 ) -> Iterator[Upload | Rejected]:
-    """In two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
+    """Two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
     entries: list[UploadedFile | Rejected | tuple] = []
     series: dict[tuple, list[DicomFile]] = {}
     for file in files:

@@ -1,4 +1,4 @@
-"""A block of voxels -> the slices of a plane: radiological convention, square pixels, one window, which of them count."""
+"""A block of voxels -> the slices of a plane: radiological convention, square pixels, one window; and which count."""
 
 from collections.abc import Iterable
 

@@ -34,7 +34,7 @@ from scipy import ndimage
 from brain_tumor.reading import archives, nifti, pages, pictures, readers, volumes
 from brain_tumor.reading.dicom import codecs, parsing, series
 from brain_tumor.reading.pictures import ScanError, open_scan
-from brain_tumor.reading.readers import read_picture, read_uploads
+from brain_tumor.reading.readers import read_scan, read_uploads
 from brain_tumor.reading.uploads import MAX_SECONDS, Rejected, Slice, Upload
 from tests.slices import draw_slice
 
@@ -231,7 +231,7 @@ def test_each_page_of_a_tiff_is_a_slice_that_says_which(read):
     for slice_, page in zip(upload.slices, pages, strict=True):
         assert slice_.image.tobytes() == page.convert("RGB").tobytes()
     assert upload.notes == ["A file of 3 pages: each page is a scan of its own."]
-    slice_, facts, notes = read_picture(out.getvalue())
+    slice_, facts, notes = read_scan(out.getvalue())
     assert slice_.name == facts["Slice"] == "page 2" and "page 2" in notes[-1]
 
 
@@ -490,7 +490,8 @@ def test_bombs_are_refused_without_being_unpacked(tmp_path):
 
 
 def test_importing_the_readers_is_cheap():
-    code = "import sys, brain_tumor.reading.readers\nprint(sys.modules.keys() & {'pydicom', 'nibabel', 'imagecodecs', 'torch'})"
+    heavy = {"pydicom", "nibabel", "imagecodecs", "torch"}
+    code = f"import sys, brain_tumor.reading.readers\nprint(sys.modules.keys() & {heavy})"
     _, printed = peak_memory_of(code)
     assert printed == "set()"
 
@@ -540,7 +541,7 @@ def test_a_stack_of_slices_that_all_look_alike_counts_whole(read):
 
 
 def test_of_a_volume_the_middle_slice_that_counts_stands_for_the_rest(template):
-    slice_, facts, notes = read_picture(nifti_bytes(template, np.diag([2, 2, 2, 1]), packed=True))
+    slice_, facts, notes = read_scan(nifti_bytes(template, np.diag([2, 2, 2, 1]), packed=True))
     assert slice_.counts and 30 < int(slice_.name.removeprefix("slice ")) < 55
     assert facts["Slice"] == slice_.name and "95 slices" in notes[-1]
 
@@ -977,7 +978,7 @@ def test_a_dicom_file_without_a_picture_says_what_it_is(name, reason):
     assert isinstance(rejected, Rejected) and reason in rejected.reason
     assert_is_a_sentence(rejected.reason)
     with pytest.raises(ScanError, match=reason):
-        read_picture(path)
+        read_scan(path)
 
 
 @pytest.mark.parametrize(
@@ -1013,7 +1014,7 @@ def test_a_frame_of_another_size_than_the_header_says_is_not_decoded(name, read,
         header = np.zeros(shape, pixels.dtype)
         rejected = read(dicom_bytes(header, syntax, PixelData=encapsulate([frame]), **tags))
         assert isinstance(rejected, Rejected) and "cannot be decoded" in rejected.reason and not decoded
-    assert codecs.frame_size(frame) == (128, 128, 1)
+    assert codecs.read_frame_size(frame) == (128, 128, 1)
     assert isinstance(read(dicom_bytes(pixels, syntax, PixelData=encapsulate([frame]), **tags)), Upload) and decoded
 
 
@@ -1052,7 +1053,7 @@ def test_a_file_with_damaged_bytes_is_read_or_refused_and_nothing_else(name, tmp
             damaged = damaged[: random_.integers(0, len(damaged))]
         (tmp_path / "scan").write_bytes(damaged.tobytes())
         with contextlib.suppress(ScanError):
-            read_picture(tmp_path / "scan")
+            read_scan(tmp_path / "scan")
         for found in read_uploads([tmp_path / "scan"]):
             if isinstance(found, Rejected):
                 assert_is_a_sentence(found.reason)
@@ -1122,7 +1123,7 @@ def lying_zip() -> bytes:
         "too much": (zip_bytes({f"{i}": bytes(2**24) for i in range(33)}), "scan", "more than 512 MB"),
         "office": (zip_bytes({"[Content_Types].xml": b"<x/>", "word/a.xml": b"<x/>"}), "scan", "office document"),
         "too many": (zip_bytes({f"{i}": b"x" for i in range(1001)}), "scan", "1,001 files"),
-        "text in zip": (zip_bytes({"notes.txt": b"hello"}), "notes.txt", "a text"),
+        "text in zip": (zip_bytes({"notes.txt": b"hello"}), "notes.txt", "is text"),
     }.values(),
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -1139,7 +1140,7 @@ def test_a_zip_that_cannot_be_used_is_refused_with_a_sentence(data, name, reason
     ("data", "reason"),
     {
         "empty": (b"", "empty"),
-        "text": ("Größe: none\n".encode() * 600, "a text"),
+        "text": ("Größe: none\n".encode() * 600, "is text"),
         "PDF": (b"%PDF-1.7\n\xff\xfe", "a PDF"),
         "noise": (np.random.default_rng(0).bytes(5000), "not a picture"),
         "truncated PNG": (png_bytes()[:300], "damaged"),
@@ -1152,7 +1153,7 @@ def test_a_file_that_is_no_scan_is_refused_with_a_sentence(data, reason, read):
     assert isinstance(rejected, Rejected) and rejected.name == "scan.dcm" and reason in rejected.reason
     assert_is_a_sentence(rejected.reason)
     with pytest.raises(ScanError) as caught:
-        read_picture(data)
+        read_scan(data)
     assert str(caught.value) == rejected.reason
 
 
@@ -1262,24 +1263,24 @@ def test_long_volumes_and_series_are_thinned_evenly_and_say_so(tmp_path, monkeyp
 
 def test_one_scan_may_be_any_file_but_not_several_scans(tmp_path):
     (tmp_path / "scan").write_bytes(dicom_bytes(GRAY16, **RAMP))
-    slice_, facts, notes = read_picture(str(tmp_path / "scan"))
+    slice_, facts, notes = read_scan(str(tmp_path / "scan"))
     assert slice_.image.size == (72, 64) and facts["Modality"] == "MRI" and notes == []
-    assert read_picture(png_bytes())[0].image.tobytes() == open_scan(png_bytes()).tobytes()
+    assert read_scan(png_bytes())[0].image.tobytes() == open_scan(png_bytes()).tobytes()
     series = zip_bytes({f"{i}": data for i, data in enumerate(dicom_series(marked_volume()))})
-    assert read_picture(series)[0].name == "slice 21"
+    assert read_scan(series)[0].name == "slice 21"
     with pytest.raises(ScanError, match="2 scans"):
-        read_picture(zip_bytes({"a.png": png_bytes(), "b.png": png_bytes()}))
+        read_scan(zip_bytes({"a.png": png_bytes(), "b.png": png_bytes()}))
     with pytest.raises(ScanError, match="cannot be opened"):
-        read_picture(tmp_path / "nowhere")
+        read_scan(tmp_path / "nowhere")
     with pytest.raises(ScanError, match="DICOMDIR"):
-        read_picture(dicom_bytes(None, SOPClassUID="1.2.840.10008.1.3.10"))
+        read_scan(dicom_bytes(None, SOPClassUID="1.2.840.10008.1.3.10"))
 
 
 def test_the_first_dicom_files_may_come_at_once(tmp_path):
     (tmp_path / "scan").write_bytes(dicom_bytes(GRAY16, "1.2.840.10008.1.2.5", PixelData=encapsulate([rle(GRAY16)])))
-    code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.reading.readers import read_picture\n"
+    code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.reading.readers import read_scan\n"
     code += f"paths = [{str(tmp_path / 'scan')!r}] * 8\n"
-    code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_picture, paths))))"
+    code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_scan, paths))))"
     assert peak_memory_of(code)[1] == "8"
 
 

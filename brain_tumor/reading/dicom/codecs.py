@@ -61,7 +61,7 @@ def _decode_rle(source: bytes, runner) -> bytearray:
     count, *offsets = struct.unpack("<16L", source[:64])
     pixels, width = runner.rows * runner.columns, runner.bits_allocated // 8
     if count != width * runner.samples_per_pixel:
-        raise ValueError("the frame has not the header's number of byte planes")
+        raise ValueError("the frame does not have the header's number of byte planes")
     planes = np.zeros((runner.samples_per_pixel, pixels, width), np.uint8)
     for index, (start, end) in enumerate(zip(offsets[:count], [*offsets[1:count], len(source)], strict=True)):
         plane = np.zeros(pixels + 1, np.uint8)  # one more: a plane of odd length may be padded

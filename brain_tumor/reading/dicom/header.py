@@ -82,8 +82,8 @@ class Header:
 
     @property
     def key(self) -> tuple:
-        """Files of the same key are slices of one stack. A file without a series, or whose frames lie differently, has a
-        key of its own, a new one each time."""
+        """Files of the same key are slices of one stack. A file without a series, or whose frames lie differently,
+        gets a key of its own, a new one each time."""
         orientations = {f.orientation and tuple(round(c, 2) + 0.0 for c in f.orientation) for f in self.frames}
         alone = self.series is None or len(orientations) > 1
         return (object() if alone else self.series, self.rows, self.columns, self.color, *orientations)

@@ -73,7 +73,7 @@ def _normal(frame: Frame) -> np.ndarray:
 
 
 def _sort(pictures: list[tuple[DicomFile, int]]) -> list[tuple[DicomFile, int]]:
-    """Sort by place along the slices' normal, in the order in which `Block` stacks them; by number if places are missing."""
+    """Sort along the slices' normal, in the order in which `Block` stacks them; by number if one has no place."""
 
     def number(picture: tuple[DicomFile, int]) -> tuple:
         file, index = picture
@@ -160,7 +160,7 @@ def _same_spacing(spacing: tuple[float, float] | None, other: tuple[float, float
 
 
 def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> Window:
-    """Choose one window for all slices: the file's (the middle one, if slices have their own) if it fits, or percentiles.
+    """Choose one window for all slices: the file's (the middle one of several) if it fits, or percentiles.
 
     A window that paints half of the picture white, or nearly all of it black, is a mistake. Gray levels of 8 bits
     without a window are shown as they are, like those of a PNG.
@@ -209,7 +209,7 @@ def _make_pages(name: str, pictures: list, notes: list[str]) -> Upload:
 
 
 def _show_alone(values: np.ndarray, frame: Frame, window: Window | None):
-    """Show a picture by itself: 8-bit RGB of square pixels, and its plane, None if the file does not say how it lies."""
+    """Show a picture by itself: 8-bit RGB of square pixels; and its plane, None if the file does not tell."""
     height, width = values.shape[:2]
     if frame.orientation is not None and values.ndim == 2:
         affine = np.eye(4)
