@@ -14,11 +14,11 @@ demo: $(VENV)/.demo
 
 # Every promise in small, in minutes.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 # Everything: real trainings, the browser at length, npm, fuzzing, endurance.
 test-all: $(VENV)/.dev lint
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 # Pass arguments of train.py as ARGS="--dataset_name path/to/folder --num_train_epochs 3".
 train: $(VENV)/.all

@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.leak_search
 
-The leak search (`leakage.group_copies`) on made thumbnails, and the preprocessing (`dataset.load_scans`, which opens
+The leak search (`copies.group_copies`) on made thumbnails, and the preprocessing (`dataset.load_scans`, which opens
 every slice once, and `dataset.pixels_for`, which resizes it once) of made JPEGs in a temporary folder. The numbers of
 slices come one after the other, each in a process of its own, whose peak memory the system tells. What is not done
 within `--minutes` in all is stopped, and the result says so. Writes `benchmarks/results/speed/leak_search.json`.

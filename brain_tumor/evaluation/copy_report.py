@@ -144,10 +144,10 @@ def main() -> None:
     )
     parser.add_argument("dataset", help="folder or Hub id of a set of slices, as for train.py")
     parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type, as for train.py")
-    parser.add_argument("--output", type=Path, help="the sheet of pairs; default: runs/leakage/DATASET.png")
+    parser.add_argument("--output", type=Path, help="the sheet of pairs; default: runs/copies/DATASET.png")
     arguments = parser.parse_args()
     name = public_name(arguments.dataset)
-    output = arguments.output or Path("runs/leakage") / f"{name.replace('/', '_')}.png"
+    output = arguments.output or Path("runs/copies") / f"{name.replace('/', '_')}.png"
     rows = whole_set(load_scans(arguments.dataset))
     report = copy_report(rows)
     print(report_text(report, name))
