@@ -48,7 +48,7 @@ def test_the_command_counts_copies_by_part_and_class_and_shows_them(slice_folder
     }
     assert "39 slices, 38 different files (1 exact duplicates), 36 groups of copies, the largest of 2 slices" in out
     assert "2 groups are in more than one part" in out and "1 of 2 pairs of copies have different labels" in out
-    sheet = tmp_path / "runs/leakage" / f"{folder.name}.png"
+    sheet = tmp_path / "runs/copies" / f"{folder.name}.png"
     assert str(sheet.relative_to(tmp_path)) in out
     with Image.open(sheet) as picture:
         assert min(picture.size) > 200
