@@ -98,8 +98,9 @@ class _Parser(HfArgumentParser):
             lines += ["", f"{group}:"]
             for name in names:
                 what = actions[name].help.partition(". ")[0].rstrip(".")
-                default = {None: "", False: "", True: " [on]"}.get(actions[name].default, f" [{actions[name].default}]")
-                lines.append(f"  {'--' + name:<{width}}  {what}{default}")
+                default = actions[name].default
+                shown = "" if default is None or default is False else f" [{'on' if default is True else default}]"
+                lines.append(f"  {'--' + name:<{width}}  {what}{shown}")
         lines += ["", "In brackets: the default. --no_NAME turns off what is on, as in --no_familiarity."]
         lines += ["RECIPE.json holds arguments by these names, without the dashes; flags after it override them."]
         return "\n".join([*lines, "--help_all shows the other flags, those of transformers.TrainingArguments."])
