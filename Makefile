@@ -30,6 +30,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # Trains every row of the results' tables that has no result yet (hours), then writes the tables.
+# FOLDER holds the public sets: make bench ARGS="--data FOLDER".
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.quality.accuracy $(ARGS)
 	$(BIN)/python -m benchmarks.readme

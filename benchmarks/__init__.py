@@ -1,3 +1,3 @@
-"""Each file one measured claim; results under `benchmarks/results/`."""
+"""Each file measures one claim; its results lie under `benchmarks/results/`."""
 
 import brain_tumor  # noqa: F401  first of all, so that ONNX Runtime reports nothing to its maker

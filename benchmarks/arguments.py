@@ -1,4 +1,4 @@
-"""What benchmarks are told alike."""
+"""Arguments that several benchmarks share."""
 
 import argparse
 from pathlib import Path

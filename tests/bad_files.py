@@ -320,7 +320,7 @@ def nifti_bomb(shape: tuple[int, int, int], dtype: str, blocks: int) -> bytes:
 
 
 TEN_POINTS = (0.001, 0.01, 0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 0.98)
-CUT = "damaged|incomplete|not a picture|is a text|holds no picture|holds no NIfTI"
+CUT = "damaged|incomplete|not a picture|is text|holds no picture|holds no NIfTI"
 TOO_LARGE = "too large.*at most 40 megapixels"
 NOT_READ = "not a picture that can be read here"
 

@@ -96,4 +96,16 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
     return folder
 
 
-from tests.serving import puppet, shared_checkpoint, shared_demo, shared_hub  # noqa: E402, F401  fixtures
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window. One for all tests of a process: playwright can be started only once at a time."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    if shutil.which("chromium") is None:
+        pytest.skip("needs Debian's browser: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+from tests.serving import CHROMIUM_FLAGS, puppet, shared_checkpoint, shared_demo, shared_hub  # noqa: E402, F401  fixtures

@@ -17,7 +17,6 @@ from brain_tumor.demo.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
 from tests.bad_files import dicom, nifti, volume
 from tests.serving import (
-    CHROMIUM_FLAGS,
     EXAMPLES,
     ROOT,
     bad_files,
@@ -35,14 +34,6 @@ if shutil.which("chromium") is None:
 
 expect = sync_api.expect
 TABS = ("One scan", "Several scans", "About")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from transformers import AutoModelForImageClassification, pipeline
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.data.split import split_scans
 from brain_tumor.publishing.export import FILE, export_onnx
-from tests.serving import CHROMIUM_FLAGS, EXAMPLES, ROOT
+from tests.serving import EXAMPLES, ROOT
 
 JS = ROOT / "tests/js"
 PACKAGE = "@huggingface/transformers"
@@ -114,10 +114,7 @@ def test_the_same_pixel_tensors_give_the_same_scores(answers):
 
 
 @pytest.mark.browser
-def test_the_page_of_the_docs_classifies_in_a_browser_and_asks_nobody_else(node_modules, checkpoint, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    if shutil.which("chromium") is None:
-        pytest.skip("needs Debian's browser: apt-get install chromium")
+def test_the_page_of_the_docs_classifies_in_a_browser_and_asks_nobody_else(node_modules, checkpoint, browser, tmp_path):
     (page_source,) = re.findall(
         r"^```html\n(.*?)^```", (ROOT / "docs/browser.md").read_text(), re.DOTALL | re.MULTILINE
     )
@@ -127,12 +124,8 @@ def test_the_page_of_the_docs_classifies_in_a_browser_and_asks_nobody_else(node_
     classify = pipeline("image-classification", model=str(checkpoint))
     requests, errors = [], []
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        sync_api.sync_playwright() as playwright,
-    ):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
         page = browser.new_page()
         page.set_default_timeout(240_000)
         page.on("request", lambda request: requests.append(request))
@@ -148,7 +141,7 @@ def test_the_page_of_the_docs_classifies_in_a_browser_and_asks_nobody_else(node_
             page.wait_for_function("document.querySelector('pre').textContent")
             found = by_label(json.loads(page.text_content("pre")))
             assert found == pytest.approx(by_label(classify(str(tmp_path / path.name), top_k=None)), abs=1e-3)
-        browser.close()
+        page.close()
         server.shutdown()
     assert not errors
     assert all(request.url.startswith((address, "blob:", "data:")) for request in requests)

@@ -19,7 +19,7 @@ STRENGTHS = (1, 2, 3, 4, 5)
 def gaussian_blur(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
     """Out of focus, or smoothed by an export: standard deviation of 0.2, 0.5, 0.8, 1.2, 2 % of the shorter side."""
     sigma = _of(strength, 0.002, 0.005, 0.008, 0.012, 0.02) * min(image.size)
-    return _filtered(image, lambda plane: ndimage.gaussian_filter(plane, sigma, mode="nearest"))
+    return _filter_channels(image, lambda plane: ndimage.gaussian_filter(plane, sigma, mode="nearest"))
 
 
 def motion_blur(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
@@ -34,7 +34,7 @@ def motion_blur(image: Image.Image, strength: int, rng: np.random.Generator) -> 
     reach = math.ceil(length / 2) + 1
     edges = np.arange(-reach, reach + 2) - 0.5
     kernel, _, _ = np.histogram2d(along * math.sin(angle), along * math.cos(angle), bins=(edges, edges))
-    return _filtered(image, lambda plane: ndimage.convolve(plane, kernel / kernel.sum(), mode="nearest"))
+    return _filter_channels(image, lambda plane: ndimage.convolve(plane, kernel / kernel.sum(), mode="nearest"))
 
 
 def noise(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
@@ -45,7 +45,7 @@ def noise(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.
     """
     sigma = 255 * _of(strength, 0.02, 0.04, 0.07, 0.11, 0.16)
     real, imaginary = rng.normal(0, sigma, (2, image.height, image.width))
-    return _filtered(image, lambda plane: np.hypot(plane + real, imaginary))
+    return _filter_channels(image, lambda plane: np.hypot(plane + real, imaginary))
 
 
 def jpeg(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
@@ -58,7 +58,7 @@ def jpeg(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.I
 def brightness(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
     """Another window level: all gray levels 5, 10, 20, 30, 40 % of the range up or down, which is random."""
     change = rng.choice([-1, 1]) * 255 * _of(strength, 0.05, 0.1, 0.2, 0.3, 0.4)
-    return _filtered(image, lambda plane: plane + change)
+    return _filter_channels(image, lambda plane: plane + change)
 
 
 def contrast(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
@@ -66,13 +66,13 @@ def contrast(image: Image.Image, strength: int, rng: np.random.Generator) -> Ima
     the inverse and clip; which of the two is random."""
     factor = _of(strength, 0.85, 0.7, 0.5, 0.35, 0.2) ** rng.choice([-1, 1])
     mean = np.asarray(image.convert("L")).mean()
-    return _filtered(image, lambda plane: (plane - mean) * factor + mean)
+    return _filter_channels(image, lambda plane: (plane - mean) * factor + mean)
 
 
 def gamma(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
     """Another screen curve: gray levels to the power 1.2, 1.4, 1.8, 2.3, 3 or its inverse, which is random."""
     power = _of(strength, 1.2, 1.4, 1.8, 2.3, 3.0) ** rng.choice([-1, 1])
-    return _filtered(image, lambda plane: 255 * (plane / 255) ** power)
+    return _filter_channels(image, lambda plane: 255 * (plane / 255) ** power)
 
 
 def rotation(image: Image.Image, strength: int, rng: np.random.Generator) -> Image.Image:
@@ -132,7 +132,7 @@ def _of(strength: int, *values: float) -> float:
     return values[strength - 1]
 
 
-def _filtered(image: Image.Image, function: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
+def _filter_channels(image: Image.Image, function: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
     """A function of (height, width) float64 on every channel; the results are rounded and clipped to 0 to 255."""
     pixels = np.asarray(image).astype(np.float64)
     planes = np.moveaxis(pixels.reshape(*pixels.shape[:2], -1), -1, 0)

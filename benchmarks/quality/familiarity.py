@@ -31,9 +31,9 @@ from benchmarks.quality.checkpoints import BATCH, SPLIT, SPLIT_SEED, Checkpoint,
 from benchmarks.quality.corruptions import CORRUPTIONS, corrupt
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.split import split_scans
-from brain_tumor.inference import verdict as decision
 from brain_tumor.inference.familiarity import Familiarity
 from brain_tumor.inference.picture_statistics import picture_statistics
+from brain_tumor.inference.verdict import UNCERTAIN, decide, from_config
 from brain_tumor.labels import LABELS, NO_TUMOR
 from brain_tumor.network.embedding import embeddings
 from brain_tumor.provenance import command_line, public_name, versions
@@ -152,7 +152,7 @@ def photographs_of(folder: Path | None, held_out: bool) -> Iterator[Picture]:
         spec = importlib.util.find_spec(package)
         if spec and spec.submodule_search_locations:
             paths += sorted(p for pattern in patterns for p in Path(spec.submodule_search_locations[0]).glob(pattern))
-    for image, name in opened(paths, held_out):
+    for image, name in open_half(paths, held_out):
         random = np.random.default_rng(int(hashlib.sha256(name.encode()).hexdigest()[:8], 16))
         width, height = image.size
         side = min(image.size)
@@ -165,7 +165,7 @@ def photographs_of(folder: Path | None, held_out: bool) -> Iterator[Picture]:
 
 
 def pictures_in(folder: Path, held_out: bool) -> Iterator[Picture]:
-    yield from opened(sorted(path for path in folder.rglob("*.*") if path.is_file()), held_out)
+    yield from open_half(sorted(path for path in folder.rglob("*.*") if path.is_file()), held_out)
 
 
 def scans_in(folder: Path, pattern: str = "*") -> Iterator[Picture]:
@@ -176,7 +176,7 @@ def scans_in(folder: Path, pattern: str = "*") -> Iterator[Picture]:
                 yield from ((slice_.image, path.name) for slice_ in upload.slices if slice_.counts)
 
 
-def opened(paths: list[Path], held_out: bool) -> Iterator[Picture]:
+def open_half(paths: list[Path], held_out: bool) -> Iterator[Picture]:
     """Pictures of one of the two halves, each file once, reduced."""
     seen = set()
     for path in paths:
@@ -251,11 +251,11 @@ def measure(checkpoint: Checkpoint, familiarity: Familiarity, pictures: Iterable
 
 def count_verdicts(checkpoint: Checkpoint, pictures: list[Picture], flagged: np.ndarray) -> dict[str, int]:
     """How many pictures get which verdict, those that are flagged counted apart; {} without thresholds."""
-    thresholds = decision.from_config(checkpoint.model.config)
+    thresholds = from_config(checkpoint.model.config)
     if thresholds is None:
         return {}
-    found = decision.decide(checkpoint.probabilities(image for image, _ in pictures), thresholds)[~flagged]
-    healthy, uncertain = int((found == NO_TUMOR).sum()), int((found == decision.UNCERTAIN).sum())
+    found = decide(checkpoint.probabilities(image for image, _ in pictures), thresholds)[~flagged]
+    healthy, uncertain = int((found == NO_TUMOR).sum()), int((found == UNCERTAIN).sum())
     tumor = len(found) - healthy - uncertain
     return {LABELS[NO_TUMOR]: healthy, "uncertain": uncertain, "tumor": tumor, "unfamiliar": int(flagged.sum())}
 
@@ -273,9 +273,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="folder written by train.py")
     add_data_argument(parser)
-    parser.add_argument("--part", choices=["validation", "test"], required=True)
+    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the copy-free split")
     parser.add_argument("--photographs", type=Path, help="folder made by benchmarks.quality.collect_photographs")
-    parser.add_argument("--name", help="of the result; by default the checkpoint's folder")
+    parser.add_argument("--name", help="of the result; default: the folder's name")
     parser.add_argument("--most", type=int, help="at most so many pictures a row, for a quick look")
     parser.add_argument("--fit", action="store_true", help="fit it first and write it into the checkpoint's folder")
     arguments = parser.parse_args()

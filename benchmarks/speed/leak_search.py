@@ -2,10 +2,11 @@
 
     python -m benchmarks.speed.leak_search
 
-The leak search (`copies.group_copies`) on made thumbnails, and the preprocessing (`dataset.load_scans`, which opens
-every slice once, and `dataset.pixels_for`, which resizes it once) of made JPEGs in a temporary folder. The numbers of
-slices come one after the other, each in a process of its own, whose peak memory the system tells. What is not done
-within `--minutes` in all is stopped, and the result says so. Writes `benchmarks/results/speed/leak_search.json`.
+The leak search (`copies.group_copies`) on synthetic thumbnails, and the preprocessing (`dataset.load_scans`, which
+opens every slice once, and `dataset.pixels_for`, which resizes it once) of synthetic JPEGs in a temporary folder. The
+numbers of slices are measured one after the other, each in its own process, whose peak memory the system reports. What
+is not finished within `--minutes` in all is stopped, and the result says so. Writes
+`benchmarks/results/speed/leak_search.json`.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from pathlib import Path
 from benchmarks.speed.timing import RESULTS, write_results
 
 SIDE = 512
-"""Pixels of a made slice, as most of the public set's are."""
+"""Pixels of a synthetic slice, as most of the public set's are."""
 
 PICTURES = 200
-"""Different pictures among the made JPEGs; the rest are the same with another comment in the file."""
+"""Different pictures among the synthetic JPEGs; the rest are the same with another comment in the file."""
 
 KILOBYTES = 1 if sys.platform != "darwin" else 1024
 """Of `ru_maxrss`, in bytes on a Mac."""
@@ -41,7 +42,7 @@ def peaks() -> dict:
 
 
 def search(slices: int) -> dict:
-    """Groups of copies among made thumbnails; every fiftieth is a mirrored copy of the one before."""
+    """Groups of copies among synthetic thumbnails; every fiftieth is a mirrored copy of the one before."""
     import numpy as np
     from scipy.ndimage import gaussian_filter
 
@@ -61,12 +62,14 @@ def search(slices: int) -> dict:
     seconds = time.perf_counter() - started
     found = int(slices - groups.max() - 1)
     if found != len(thumbnails[50::50]):
-        raise SystemExit(f"The search found {found} copies among made thumbnails; {len(thumbnails[50::50])} are there.")
+        raise SystemExit(
+            f"The search found {found} copies among synthetic thumbnails; there are {len(thumbnails[50::50])}."
+        )
     return {"seconds": seconds, "before_mb": before, **peaks()}
 
 
 def preprocessing(slices: int) -> dict:
-    """Opening and resizing made JPEGs, with as many processes as `datasets` is given for them."""
+    """Opening and resizing synthetic JPEGs, with as many processes as a training would use."""
     import numpy as np
     from PIL import Image
     from scipy.ndimage import zoom

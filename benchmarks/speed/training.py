@@ -136,11 +136,11 @@ def watch(trainer) -> None:
 
     fetch = trainer.get_batch_samples
 
-    def watched(*args, **kwargs):
+    def fetch_recorded(*args, **kwargs):
         with record_function("pictures"):
             return fetch(*args, **kwargs)
 
-    trainer.get_batch_samples = watched
+    trainer.get_batch_samples = fetch_recorded
 
 
 def by_kind(profiler, steps: int, seconds: float) -> dict[str, float]:

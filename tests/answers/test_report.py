@@ -5,7 +5,6 @@ import datetime
 import html
 import io
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from brain_tumor.answers.words import verdict_words
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
-from tests.serving import CHROMIUM_FLAGS
 from tests.slices import draw_slice
 
 THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.94)
@@ -110,17 +108,6 @@ def test_a_large_picture_is_reduced_and_the_callers_stays_as_it_is():
     page = report(image=image)
     assert image.size == (4000, 1000)
     assert all(picture.size == (LONGEST_SIDE, LONGEST_SIDE // 4) for picture in pictures(page))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-    if shutil.which("chromium") is None:
-        pytest.skip("needs Debian's browser: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
 
 
 def long_names() -> Prediction:

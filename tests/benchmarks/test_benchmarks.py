@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -86,6 +87,12 @@ def test_a_contestant_answers_in_a_process_of_its_own_and_its_end_is_noticed():
     contestant.end()
 
 
+def run_apart(coroutine):
+    """Run it in a thread of its own: on the main one, Playwright may keep a loop running for the browser's tests."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
+
+
 def test_clients_are_answered_by_gradios_floor(tmp_path):
     page = {"kinds": ["tabs", "tab", "markdown", "form", "image", "row"], "events": 3, "answer": {"verdict": "glioma"}}
     floor_page = floor.build(page)
@@ -93,7 +100,7 @@ def test_clients_are_answered_by_gradios_floor(tmp_path):
     try:
         scan = tmp_path / "scan.png"
         scan.write_bytes(b"not looked at")
-        found = asyncio.run(clients.ask(url, [scan], clients=2, seconds=1))
+        found = run_apart(clients.ask(url, [scan], clients=2, seconds=1))
     finally:
         floor_page.close()
     assert found["errors"] == 0, found["first_error"]
@@ -136,7 +143,7 @@ def test_calls_without_an_answer_are_counted_as_errors(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     try:
-        found = asyncio.run(clients.ask(url, [tmp_path / "scan.png"], clients=1, seconds=1))
+        found = run_apart(clients.ask(url, [tmp_path / "scan.png"], clients=1, seconds=1))
     finally:
         server.shutdown()
         server.server_close()

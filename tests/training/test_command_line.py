@@ -62,7 +62,9 @@ def test_help_shows_what_people_change_each_in_a_line_on_two_screens(flag, capsy
     shown = [line.split() for line in lines]
     assert next(words for words in shown if "--learning_rate" in words)[-1] == "[0.0005]"
     assert next(words for words in shown if "--familiarity" in words)[-1] == "[on]"
-    assert next(words for words in shown if "--augmentation" in words)[-1] == "[1.0]", "1.0 equals True, and is a number"
+    assert next(words for words in shown if "--augmentation" in words)[-1] == "[1.0]", (
+        "1.0 equals True, and is a number"
+    )
     assert any("--help_all" in words for words in shown)
 
 
