@@ -39,17 +39,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.demo: requirements-demo.txt | $(VENV)/bin/python
-	@echo "Installing what the demo needs into $(VENV)/ (about SIZE_DEMO, once)"
+	@echo "Installing what the demo needs into $(VENV)/ (about 770 MB, once)"
 	$(PIP) -r requirements-demo.txt
 	@touch $@
 
 $(VENV)/.all: requirements.txt requirements-demo.txt | $(VENV)/bin/python
-	@echo "Installing what training needs into $(VENV)/ (about SIZE_ALL, once)"
+	@echo "Installing what training needs into $(VENV)/ (about 2.1 GB, once)"
 	$(PIP) -r requirements.txt
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.dev: requirements.txt requirements-demo.txt requirements-dev.txt | $(VENV)/bin/python
-	@echo "Installing what the tests need into $(VENV)/ (about SIZE_DEV, once)"
+	@echo "Installing what the tests need into $(VENV)/ (about 2.4 GB, once)"
 	$(PIP) -r requirements-dev.txt
 	@touch $@ $(VENV)/.demo $(VENV)/.all
 
