@@ -9,7 +9,6 @@ read. Those that pretend to be small or take long to take apart are as large as 
 import argparse
 import functools
 import gzip
-import io
 import struct
 import zipfile
 import zlib
@@ -20,18 +19,24 @@ from pathlib import Path
 import imagecodecs
 import nibabel
 import numpy as np
-import pydicom
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import UID
 
 from brain_tumor.reading.pictures import MAX_FILE_BYTES
+from tests.scan_files import (
+    DEFLATED,
+    EXPLICIT,
+    JPEG2000,
+    MR,
+    RLE,
+    dicom,
+    nifti,
+    picture,
+    rle_frame,
+    zip_files,
+)
 from tests.slices import draw_slice
 
-MR = "1.2.840.10008.5.1.4.1.1.4"
-EXPLICIT, IMPLICIT, DEFLATED = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99"
-RLE, JPEG2000 = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.90"
 ANSWER = "an answer"
 MEGABYTE = 2**20
 LARGE = MAX_FILE_BYTES - 2 * MEGABYTE
@@ -43,69 +48,6 @@ class BadFile:
     make: Callable[[], bytes]
     expected: str
     """`ANSWER`, or a pattern that is found in the sentence."""
-
-
-# --- files that are whole -----------------------------------------------------------------------------------------
-
-
-def picture(format: str, image: Image.Image | None = None, **options) -> bytes:
-    out = io.BytesIO()
-    (image or draw_slice(1, side=128).convert("RGB")).save(out, format, **options)
-    return out.getvalue()
-
-
-def volume(shape: tuple[int, ...] = (48, 44, 40)) -> np.ndarray:
-    """A gray head in air, int16."""
-    grid = np.mgrid[tuple(slice(-1, 1, n * 1j) for n in shape)]
-    return np.where((grid**2).sum(0) < 0.9, 400 + 200 * grid[0], 0).astype(np.int16)
-
-
-def nifti(values: np.ndarray | None = None, **header) -> bytes:
-    data = bytearray(nibabel.Nifti1Image(volume() if values is None else values, np.diag([2, 2, 2, 1])).to_bytes())
-    fields = np.frombuffer(data, nibabel.Nifti1Header.template_dtype, count=1)  # written last: nibabel would correct it
-    for name, value in header.items():
-        fields[name] = value
-    return bytes(data)
-
-
-def dicom(pixels: np.ndarray | None = None, syntax: str = EXPLICIT, data: bytes | None = None, **tags) -> bytes:
-    """A DICOM MR file. `data`: pixel data instead of those of `pixels`, in frames if the syntax wants them."""
-    if pixels is None:
-        pixels = np.asarray(draw_slice(1, side=128), np.uint16) * 16
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = UID(syntax)
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = UID(MR)
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = UID("1.2.3.4")
-    dataset.Modality = "MR"
-    dataset.Rows, dataset.Columns = pixels.shape[:2]
-    dataset.SamplesPerPixel = 3 if pixels.ndim == 3 else 1
-    dataset.PhotometricInterpretation = "RGB" if pixels.ndim == 3 else "MONOCHROME2"
-    if pixels.ndim == 3:
-        dataset.PlanarConfiguration = 0
-    dataset.BitsAllocated = dataset.BitsStored = pixels.dtype.itemsize * 8
-    dataset.HighBit, dataset.PixelRepresentation = dataset.BitsStored - 1, 0
-    dataset.PixelData = pixels.tobytes() if data is None else data
-    dataset["PixelData"].VR = "OW"
-    for tag, value in tags.items():
-        if value is None:
-            del dataset[tag]
-        else:
-            setattr(dataset, tag, value)
-    if UID(syntax).is_encapsulated and "PixelData" in dataset:
-        dataset["PixelData"].VR = "OB"
-        dataset["PixelData"].is_undefined_length = True
-    out = io.BytesIO()
-    pydicom.dcmwrite(out, dataset, enforce_file_format=True)
-    return out.getvalue()
-
-
-def zipped(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", compression) as archive:
-        for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name), data, compression)  # ZipInfo: always the same date
-    return out.getvalue()
 
 
 @functools.cache
@@ -122,11 +64,8 @@ def whole() -> dict[str, bytes]:
         "dcm": dicom(),
         "nii": nifti(),
         "nii.gz": gzip.compress(nifti(), mtime=0),
-        "zip": zipped({"a.png": picture("PNG"), "b.dcm": dicom()}),
+        "zip": zip_files({"a.png": picture("PNG"), "b.dcm": dicom()}),
     }
-
-
-# --- pieces of files that lie -------------------------------------------------------------------------------------
 
 
 def png(width: int, height: int, *chunks: bytes, depth: int = 8, color: int = 0, filled: bool = False) -> bytes:
@@ -193,9 +132,6 @@ def implicit_dicom(*elements: bytes) -> bytes:
     return element(8, 0x16, MR.encode() + b"\0") + b"".join(elements)
 
 
-# --- bombs --------------------------------------------------------------------------------------------------------
-
-
 def tiff_of_many_pages() -> bytes:
     """Pages of 64 x 64 pixels, all at the same place, each of which leads to the next."""
     first = tiff(tiff_page(64, 64))
@@ -240,7 +176,7 @@ def zip_of_one_stream() -> bytes:
 
 def lying_zip(size: int) -> bytes:
     """A zip whose directory says that its 400 kB are `size`."""
-    data = bytearray(zipped({"a.png": bytes(400_000)}))
+    data = bytearray(zip_files({"a.png": bytes(400_000)}))
     for signature, place in ((b"PK\3\4", 22), (b"PK\1\2", 24)):
         start = data.index(signature) + place
         data[start : start + 4] = size.to_bytes(4, "little")
@@ -265,12 +201,6 @@ def dicom_of_long_tables() -> bytes:
         element(0x28, 0x3010, element(0xFFFE, 0xE000, table)),
         element(0x7FE0, 0x10, pixels.tobytes()),
     )
-
-
-def rle_frame(planes: list[bytes]) -> bytes:
-    """A frame of packed planes, one for each byte of a pixel."""
-    offsets = [64 + sum(len(plane) for plane in planes[:i]) for i in range(len(planes))]
-    return struct.pack("<16L", len(planes), *offsets, *[0] * (15 - len(planes))) + b"".join(planes)
 
 
 def rle_dicom(rows: int, columns: int, dtype: type, samples: int = 1, **tags) -> bytes:
@@ -316,9 +246,6 @@ def nifti_bomb(shape: tuple[int, int, int], dtype: str, blocks: int) -> bytes:
     return gzip_zeros(blocks, nifti(**fields)[:352])
 
 
-# --- all of them --------------------------------------------------------------------------------------------------
-
-
 TEN_POINTS = (0.001, 0.01, 0.05, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 0.98)
 CUT = "damaged|incomplete|not a picture|is text|holds no picture|holds no NIfTI"
 TOO_LARGE = "too large.*at most 40 megapixels"
@@ -341,7 +268,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     # Nothing, next to nothing, or something else than its name says.
     "empty.png": BadFile(lambda: b"", "is empty"),
     "empty.dcm": BadFile(lambda: b"", "is empty"),
-    "empty.zip": BadFile(lambda: zipped({}), "holds no files"),
+    "empty.zip": BadFile(lambda: zip_files({}), "holds no files"),
     "one byte.nii": BadFile(lambda: b"\x5c", "not a picture|is text"),
     "zeros.png": BadFile(lambda: bytes(5000), NOT_READ),
     "noise.jpg": BadFile(lambda: np.random.default_rng(0).bytes(5000), NOT_READ),
@@ -350,7 +277,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "drawing.svg": BadFile(lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is text, not a scan"),
     "letter.dcm": BadFile(lambda: b"%PDF-1.7\n\xff\xfe", "is a PDF, not a scan"),
     "letter.nii.gz": BadFile(lambda: gzip.compress(b"hello " * 400, mtime=0), "holds no NIfTI volume"),
-    "office.zip": BadFile(lambda: zipped({"[Content_Types].xml": b"<x/>"}), "office document"),
+    "office.zip": BadFile(lambda: zip_files({"[Content_Types].xml": b"<x/>"}), "office document"),
     "program.gif": BadFile(lambda: b"MZ" + bytes(200), NOT_READ),
     "a PNG called.jpg": BadFile(lambda: picture("PNG"), ANSWER),
     "a JPEG called.dcm": BadFile(lambda: picture("JPEG"), ANSWER),
@@ -458,11 +385,11 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "a gigabyte behind a small volume.nii.gz": BadFile(lambda: nifti_bomb((48, 44, 40), "int16", 64), "shows nothing"),
     "a gigabyte of nothing.nii.gz": BadFile(lambda: gzip_zeros(64), "holds no NIfTI volume"),
     "a gzip in a gzip.nii.gz": BadFile(lambda: gzip.compress(gzip_zeros(64), mtime=0), "holds no NIfTI volume"),
-    "576 megabytes.zip": BadFile(lambda: zipped({f"{i}.png": bytes(2**26) for i in range(9)}), "more than 512 MB"),
+    "576 megabytes.zip": BadFile(lambda: zip_files({f"{i}.png": bytes(2**26) for i in range(9)}), "more than 512 MB"),
     "files on one another.zip": BadFile(zip_of_one_stream, "more than 512 MB|damaged"),
-    "a file of 400 megabytes.zip": BadFile(lambda: zipped({"a.png": bytes(400 * MEGABYTE)}), "at most 50 MB"),
+    "a file of 400 megabytes.zip": BadFile(lambda: zip_files({"a.png": bytes(400 * MEGABYTE)}), "at most 50 MB"),
     "a directory of a million files.zip": BadFile(zip_of_many_names, "more than 1,000 files"),
-    "1001 files.zip": BadFile(lambda: zipped({f"{i}.png": b"x" for i in range(1001)}), "1,001 files"),
+    "1001 files.zip": BadFile(lambda: zip_files({f"{i}.png": b"x" for i in range(1001)}), "1,001 files"),
     # Volumes and DICOM files that show nothing, or lie.
     "nothing but NaN.nii": BadFile(lambda: nifti(np.full((40, 40, 12), np.nan, np.float32)), "holds no numbers"),
     "nothing but infinity.nii": BadFile(lambda: nifti(np.full((40, 40, 12), np.inf, np.float32)), "holds no numbers"),
@@ -496,31 +423,32 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
         lambda: dicom().replace(EXPLICIT.encode() + b"\0", b"1.2.840.10008.9.9.9\0", 1), "compressed in a way"
     ),
     # Zips of zips, with names that lead elsewhere, locked, or lying.
-    "a zip in a zip.zip": BadFile(lambda: zipped({"b.zip": whole()["zip"]}), "zip inside a zip"),
+    "a zip in a zip.zip": BadFile(lambda: zip_files({"b.zip": whole()["zip"]}), "zip inside a zip"),
     "a bomb in zips in zips.zip": BadFile(
-        lambda: zipped({"b.zip": zipped({"c.zip": zipped({"d.png": bytes(10 * MEGABYTE)})})}), "zip inside a zip"
+        lambda: zip_files({"b.zip": zip_files({"c.zip": zip_files({"d.png": bytes(10 * MEGABYTE)})})}),
+        "zip inside a zip",
     ),
     "names that lead elsewhere.zip": BadFile(
-        lambda: zipped({"../../../../etc/cron.d/a.png": b"no", "C:\\Windows\\b.png": b"no"}), "is text, not a scan"
+        lambda: zip_files({"../../../../etc/cron.d/a.png": b"no", "C:\\Windows\\b.png": b"no"}), "is text, not a scan"
     ),
     "a good picture with a name that leads elsewhere.zip": BadFile(
-        lambda: zipped({"../../../../../../outside.png": picture("PNG")}), ANSWER
+        lambda: zip_files({"../../../../../../outside.png": picture("PNG")}), ANSWER
     ),
     "locked.zip": BadFile(
         lambda: (
-            zipped({"a.png": picture("PNG")})
+            zip_files({"a.png": picture("PNG")})
             .replace(b"PK\3\4\x14\0\0", b"PK\3\4\x14\0\1")
             .replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1")
         ),
         "password",
     ),
-    "of bzip2.zip": BadFile(lambda: zipped({"a.png": picture("PNG")}, zipfile.ZIP_BZIP2), "compressed in a way"),
+    "of bzip2.zip": BadFile(lambda: zip_files({"a.png": picture("PNG")}, zipfile.ZIP_BZIP2), "compressed in a way"),
     "more than it says.zip": BadFile(lambda: lying_zip(70), "damaged in its zip"),
     "less than it says.zip": BadFile(lambda: lying_zip(500_000), "damaged in its zip"),
-    "folders alone.zip": BadFile(lambda: zipped({"a/": b"", "a/b/": b""}), "holds no files"),
+    "folders alone.zip": BadFile(lambda: zip_files({"a/": b"", "a/b/": b""}), "holds no files"),
     # Two things at once.
     "a JPEG that is also a zip.jpg": BadFile(lambda: picture("JPEG") + whole()["zip"], ANSWER),
-    "a zip that is also a JPEG.zip": BadFile(lambda: zipped({"a.png": picture("PNG")}) + picture("JPEG"), ANSWER),
+    "a zip that is also a JPEG.zip": BadFile(lambda: zip_files({"a.png": picture("PNG")}) + picture("JPEG"), ANSWER),
     "a page in a comment.png": BadFile(
         lambda: png(64, 64, b"tEXtComment\0<html><script>alert(1)</script></html>"), "damaged or incomplete"
     ),

@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image
 
 from brain_tumor.provenance import command_line, public_name, versions
-from tests.bad_files import nifti, picture, png_chunk, volume
+from tests.bad_files import png_chunk
 from tests.memory import resident_memory_of
+from tests.scan_files import nifti, picture, volume
 from tests.serving import EXAMPLES, ROOT, RunningDemo, files_below, running_demo
 
 RESULTS = ROOT / "benchmarks/results/speed/endurance.json"

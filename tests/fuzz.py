@@ -31,9 +31,12 @@ from pydicom.encaps import encapsulate
 
 from brain_tumor.reading import readers
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError, open_scan
-from brain_tumor.reading.readers import Rejected, read_scan, read_uploads
-from tests.bad_files import DEFLATED, JPEG2000, RLE, dicom, nifti, picture, rle_frame, volume, whole, zipped
+from brain_tumor.reading.readers import read_scan, read_uploads
+from brain_tumor.reading.uploads import Rejected
+from tests.bad_files import whole
 from tests.memory import peak_memory_of
+from tests.scan_files import DEFLATED, JPEG2000, RLE, dicom, nifti, picture, rle_frame, volume, zip_files
+from tests.sentences import assert_is_a_sentence
 from tests.slices import draw_slice
 
 ROUND = 100
@@ -85,8 +88,8 @@ def seeds() -> dict[str, bytes]:
         "frames.dcm": dicom(deep[:32], data=deep.tobytes(), NumberOfFrames=2),
         "float.nii": nifti(volume().astype(np.float32), scl_slope=2, scl_inter=1),
         "nifti 2.nii.gz": gzip.compress(nibabel.Nifti2Image(volume(), np.diag([2, 2, 2, 1])).to_bytes(), mtime=0),
-        "series.zip": zipped(series, zipfile.ZIP_STORED),
-        "all.zip": zipped({name: data for name, data in whole().items() if name != "zip"}, zipfile.ZIP_STORED),
+        "series.zip": zip_files(series, zipfile.ZIP_STORED),
+        "all.zip": zip_files({name: data for name, data in whole().items() if name != "zip"}, zipfile.ZIP_STORED),
     }
 
 
@@ -110,7 +113,7 @@ CASES = st.tuples(
 )
 
 
-def damaged(name: str, damage: list[tuple]) -> bytes:
+def damage_file(name: str, damage: list[tuple]) -> bytes:
     """A good file with some of `DAMAGE`."""
     data = bytearray(seeds()[name])
     for kind, share, *details in damage:
@@ -133,7 +136,7 @@ def damaged(name: str, damage: list[tuple]) -> bytes:
 
 
 def check(name: str, data: bytes, plane: str | None, folder: Path) -> None:
-    """Reads a file in every way there is. Raises what the readers should not have raised, or AssertionError."""
+    """Read a file in every way there is. Raises what the readers should not have raised, or AssertionError."""
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -167,13 +170,8 @@ def assert_is_a_slice(image: Image.Image) -> None:
     )
 
 
-def assert_is_a_sentence(text: str) -> None:
-    assert text.startswith(("This ", "The ", "At most ")) and text.endswith(".") and "\n" not in text, text
-    assert "Error" not in text and "0x" not in text and len(text) < 300, text
-
-
 def fuzz(seconds: float, seed: int = 0) -> Iterator[tuple[int, tuple, BaseException | None]]:
-    """Checks damaged files until the time is over.
+    """Check damaged files until the time is over.
 
     Yields:
         After each round of `ROUND` inputs, or what went wrong: the round's seed, the last input (its name, its damage
@@ -193,7 +191,7 @@ def fuzz(seconds: float, seed: int = 0) -> Iterator[tuple[int, tuple, BaseExcept
                 if time.monotonic() < end:
                     last.append(case)  # noqa: B023  called within this turn
                     name, damage, plane = case
-                    check(name, damaged(name, damage), plane, Path(folder))
+                    check(name, damage_file(name, damage), plane, Path(folder))
 
             error = None
             try:
@@ -206,8 +204,8 @@ def fuzz(seconds: float, seed: int = 0) -> Iterator[tuple[int, tuple, BaseExcept
             seed += 1
 
 
-def unforeseen() -> collections.Counter:
-    """Counts, from now on, exceptions that the readers turned to a sentence without having expected them."""
+def count_unforeseen() -> collections.Counter:
+    """Count, from now on, exceptions that the readers turned into a sentence without having expected them."""
     counts, sentence = collections.Counter(), readers.explain
 
     def counted(error: Exception) -> str:
@@ -225,7 +223,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     args = parser.parse_args()
-    counts, inputs, findings, seed = unforeseen(), 0, 0, args.seed
+    counts, inputs, findings, seed = count_unforeseen(), 0, 0, args.seed
     for seed, cases, error in fuzz(60 * args.minutes, args.seed):
         inputs += len(cases)
         if error is not None:

@@ -1,6 +1,8 @@
 """What the kernel tells of a process's memory (Linux)."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 
@@ -20,3 +22,11 @@ def peak_memory_of(pid: int) -> int:
 def _bytes_of(pid: int, name: str) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return 1024 * int(re.search(rf"{name}:\s+(\d+) kB", status)[1])
+
+
+def run_and_measure(code: str) -> tuple[int, str]:
+    """Run Python code in a process of its own: the most megabytes that it took, and what it printed."""
+    code += f"\nimport os\nfrom {__name__} import peak_memory_of\nprint(peak_memory_of(os.getpid()) // 2**20)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    *printed, peak = done.stdout.splitlines()
+    return int(peak), "\n".join(printed)

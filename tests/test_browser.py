@@ -15,7 +15,7 @@ from PIL import Image
 
 from brain_tumor.demo.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
-from tests.bad_files import dicom, nifti, volume
+from tests.scan_files import dicom, nifti, volume
 from tests.serving import (
     EXAMPLES,
     ROOT,

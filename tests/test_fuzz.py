@@ -1,4 +1,4 @@
-"""Half a minute of damaged files; `python -m tests.fuzz --minutes 10` is the same for longer."""
+"""Some seconds of damaged files, or half a minute; `python -m tests.fuzz --minutes 10` is the same for longer."""
 
 import re
 import subprocess
@@ -7,16 +7,16 @@ import sys
 import pytest
 
 from brain_tumor.reading import pictures, readers
-from brain_tumor.reading.readers import Upload, read_uploads
-from tests.fuzz import check, damaged, seeds
+from brain_tumor.reading.readers import read_uploads
+from brain_tumor.reading.uploads import Upload
+from tests.fuzz import check, damage_file, seeds
 from tests.serving import ROOT
 
-SECONDS = 30
 
-
-def test_damaged_files_are_read_or_refused_with_a_sentence_soon_and_in_little_memory():
+@pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.slow)])
+def test_damaged_files_are_read_or_refused_with_a_sentence_soon_and_in_little_memory(seconds):
     """In a process of its own: what other tests have loaded is no memory of the readers."""
-    command = [sys.executable, "-m", "tests.fuzz", "--minutes", str(SECONDS / 60)]
+    command = [sys.executable, "-m", "tests.fuzz", "--minutes", str(seconds / 60)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -32,8 +32,8 @@ def test_the_files_that_are_damaged_are_good_ones(name, tmp_path):
 
 def test_damage_is_damage_and_an_error_of_another_kind_is_found(tmp_path, monkeypatch):
     damage = [("set", 0.5, 7), ("repeat", 0.1, 20), ("splice", 0.2, "png", 0.3, 40), ("leave out", 0.7, 5)]
-    data = damaged("jpg", damage)
-    assert data == damaged("jpg", damage) != seeds()["jpg"]
+    data = damage_file("jpg", damage)
+    assert data == damage_file("jpg", damage) != seeds()["jpg"]
     panic = type("Panic", (BaseException,), {})
     monkeypatch.setattr(pictures.ImageOps, "exif_transpose", lambda image: (_ for _ in ()).throw(panic()))
     with pytest.raises(panic):

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from brain_tumor.reading import pictures
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError, count_bits, open_file, open_scan, window
+from tests.sentences import assert_is_a_sentence
 from tests.slices import draw_slice
 
 ORIENTATION = 0x0112  # EXIF tag
@@ -121,9 +122,6 @@ DEEP_PICTURES = {
     "32-bit TIFF with numbers below zero": encoded(Image.fromarray(DEEP.astype(np.int32) - 2_000), "TIFF"),
     "float TIFF": encoded(Image.fromarray((DEEP / 4096).astype(np.float32)), "TIFF"),
 }
-
-
-# --- pictures that are read -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", PICTURES)
@@ -286,9 +284,6 @@ def test_any_page_of_a_tiff_can_be_opened():
         open_scan(data, page=7)
 
 
-# --- pictures that are refused ----------------------------------------------------------------------------------
-
-
 def png_header(width: int, height: int) -> bytes:
     """A PNG that claims a size and has next to no pixels."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
@@ -340,13 +335,7 @@ def test_a_bad_file_is_refused_with_a_sentence_about_it(kind, as_file, tmp_path)
     with pytest.raises(ScanError, match=message) as caught:
         open_scan(tmp_path / "scan.jpg" if as_file else data)
     assert type(caught.value) is ScanError
-    assert_is_a_sentence(caught.value)
-
-
-def assert_is_a_sentence(error: ScanError) -> None:
-    text = str(error)
-    assert text.startswith("This ") and text.endswith(".") and "\n" not in text
-    assert "Error" not in text and "0x" not in text
+    assert_is_a_sentence(str(caught.value))
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
@@ -358,7 +347,7 @@ def test_a_truncated_picture_is_refused_and_never_shown_half(kind, share):
     data = (PICTURES | DEEP_PICTURES)[kind]
     with pytest.raises(ScanError) as caught:
         open_scan(data[: int(len(data) * share)])
-    assert_is_a_sentence(caught.value)
+    assert_is_a_sentence(str(caught.value))
 
 
 @pytest.mark.parametrize("name", ["nowhere.png", "folder", "nul\0byte.png", "x" * 5_000])
@@ -367,7 +356,7 @@ def test_a_path_that_cannot_be_read_is_refused_with_a_sentence(name, tmp_path):
     for source in (tmp_path / name, str(tmp_path / name)):
         with pytest.raises(ScanError) as caught:
             open_scan(source)
-        assert_is_a_sentence(caught.value)
+        assert_is_a_sentence(str(caught.value))
 
 
 def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path, monkeypatch):
@@ -408,7 +397,7 @@ def test_too_little_memory_is_said_in_a_sentence(monkeypatch):
     monkeypatch.setattr(ImageOps, "exif_transpose", no_memory)
     with pytest.raises(ScanError, match="more memory") as caught:
         open_scan(PNG)
-    assert_is_a_sentence(caught.value)
+    assert_is_a_sentence(str(caught.value))
 
 
 @pytest.mark.parametrize("kind", [*PICTURES, *DEEP_PICTURES])
@@ -425,7 +414,7 @@ def test_a_file_with_damaged_bytes_is_read_or_refused_and_nothing_else(kind):
             try:
                 slice_ = open_scan(data.tobytes())
             except ScanError as error:
-                assert_is_a_sentence(error)
+                assert_is_a_sentence(str(error))
             else:
                 assert slice_.mode == "RGB" and min(slice_.size) >= MIN_SIDE
                 assert len(slice_.tobytes()) == 3 * slice_.width * slice_.height

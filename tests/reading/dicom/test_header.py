@@ -1,0 +1,154 @@
+"""Of a DICOM file's header come numbers and known words, never a word about the patient; a bad one gets a sentence."""
+
+import io
+import logging
+
+import pydicom
+import pytest
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+
+from brain_tumor.reading.dicom import parsing
+from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.readers import read_scan, read_uploads
+from brain_tumor.reading.uploads import Rejected, Upload
+from tests.memory import run_and_measure
+from tests.reading.scans import GRAY16, RAMP, dicom_series, gray, marked_volume, rle, write_all
+from tests.scan_files import RLE, dicom
+from tests.sentences import assert_is_a_sentence
+
+SECRET = "Zzyzx"  # what patients are called here
+
+
+def test_no_text_of_a_dicom_file_leaves_the_reader(tmp_path, caplog, recwarn, capfd):
+    tags = {}
+    for tag, (vr, _, _, _, keyword) in pydicom.datadict.DicomDictionary.items():
+        retired = tag >> 16 in (0, 2, 0x28) or not keyword or "Sequence" in keyword
+        if vr in ("PN", "LO", "SH", "ST", "LT", "UT", "UC") and not retired and tag >> 16 < 0x60:
+            tags[keyword] = f"{SECRET} {SECRET}"
+    tags |= {
+        "Modality": SECRET.upper(),
+        "ScanningSequence": SECRET.upper(),
+        "PatientID": SECRET,
+        "BodyPartExamined": SECRET.upper(),
+    }
+    tags |= {"SeriesDescription": f"{SECRET} t1 mprage post {SECRET}", "PatientBirthDate": "19010203"}
+    files = dicom_series(marked_volume(), **tags)
+    files.append(dicom(GRAY16, **(tags | {"PixelData": b"\0" * 9})))
+    files.append(dicom(None, **(tags | {"Modality": "SR"})))
+    assert files[0].count(SECRET.encode()) > 300
+    found = list(read_uploads(write_all(tmp_path, files)))
+    assert sorted(type(f).__name__ for f in found) == ["Rejected", "Rejected", "Upload"]
+    said = repr(found) + caplog.text + "".join(str(w.message) for w in recwarn) + "".join(capfd.readouterr())
+    assert SECRET.lower() not in said.lower() and "1901" not in said
+    (upload,) = [f for f in found if isinstance(f, Upload)]
+    assert upload.facts["Sequence"] == "gradient echo T1 (3D), with contrast agent"
+
+
+def test_wrong_tags_make_no_warning_that_would_quote_them(tmp_path, caplog, recwarn, capfd):
+    caplog.set_level(logging.DEBUG)
+    tags = {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": SECRET, "SeriesDescription": "x" * 16}
+    data = dicom(GRAY16, **tags)
+    for wrong in (SECRET.encode() * 3, b"\x1b%G\x1b$)" + SECRET.encode()):
+        broken = data.replace(b"x" * 16, wrong[:16].ljust(16))
+        (tmp_path / "scan").write_bytes(broken.replace(b"ISO 2022 IR 87", b"ISO 2022 Zzyzx"))
+        list(read_uploads([tmp_path / "scan"]))
+        (tmp_path / "scan").write_bytes(broken)
+        assert isinstance(next(read_uploads([tmp_path / "scan"])), Upload)
+    assert not recwarn.list and not caplog.text and capfd.readouterr() == ("", "")
+
+
+def test_no_tag_that_describes_the_patient_is_ever_parsed():
+    for keyword in parsing.PIXEL_TAGS:
+        tag = pydicom.datadict.tag_for_keyword(keyword)
+        assert tag is not None and tag >> 16 != 0x10 and pydicom.datadict.dictionary_VR(tag) not in ("PN", "DA", "UC")
+    data = dicom(GRAY16, PatientName=SECRET, PatientID=SECRET, StudyDescription=SECRET, StationName=SECRET)
+    assert SECRET in str(pydicom.dcmread(io.BytesIO(data)))
+    assert SECRET not in str(parsing.parse(data, parsing.PIXEL_TAGS, pixels=True))
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"SeriesDescription": "AX T2 FLAIR"}, "FLAIR, T2"),
+        ({"SeriesDescription": "t1_mprage_sag_p2"}, "gradient echo T1 (3D)"),
+        ({"ProtocolName": "T1 TSE tra +C"}, "T1, with contrast agent"),
+        ({"SeriesDescription": "ep2d_diff_ADC"}, "diffusion, ADC map"),
+        ({"SeriesDescription": "t2*_gre"}, "T2*"),
+        ({"ScanningSequence": ["SE", "IR"]}, "spin echo, inversion recovery"),
+        ({"ContrastBolusAgent": SECRET, "SeriesDescription": "T1"}, "T1, with contrast agent"),
+        ({"RepetitionTime": 500, "EchoTime": 15.25, "SeriesDescription": SECRET}, "TR 500 ms, TE 15.25 ms"),
+        ({"SeriesDescription": SECRET}, None),
+    ],
+    ids=str,
+)
+def test_the_sequence_is_told_in_known_words_and_numbers(tags, words, read):
+    assert read(dicom(GRAY16, **tags)).facts.get("Sequence") == words
+
+
+def test_what_is_no_mri_says_so(read):
+    assert any("CT, not MRI" in note for note in read(dicom(GRAY16, Modality="CT")).notes)
+    assert not read(dicom(GRAY16)).notes
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    {
+        "test-SR.dcm": "a report",
+        "rtstruct.dcm": "outlines",
+        "rtplan.dcm": "a plan",
+        "rtdose.dcm": "dose",
+        "liver_1frame.dcm": "segmentation",
+        "waveform_ecg.dcm": "curves",
+        "MR_truncated.dcm": "damaged or incomplete",
+        "UN_sequence.dcm": "no picture",
+        "SC_rgb_small_odd.dcm": "3 x 3 pixels",
+        "JPEG2000-embedded-sequence-delimiter.dcm": "cannot be decoded",
+    }.items(),
+)
+def test_a_dicom_file_without_a_picture_says_what_it_is(name, reason):
+    path = get_testdata_file(name, download=False)
+    (rejected,) = read_uploads([path])
+    assert isinstance(rejected, Rejected) and reason in rejected.reason
+    assert_is_a_sentence(rejected.reason)
+    with pytest.raises(ScanError, match=reason):
+        read_scan(path)
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({"Rows": 60_000, "Columns": 60_000}, "too large"),
+        ({"NumberOfFrames": 2_000_000_000}, "too large"),
+        ({"NumberOfFrames": 5000}, "incomplete"),
+        ({"Rows": 5000, "Columns": 5000}, "incomplete"),
+        ({"Rows": 0}, "damaged"),
+        ({"SamplesPerPixel": 4}, "damaged"),
+    ],
+    ids=str,
+)
+def test_a_dicom_file_that_lies_about_its_size_is_refused(tags, reason, read):
+    rejected = read(dicom(GRAY16, **tags))
+    assert isinstance(rejected, Rejected) and reason in rejected.reason
+    assert_is_a_sentence(rejected.reason)
+
+
+def test_a_value_of_a_million_numbers_is_not_converted(read, monkeypatch):
+    monkeypatch.setattr(parsing, "MAX_VALUE_BYTES", 200)
+    many = read(dicom(GRAY16, "1.2.840.10008.1.2", RescaleSlope=[0.5] * 1000, WindowCenter=[9] * 1000, WindowWidth=9))
+    assert isinstance(many, Upload) and "percentiles" in many.facts["Window"], "as if the tag were not there"
+
+
+def test_a_file_without_preamble_and_without_suffix_is_known_by_its_content(read):
+    data = dicom(GRAY16, preamble=False, **RAMP)
+    assert data[128:132] != b"DICM"
+    assert (gray(read(data, "IM_0001").slices[0]) == gray(read(dicom(GRAY16, **RAMP)).slices[0])).all()
+    assert (gray(read(data, "scan.png").slices[0]) == gray(read(data, "x.dcm").slices[0])).all()
+
+
+def test_the_first_dicom_files_may_come_at_once(tmp_path):
+    (tmp_path / "scan").write_bytes(dicom(GRAY16, RLE, data=encapsulate([rle(GRAY16)])))
+    code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.reading.readers import read_scan\n"
+    code += f"paths = [{str(tmp_path / 'scan')!r}] * 8\n"
+    code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_scan, paths))))"
+    assert run_and_measure(code)[1] == "8"
