@@ -114,7 +114,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        sys.exit("Stopped. The table holds what was read so far.")
+        sys.exit("Stopped. The table holds what was judged so far.")
 
 
 if __name__ == "__main__":

@@ -515,3 +515,8 @@ def test_a_port_that_is_no_number_ends_the_start_with_one_sentence(monkeypatch):
     monkeypatch.setenv("PORT", "http")
     with pytest.raises(SystemExit, match="PORT must be a number, not 'http'."):
         server.serve(None)
+
+
+def test_the_page_takes_over_sections_of_a_card_as_earlier_versions_titled_them(tmp_path):
+    (tmp_path / "README.md").write_text("# A model\n\nFor research.\n\n## Data and licences\n\nCC0.\n")
+    assert about(str(tmp_path)).sections == {"Data and licenses": "CC0."}

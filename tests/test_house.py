@@ -34,7 +34,9 @@ CUT = (
 
 BRITISH = re.compile(r"(?<![a-z])(tumour|colour|grey|neighbour|licence|normalis|recognis|centre[ds]?\b)", re.IGNORECASE)
 NAMES_OF_OTHERS = re.compile(
-    r"brain-tumour-MRI-scan|_SPELLINGS|British|aria-labelledby|\"centre\"|labelled-mri", re.IGNORECASE
+    r"brain-tumour-MRI-scan|_SPELLINGS|British|aria-labelledby|\"centre\"|labelled-mri"
+    r"|\bData and licences|\"licences\"",
+    re.IGNORECASE,
 )
 """What is spelled as somebody else spells it: names of public sets, and what is read as earlier versions wrote it."""
 

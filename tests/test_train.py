@@ -424,7 +424,7 @@ def test_an_argument_that_makes_no_sense_gets_one_sentence(flags, sentence, tmp_
             ["--resume_from_checkpoint"],
             "holds no complete checkpoint to resume from. Leave --resume_from_checkpoint out",
         ),
-        (["--resume_from_checkpoint", "nowhere"], "nowhere is not a complete checkpoint of a training. Found in "),
+        (["--resume_from_checkpoint", "nowhere"], "'nowhere' is not a complete checkpoint of a training. Found in "),
         (["--push_only", "nowhere", "--hub_model_id", "you/x"], "nowhere is not a finished checkpoint, "),
     ],
 )

@@ -68,7 +68,7 @@ class Checkpoint:
         return np.concatenate(rows)
 
     def _forward(self, pictures: list[Image.Image]) -> np.ndarray:
-        """By ONNX Runtime, five times faster than torch and the same to 1e-3 in the logits (`tests/test_export.py`)."""
+        """By ONNX Runtime, five times faster than torch and the same to 1e-3 in the logits."""
         pixels = self.processor(images=pictures, return_tensors="np")["pixel_values"]
         if self._session is None:
             with tempfile.TemporaryDirectory() as scratch:
@@ -79,7 +79,7 @@ class Checkpoint:
 
 
 def share(hits: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict:
-    """The mean of `hits` with its 95 % interval over groups of copies, as `metrics.share_interval` makes it.
+    """The mean of `hits` with its 95 % interval over groups of copies, as `intervals.share_interval` makes it.
 
     Args:
         hits: (n,) bool, or in [0, 1] such as the accuracy on several pictures of one slice.

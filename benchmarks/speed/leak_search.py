@@ -3,7 +3,7 @@
     python -m benchmarks.speed.leak_search
 
 The leak search (`copies.group_copies`) on synthetic thumbnails, and the preprocessing (`dataset.load_scans`, which
-opens every slice once, and `dataset.pixels_for`, which resizes it once) of synthetic JPEGs in a temporary folder. The
+opens every slice once, and `pixels.pixels_for`, which resizes it once) of synthetic JPEGs in a temporary folder. The
 numbers of slices are measured one after the other, each in its own process, whose peak memory the system reports. What
 is not finished within `--minutes` in all is stopped, and the result says so. Writes
 `benchmarks/results/speed/leak_search.json`.

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import os
-from pathlib import Path
 
 import gradio as gr
 from gradio.data_classes import FileData
@@ -11,6 +10,10 @@ from gradio.data_classes import FileData
 from brain_tumor.demo.errors import gone, no_file, sentence
 from brain_tumor.demo.gradio_patches import NoStubFile, is_upload
 from brain_tumor.demo.retention import new_file
+from brain_tumor.reading.archives import clean_name
+
+MAX_NAME_BYTES = 200
+"""Of the name of a file that came as a `data:` URI; disks take 255."""
 
 
 class ScanUpload(gr.File, metaclass=NoStubFile):
@@ -57,7 +60,7 @@ class ScanUpload(gr.File, metaclass=NoStubFile):
             content = base64.b64decode(uri.partition(",")[2], validate=True)
         except (binascii.Error, ValueError):
             raise sentence("This data: URI is not base64.") from None
-        return str(new_file(Path(name).name if isinstance(name, str) and Path(name).name else "scan", content))
+        return str(new_file(_file_name(name), content))
 
     def api_info(self):
         """What the API's documentation says of the parameter."""
@@ -74,6 +77,12 @@ class ScanUpload(gr.File, metaclass=NoStubFile):
 
     def example_value(self):
         return ["scan.png"] if self.file_count == "multiple" else "scan.png"
+
+
+def _file_name(name) -> str:
+    """What a client calls a file -> a name that every disk takes, or "scan". An error of the disk's names folders."""
+    last = clean_name(name).rpartition("/")[2] if isinstance(name, str) else ""
+    return last.encode()[:MAX_NAME_BYTES].decode(errors="ignore") or "scan"
 
 
 def _is_upload(path: str) -> bool:

@@ -61,7 +61,7 @@ def parse_arguments(words: Sequence[str], description: str) -> Arguments:
         recipe, words = parser.read_json(Path(words[0])), words[1:]
     try:
         return Arguments(*parser.parse_args_into_dataclasses([*recipe, *words], look_for_args_file=False))
-    except (ValueError, ImportError) as error:  # also of `TrainingArguments` itself
+    except (ValueError, TypeError, ImportError, OSError) as error:  # also of `TrainingArguments` itself
         raise UsageError(str(error)) from error
 
 
@@ -106,14 +106,14 @@ class _Parser(HfArgumentParser):
         return "\n".join([*lines, "--help_all shows the other flags, those of transformers.TrainingArguments."])
 
     def read_json(self, path: Path) -> list[str]:
-        """The arguments in a JSON file, as the words of a command line; null becomes the default of its argument."""
+        """The arguments in a JSON file, as the words of a command line; null is for those that may have no value."""
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UsageError(
                 f"{path} cannot be read as a JSON file of arguments ({error.strerror}). Flags begin with --."
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{path} is not JSON: {error}.") from error
         if not isinstance(values, dict):
             raise UsageError(f'{path} must hold one JSON object, such as {{"num_train_epochs": 3}}.')

@@ -37,10 +37,10 @@ def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:
                 "start from the beginning."
             )
         return str(complete[-1])
-    if args.resume_from_checkpoint:
+    if args.resume_from_checkpoint is not None:
         if not is_complete(Path(args.resume_from_checkpoint)):
             raise UsageError(
-                f"{args.resume_from_checkpoint} is not a complete checkpoint of a training. "
+                f"{args.resume_from_checkpoint!r} is not a complete checkpoint of a training. "
                 f"Found in {output_dir}: {', '.join(c.name for c in complete) or 'none'}."
             )
         return args.resume_from_checkpoint

@@ -128,6 +128,14 @@ def test_a_path_sent_as_a_plain_string_is_refused(endpoint, demo, tmp_path):
     assert "upload the file" in answer
 
 
+@pytest.mark.parametrize("name", ["x" * 400, "\N{BRAIN}" * 90, "..", "a/\0b", "a/b/", "", 7, ["a"]], ids=repr)
+def test_a_data_uri_may_have_any_name_and_no_error_names_a_folder(name, demo):
+    answer = call_endpoint(demo, "predict", data_uri(GOOD) | {"orig_name": name})
+    assert "confidences" in answer, answer
+    answer = call_endpoint(demo, "predict", {"url": "data:;base64,AAAA", "orig_name": name})
+    assert answer.startswith("event: error") and str(demo.folder) not in answer and "Errno" not in answer
+
+
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_paths_and_addresses_tell_neither_what_is_there_nor_whether(endpoint, puppet, tmp_path, listener):
     demo = puppet.demo

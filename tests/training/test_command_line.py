@@ -198,6 +198,12 @@ def test_a_json_file_that_cannot_be_used_gets_a_sentence_that_names_it(content, 
         assert told == f"{path}{separator}{message}"
 
 
+def test_what_training_arguments_refuses_in_any_way_is_a_sentence(recipe):
+    assert "bogus" in refusal(recipe({"accelerator_config": {"bogus": 1}}))
+    assert "nowhere.json" in refusal("--accelerator_config", "nowhere.json")
+    assert "is not JSON" in refusal(recipe("[" * 100_000))
+
+
 def test_a_json_file_that_is_not_there_gets_a_sentence(tmp_path):
     for path, reason in ((tmp_path / "none.json", "No such file or directory"), (tmp_path, "Is a directory")):
         assert refusal(path) == (f"{path} cannot be read as a JSON file of arguments ({reason}). Flags begin with --.")

@@ -98,7 +98,8 @@ def test_there_is_nothing_to_go_on_from_without_a_complete_checkpoint(run):
     (run / "checkpoint-5").mkdir()
     for given, sentence in (
         ("last", f"{run} holds no complete checkpoint to resume from. Leave --resume_from_checkpoint out"),
-        (str(run / "checkpoint-5"), f"{run / 'checkpoint-5'} is not a complete checkpoint of a training. Found in "),
+        (str(run / "checkpoint-5"), f"'{run / 'checkpoint-5'}' is not a complete checkpoint of a training. Found in "),
+        ("", "'' is not a complete checkpoint of a training. Found in "),  # of an empty variable of the shell
     ):
         with pytest.raises(UsageError) as refusal:
             find_resume_point(arguments(run, resume_from_checkpoint=given), run)
