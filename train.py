@@ -1,8 +1,8 @@
 """Fine-tune an image classifier on brain MRI slices, evaluate it, and push it to the Hub.
 
-    python train.py                                             # the Hub's dataset and MobileNetV2, copy-free split
-    python train.py --dataset_name path/to/folder               # train/glioma/*.jpg, Testing/2-glioma/*.jpg, ...
-    python train.py --tumor_dataset path/to/tumors              # and tumors of unknown type, in other kinds of scan
+    python train.py                                             # the Hub's dataset and MobileNetV2, parts by patient
+    python train.py --dataset_name path/to/folder another       # train/glioma/*.jpg, Testing/2-glioma/*.jpg, ...
+    python train.py recipes/bundled.json --data_root FOLDER     # the shipped checkpoint, of all sets in FOLDER
     python train.py --model_name_or_path baseline-cnn           # the small network trained from scratch, a yardstick
     python train.py recipe.json --seed 1                        # arguments from a file, and flags that override them
     python train.py --resume_from_checkpoint --output_dir DIR   # go on after being stopped
@@ -22,13 +22,13 @@ from pathlib import Path
 
 import torch
 import transformers
-from datasets import Dataset
+from datasets import Dataset, Value
 from datasets import config as datasets_config
 from transformers import EarlyStoppingCallback, set_seed
 
 from brain_tumor.data.dataset import DatasetError, counts_by_class, load_scans
 from brain_tumor.data.pixels import pixels_for
-from brain_tumor.data.split import first_of_each_class, split_scans, with_weak_slices
+from brain_tumor.data.split import first_of_each_class, slice_weights, split_scans
 from brain_tumor.data.transforms import EvalTransform, TrainTransform
 from brain_tumor.network.pretrained import ModelError, load_model, load_processor
 from brain_tumor.publishing.hub import PushError, check_token, push_checkpoint
@@ -45,7 +45,7 @@ from brain_tumor.training.run import (
     explain_full_disk,
     remove_checkpoints,
 )
-from brain_tumor.training.trainer import ScanTrainer, class_weights, compute_metrics, keep_freed_memory
+from brain_tumor.training.trainer import ScanTrainer, keep_freed_memory, metrics_on
 
 logger = logging.getLogger("train")
 
@@ -75,8 +75,7 @@ def main(words: Sequence[str] | None = None) -> None:
         processor = load_processor(model_args.model_name_or_path, model_args.image_size)
         parts = {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
     for name, part in parts.items():
-        what = "tumors of unknown type" if name.startswith("tumor_") else counts_by_class(part)
-        logger.info("%-16s %5d slices: %s", name, part.num_rows, what)
+        logger.info("%-10s %5d slices: %s", name, part.num_rows, counts_by_class(part))
     warn_of_seen_slices(model_args.model_name_or_path, data_args)
 
     model = load_model(model_args.model_name_or_path, model_args.image_size, model_args.dropout)
@@ -84,13 +83,14 @@ def main(words: Sequence[str] | None = None) -> None:
     trainer = ScanTrainer(
         model=model,
         args=args,
-        train_dataset=with_weak_slices(parts, "train", data_args.tumor_repeats).with_transform(
+        train_dataset=_to_learn(parts["train"]).with_transform(
             TrainTransform(processor, strength=data_args.augmentation)
         ),
-        eval_dataset=with_weak_slices(parts, "validation").with_transform(EvalTransform(processor)),
+        eval_dataset=_to_learn(parts["validation"]).with_transform(EvalTransform(processor)),
         processing_class=processor,
-        compute_metrics=compute_metrics,
-        class_weights=class_weights(parts["train"], data_args.class_weights),
+        compute_metrics=metrics_on(parts["validation"]),
+        weights=slice_weights(parts["train"]),
+        epoch_slices=data_args.epoch_slices,
         callbacks=[EarlyStoppingCallback(args.early_stopping_patience)] if args.early_stopping_patience else [],
     )
     if resume_from is None and trainer.is_world_process_zero():
@@ -121,12 +121,16 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def load_parts(data_args: DataArguments) -> dict[str, Dataset]:
     """The parts of the sets that were asked for, as `split_scans` names them."""
-    scans = load_scans(data_args.dataset_name)
-    weak = load_scans(data_args.tumor_dataset, weak=True) if data_args.tumor_dataset else None
-    parts = dict(split_scans(scans, data_args.split, data_args.split_seed, weak))
+    scans = load_scans(data_args.dataset_name, data_args.data_root)
+    parts = dict(split_scans(scans, data_args.split, data_args.split_seed, data_args.hold_out))
     if data_args.max_slices_per_class:
         parts = {name: first_of_each_class(part, data_args.max_slices_per_class) for name, part in parts.items()}
     return parts
+
+
+def _to_learn(part: Dataset) -> Dataset:
+    """The columns of a part that `transforms` takes: pixels, and label as a plain number."""
+    return part.select_columns(["pixels", "label"]).cast_column("label", Value("int64"))
 
 
 def push(output_dir: Path, args: RecipeArguments) -> None:

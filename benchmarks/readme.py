@@ -75,44 +75,98 @@ def copies(groups: dict) -> list[str]:
 
 def bundled_checkpoint() -> str:
     """The bundled checkpoint on its test part, with intervals."""
-    rows = ["| figure, copy-free test part | bundled checkpoint (95 % interval) |", "|---|---|"]
     results = read_results(ROOT / "model/results.json")
+    test, earlier = results["test"], _earlier()
 
-    def row(title: str, value: float, bounds: list[float], shown: Callable = lambda value: percent([value])) -> None:
-        rows.append(f"| {title} | {shown(value)} ({' to '.join(shown(bound) for bound in bounds)}) |")
+    def row(title: str, figures: dict, name: str, shown: Callable = lambda value: percent([value])) -> None:
+        low, high = figures["intervals"][name]
+        before = earlier
+        for key in () if before is None else (["decision"] if figures is test["decision"] else []):
+            before = before[key]
+        rows.append(
+            f"| {title} | {shown(figures[name])} ({shown(low)} to {shown(high)}) |"
+            + (f" {shown(before[name])} |" if earlier else "")
+        )
 
-    test, weak = results["test"], results["tumor_test"]
-    low, high = test["intervals"]["sensitivity"]
-    verdicts, weak_verdicts = test["decision"], weak["decision"]
-    row("accuracy", test["accuracy"], test["intervals"]["accuracy"])
-    row('tumors called "no tumor", most probable class', 1 - test["sensitivity"], [1 - high, 1 - low])
-    row("ECE", test["ece"], test["intervals"]["ece"], shown=lambda value: f"{value:.3f}")
+    rows = [
+        "| figure, test part by patient, main set | bundled checkpoint (95 % interval) |"
+        + (" the one before |" if earlier else ""),
+        "|---|---|" + ("---|" if earlier else ""),
+    ]
+    row("accuracy", test, "accuracy")
+    row('tumors not called "no tumor", most probable class', test, "sensitivity")
+    row('tumor-free slices called "no tumor", most probable class', test, "specificity")
+    row("ECE", test, "ece", shown=lambda value: f"{value:.3f}")
     for name, title in (
         ("sensitivity", 'verdict: sensitivity (tumors not called "no tumor")'),
-        ("specificity", "verdict: specificity (healthy slices not called a tumor)"),
+        ("specificity", "verdict: specificity (tumor-free slices not called a tumor)"),
         ("uncertain", "verdict: uncertain"),
     ):
-        row(title, verdicts[name], verdicts["intervals"][name])
-    row(
-        'Br35H tumors of groups kept out of training, called "no tumor"',
-        weak["called_no_tumor"],
-        weak["intervals"]["called_no_tumor"],
+        row(title, test["decision"], name)
+    by_patient = test["by_patient"]
+    low, high = by_patient["interval"]
+    rows.append(
+        f"| accuracy, mean over {by_patient['patients']} patients | {percent([by_patient['accuracy']])} "
+        f"({percent([low])} to {percent([high])}) |"
+        + (f" {percent([earlier['by_patient']['accuracy']])} |" if earlier else "")
     )
-    row("the same by the verdict: sensitivity", weak_verdicts["sensitivity"], weak_verdicts["intervals"]["sensitivity"])
-    return "\n".join([*rows, "", *other_figures()])
+    return "\n".join([*rows, "", *by_kind(test, earlier), "", *other_figures()])
+
+
+def _earlier() -> dict | None:
+    """Figures of the checkpoint that was bundled before, on the same slices, where they were measured."""
+    path = ROOT / "benchmarks/results/previous/results.json"
+    return read_results(path)["test"] if path.exists() else None
+
+
+def by_kind(test: dict, earlier: dict | None) -> list[str]:
+    """A table of the test part by kind of scan, with the earlier checkpoint's figures after a slash."""
+    shown = {
+        "missed": 'tumors called "no tumor"',
+        "right_type": "right type",
+        "specificity": 'tumor-free called "no tumor"',
+    }
+    before = {(row["set"], row["sequence"], row["plane"]): row for row in (earlier or {}).get("by_kind", [])}
+    rows = [f"| set | sequence | {' | '.join(shown.values())} |", "|---|---|---|---|---|"]
+    for row in test["by_kind"]:
+        old = before.get((row["set"].split("/")[-1], row["sequence"], "")) or before.get(
+            (row["set"], row["sequence"], "")
+        )
+        if row["plane"] or not any(row[name] for name in shown):
+            continue
+        cells = []
+        for name in shown:
+            found = row[name]
+            cell = "-"
+            if found:
+                low, high = (f"{100 * bound:.1f}" for bound in found["interval"])
+                cell = f"{percent([found['value']])} ({low} to {high}; {found['slices']} of {found['patients']})"
+                if old and old[name]:
+                    cell += f" / {percent([old[name]['value']])}"
+            cells.append(cell)
+        rows.append(f"| {row['set']} | {row['sequence'] or '-'} | {' | '.join(cells)} |")
+    return rows
 
 
 def headline() -> str:
-    """Three lines for the README."""
+    """A few lines for the README."""
     test = read_results(ROOT / "model/results.json")["test"]
-    per_class, verdicts = test["per_class"]["no_tumor"], test["decision"]
+    per_class, verdicts, sets = test["per_class"]["no_tumor"], test["decision"], test["over_sets"]
+    by_patient = test["by_patient"]
     return "\n".join(
         [
-            f"- Right class on {percent([test['accuracy']])} of {test['slices']} test slices (95 % interval "
-            f"{interval(test, 'accuracy')}), ECE {test['ece']:.3f}.",
+            f"- Main set, patients who trained nothing: right class on {percent([test['accuracy']])} of "
+            f"{test['slices']} test slices (95 % interval {interval(test, 'accuracy')}), "
+            f"{percent([by_patient['accuracy']])} as a mean over {by_patient['patients']} patients; ECE "
+            f"{test['ece']:.3f}.",
             f'- "No tumor": recall {percent([per_class["recall"]])}, precision {percent([per_class["precision"]])}.',
-            f"- Its verdicts: sensitivity {percent([verdicts['sensitivity']])}, specificity "
-            f"{percent([verdicts['specificity']])}, uncertain {percent([verdicts['uncertain']])}.",
+            f'- Means over all sets, each counting once: {percent([sets["missed"]])} of the tumors called "no tumor", '
+            f"right type {percent([sets['right_type']])}, {percent([sets['specificity']])} of the tumor-free slices "
+            f'called "no tumor".',
+            f"- Its verdicts, means over sets: sensitivity {percent([sets['verdict_sensitivity']])}, specificity "
+            f"{percent([sets['verdict_specificity']])}, uncertain {percent([sets['uncertain']])}; on the main set "
+            f"{percent([verdicts['sensitivity']])}, {percent([verdicts['specificity']])} and "
+            f"{percent([verdicts['uncertain']])}.",
         ]
     )
 
@@ -144,7 +198,6 @@ def other_figures() -> list[str]:
                 f"({figure(default['mean']['accuracy'])}, clean {percent([default['clean']['accuracy']['share']])})"
             )
         lines.append(line + ".")
-    lines += other_patients()
     if familiarity := load("familiarity", SHIPPED):
         lines += ["", "| pictures | number, groups | flagged as no brain MRI |", "|---|---|---|"]
         lines += [
@@ -160,24 +213,6 @@ def other_figures() -> list[str]:
             if row.get("verdicts")
         ]
     return lines
-
-
-def other_patients() -> list[str]:
-    """The bundled checkpoint on slices that have no copy in any part of the split."""
-    folder = ROOT / "benchmarks/results/other_patients"
-    if not (folder / f"{SHIPPED}.json").exists():
-        return []
-    own = read_results(folder / f"{SHIPPED}.json")
-    new, trained = own["no copy"], own["copy in train"]
-    low, high = (f"{100 * bound:.1f}" for bound in new["accuracy"]["interval"])
-    recall = ", ".join(f"{label} {percent([of['share']])}" for label, of in new["recall"].items())
-    return [
-        f"- Slices that are probably of other patients: {new['accuracy']['pictures']} tumors of `{own['dataset']}` "
-        f"that have no copy in any part of the split: accuracy {percent([new['accuracy']['share']])} ({low} to "
-        f'{high}), {recall}; called "no tumor" {percent([new["called_no_tumor"]["share"]])}. Slices of '
-        f"that set with a copy in train: {percent([trained['accuracy']['share']])}. So the drop does not come "
-        "from the rendering: a copy-free split still has slices of the same patients in all parts."
-    ]
 
 
 def percent(values) -> str:

@@ -40,9 +40,12 @@ def results_of_run(folder: str | Path) -> dict | None:
     folder = Path(folder)
     run = folder.parent if folder.name.startswith("checkpoint-") else folder
     try:
-        return read_results(run / RESULTS)
+        results = read_results(run / RESULTS)
     except (OSError, ValueError):
         return None
+    if "datasets" not in results and "dataset" in results:  # before 2.0: one set, and perhaps one of tumors alone
+        results["datasets"] = [results["dataset"], *filter(None, [results.get("tumor_dataset")])]
+    return results
 
 
 def public_name(name_or_path: str) -> str:

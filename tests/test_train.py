@@ -20,7 +20,7 @@ from transformers import pipeline
 import train as program
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.pixels import open_picture
-from brain_tumor.data.split import first_of_each_class, split_scans
+from brain_tumor.data.split import first_of_each_class, of_main_set, split_scans
 from brain_tumor.evaluation.metrics import classification_figures
 from brain_tumor.inference.checkpoint import sha256_of
 from brain_tumor.labels import LABELS
@@ -31,7 +31,7 @@ from tests.trainings import launch, one_thread, results_of, train, train_apart  
 
 FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "results.json", "README.md"}
 FILES |= {"familiarity.safetensors"}
-PLOTS = {"curves.png", "confusion_matrix.png", "reliability.png"}
+PLOTS = {"curves.png", "confusion_matrix.png", "kinds.png", "reliability.png"}
 REAL = pytest.param("real", marks=[pytest.mark.slow, pytest.mark.data])
 
 
@@ -49,10 +49,9 @@ def sets(tmp_path_factory):
 @pytest.fixture(scope="module")
 def quick(sets, tiny_checkpoint):
     """Flags of a training of seconds on drawn slices, with tumors of unknown type beside them."""
-    four, tumors = sets
-    flags = ["--dataset_name", four, "--tumor_dataset", tumors, "--tumor_repeats", 1]
-    flags += ["--model_name_or_path", tiny_checkpoint, "--image_size", 64, "--augmentation", 0.3]
-    flags += ["--num_train_epochs", 10, "--learning_rate", 3e-3, "--per_device_train_batch_size", 16]
+    flags = ["--dataset_name", *sets]
+    flags += ["--model_name_or_path", tiny_checkpoint, "--image_size", 64, "--augmentation", 0.1]
+    flags += ["--num_train_epochs", 14, "--learning_rate", 3e-3, "--per_device_train_batch_size", 16]
     return [*flags, "--bf16", False, "--report_to", "none"]
 
 
@@ -67,8 +66,7 @@ def baseline(sets):
 @pytest.fixture(scope="module")
 def real(shared):
     """Flags of a short training on the smaller public set, with tumors of unknown type beside it."""
-    flags = ["--dataset_name", shared / "data/labeled-mri-brain-tumor"]
-    flags += ["--tumor_dataset", shared / "data/br35h-tumors", "--tumor_repeats", 1]
+    flags = ["--dataset_name", shared / "data/labeled-mri-brain-tumor", shared / "data/br35h-tumors"]
     flags += ["--model_name_or_path", shared / "checkpoints/mobilenet_v2_1.0_224", "--max_slices_per_class", 48]
     return [*flags, "--image_size", 96, "--num_train_epochs", 4, "--report_to", "none"]
 
@@ -126,8 +124,8 @@ def test_the_folder_holds_checkpoint_results_plots_card_examples_and_tensorboard
 def test_results_hold_what_was_trained_on_what_and_how_it_went(trained):
     folder, _, flags = trained
     results, epochs = results_of(folder), flag_of(flags, "--num_train_epochs")
-    assert results["dataset"] == flag_of(flags, "--dataset_name").name
-    assert (results["split"], results["seed"], results["world_size"]) == ("copy_free", 42, 1)
+    assert results["dataset"] == flag_of(flags, "--dataset_name").name == results["datasets"][0]
+    assert (results["split"], results["seed"], results["world_size"]) == ("patients", 42, 1)
     assert results["versions"]["torch"] == torch.__version__
     assert f"--dataset_name {results['dataset']} " in results["command"], "no path of this machine"
     start = flag_of(flags, "--model_name_or_path")
@@ -140,23 +138,40 @@ def test_results_hold_what_was_trained_on_what_and_how_it_went(trained):
     best = min(results["history"], key=lambda row: row["validation_calibrated_nll"])
     assert results["best_epoch"] == best["epoch"]
     for part in ("validation", "test"):
-        figures, counts = results[part], results["counts"][part]
+        figures, counts = results[part], main_counts(folder, flags)[part]
         assert [sum(row) for row in figures["confusion_matrix"]] == [counts[label] for label in LABELS]
         right = sum(figures["confusion_matrix"][i][i] for i in range(4))
         assert figures["accuracy"] == pytest.approx(right / sum(counts.values()))
         assert figures["per_class"]["glioma"].keys() >= {"precision", "recall", "f1", "auroc"}
 
 
+def main_counts(folder, flags) -> dict[str, dict[str, int]]:
+    """Slices of each class of the main set in each part: all but the tumors of unknown type, which are the others'."""
+    counts = results_of(folder)["counts"]
+    return {part: {label: counts[part][label] for label in LABELS} for part in counts}
+
+
 def test_tumors_of_unknown_type_choose_and_are_reported_beside_the_four_classes(trained):
     folder, _, flags = trained
+    results, tumors = results_of(folder), flags[flags.index("--dataset_name") + 2].name
+    assert results["datasets"][1] == tumors
+    for part in ("validation", "test"):
+        count = results["counts"][part]["tumor"]
+        assert results["counts_by_set"][part][tumors] == count > 0
+        if count >= 5:
+            (row,) = [row for row in results[part]["by_kind"] if row["set"] == tumors]
+            assert row["slices"] == count and row["right_type"] is None
+        assert results[part]["over_sets"].keys() >= {"ece", "uncertain"}
+    assert results["history"][-1]["validation_kinds_missed"] < 0.6, "a network that learned nothing would miss most"
+
+
+def test_the_check_of_uploads_is_measured_on_each_set(trained):
+    folder, _, flags = trained
     results = results_of(folder)
-    assert results["tumor_dataset"] == flag_of(flags, "--tumor_dataset").name
-    assert all("validation_weak_sensitivity" in row for row in results["history"])
-    for part in ("tumor_validation", "tumor_test"):
-        figures = results[part]
-        assert figures["slices"] == results["tumor_counts"][part] > 0
-        assert figures["called_no_tumor"] == pytest.approx(1 - figures["sensitivity"])
-        assert figures["called_no_tumor"] < 0.6, "a network that learned nothing of them would call most so"
+    assert [row["name"] for row in results["familiarity"]] == [
+        f"{name}: slices turned away" for name in results["datasets"]
+    ]
+    assert all(0 <= row["value"] <= 1 for row in results["familiarity"])
 
 
 def test_thresholds_of_the_verdict_are_in_the_config_and_their_figures_in_the_results(trained):
@@ -173,9 +188,11 @@ def test_thresholds_of_the_verdict_are_in_the_config_and_their_figures_in_the_re
 def test_a_plain_pipeline_gives_the_calibrated_figures_of_the_results(trained):
     """With the temperature folded in: without it the pipeline would give another NLL."""
     folder, _, flags = trained
-    part = split_scans(load_scans(flag_of(flags, "--dataset_name")), "copy_free", 42)["test"]
+    at = flags.index("--dataset_name")
+    part = split_scans(load_scans(flags[at + 1 : at + 3]), "patients", 42)["test"]
     if "--max_slices_per_class" in flags:
         part = first_of_each_class(part, flag_of(flags, "--max_slices_per_class"))
+    part = part.select(of_main_set(part))
     classify = pipeline("image-classification", model=str(folder))
     answers = classify([open_picture(image) for image in part["image"]])
     scores = np.array([[{a["label"]: a["score"] for a in answer}[label] for label in LABELS] for answer in answers])
@@ -189,7 +206,7 @@ def test_a_plain_pipeline_gives_the_calibrated_figures_of_the_results(trained):
 
 def test_the_epoch_that_was_best_on_validation_is_kept_and_not_the_last(baseline, tmp_path, monkeypatch):
     figures = iter((0.5, 0.1, 0.9))
-    monkeypatch.setattr(program, "compute_metrics", lambda prediction: {"calibrated_nll": next(figures)})
+    monkeypatch.setattr(program, "metrics_on", lambda part: lambda prediction: {"calibrated_nll": next(figures)})
     train(*baseline, "--num_train_epochs", 3, "--output_dir", tmp_path)
     assert results_of(tmp_path)["best_epoch"] == 2
     best, last = sorted(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
@@ -202,7 +219,7 @@ def test_a_run_that_chooses_between_recipes_does_not_use_the_test_part(baseline,
     train(*baseline, "--output_dir", tmp_path)
     results = results_of(tmp_path)
     assert "validation" in results
-    assert not {"test", "tumor_test"} & results.keys()
+    assert "test" not in results
     assert not (tmp_path / "README.md").exists(), "a card would need test figures"
 
 
@@ -265,7 +282,17 @@ def test_a_training_that_goes_on_from_another_one_names_both_and_warns_if_slices
     folder, _, flags = trained
     if "--max_slices_per_class" in flags:
         pytest.skip("the drawn set says it all")
-    further = [*baseline, "--model_name_or_path", folder, "--image_size", 64, "--num_train_epochs", 1]
+    at = flags.index("--dataset_name")
+    further = [
+        *baseline,
+        *flags[at : at + 3],
+        "--model_name_or_path",
+        folder,
+        "--image_size",
+        64,
+        "--num_train_epochs",
+        1,
+    ]
     output = train(*further, "--output_dir", tmp_path / "same")
     assert "and then the test figures are too good" not in output
     results, first = results_of(tmp_path / "same"), results_of(folder)
@@ -274,7 +301,7 @@ def test_a_training_that_goes_on_from_another_one_names_both_and_warns_if_slices
     assert [run["command"] for run in results["earlier_trainings"]] == [first["command"]]
 
     output = train(*further, "--split_seed", 7, "--output_dir", tmp_path / "other")
-    assert f"{folder} was trained on {first['dataset']}, split copy_free, split seed 42." in output
+    assert f"{folder} was trained on {', '.join(first['datasets'])}, split patients, split seed 42." in output
     assert "and then the test figures are too good" in output
 
 
@@ -402,7 +429,7 @@ def test_two_processes_train_on_both_and_write_the_same_files_once(quick, tmp_pa
         (["--image_size", "5"], "--image_size 5 is outside 32 to 1024 px. Try 224."),
         (["--dropout", "1"], "--dropout 1.0 is not in [0, 1). Try 0.2."),
         (["--augmentation", "3"], "--augmentation 3.0 is outside 0 to 2. 1 is the recipe."),
-        (["--tumor_repeats", "0"], "--tumor_repeats 0 must be at least 1."),
+        (["--epoch_slices", "0"], "--epoch_slices 0 must be at least 1."),
         (["--num_train_epochs", "0"], "--num_train_epochs 0.0 trains nothing; give at least 1."),
         (["--push_to_hub"], "Say where to push: --hub_model_id your-name/model-name."),
         (
@@ -436,7 +463,7 @@ def test_what_is_not_there_gets_a_sentence_and_no_traceback(flags, sentence, tmp
 
 
 def test_without_room_for_the_slices_their_cache_is_named(baseline, tmp_path, monkeypatch):
-    def fail(name):
+    def fail(*names):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(program, "load_scans", fail)

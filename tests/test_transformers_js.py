@@ -71,7 +71,7 @@ def answers(node_modules, checkpoint, public_set, tmp_path_factory) -> Answers:
     """On slices of the copy-free test part, their files as they are."""
     work = tmp_path_factory.mktemp("work")
     (work / "pictures").mkdir()
-    test = split_scans(public_set("brain-tumour-MRI-scan").scans, "copy_free", 42)["test"]
+    test = split_scans(public_set("brain-tumour-MRI-scan").scans, "patients", 42)["test"]
     rows = test.select(np.linspace(0, len(test) - 1, SLICES).astype(int))["image"]
     pictures = [open_picture(row) for row in rows]
     names = []

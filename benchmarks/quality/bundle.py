@@ -9,7 +9,6 @@ import shutil
 from pathlib import Path
 
 from brain_tumor.evaluation.thresholds import recall_first
-from brain_tumor.labels import NO_TUMOR, TUMOR_TYPES
 from brain_tumor.provenance import read_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,17 +26,9 @@ BUNDLED_FILES = (
 
 def choose_best(runs: list[Path]) -> Path:
     """The run whose validation figures are best."""
-    found = [read_results(run / "results.json") for run in runs]
-    accuracy, nll = ([results["validation"][figure] for results in found] for figure in ("accuracy", "nll"))
-    return runs[recall_first(accuracy, [count_missed(results) for results in found], nll)]
-
-
-def count_missed(results: dict) -> int:
-    """Validation tumors called "no tumor" by the most probable class."""
-    matrix = results["validation"]["confusion_matrix"]
-    of_type = sum(matrix[i][NO_TUMOR] for i in TUMOR_TYPES)
-    weak = results.get("tumor_validation")
-    return of_type + (round(weak["called_no_tumor"] * weak["slices"]) if weak else 0)
+    validation = [read_results(run / "results.json")["validation"] for run in runs]
+    accuracy, nll = ([figures[figure] for figures in validation] for figure in ("accuracy", "nll"))
+    return runs[recall_first(accuracy, [figures["over_sets"]["missed"] for figures in validation], nll)]
 
 
 def bundle(run: Path, folder: Path) -> None:

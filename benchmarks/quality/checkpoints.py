@@ -16,7 +16,7 @@ from scipy.special import softmax
 from benchmarks.arguments import add_data_argument
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.pixels import open_picture
-from brain_tumor.data.split import split_scans
+from brain_tumor.data.split import of_main_set, split_scans
 from brain_tumor.evaluation.intervals import group_draws, share_intervals, sums_by_group
 from brain_tumor.labels import LABELS
 from brain_tumor.network.checkpoint import load_checkpoint
@@ -28,12 +28,25 @@ from brain_tumor.training.trainer import keep_freed_memory
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 32
 
-SPLIT, SPLIT_SEED = "copy_free", 42  # of every result here; the defaults of train.py
+SPLIT, SPLIT_SEED = "patients", 42  # of every result here; the defaults of train.py
+
+RECIPE = ROOT / "recipes/bundled.json"
 
 
-def load_parts(data: Path) -> DatasetDict:
-    """The copy-free parts of the default dataset that lies in the folder `data`."""
-    return split_scans(load_scans(data / "brain-tumour-MRI-scan"), SPLIT, SPLIT_SEED)
+def recipe_sets(recipe: Path = RECIPE) -> list[str]:
+    """Names of the sets of a recipe, the main set first."""
+    names = json.loads(recipe.read_text(encoding="utf-8"))["dataset_name"]
+    return [name if isinstance(name, str) else name["name"] for name in names]
+
+
+def load_parts(data: Path, main_only: bool = True) -> DatasetDict:
+    """The parts of the bundled recipe's sets that lie in the folder `data`.
+
+    Args:
+        main_only: only the slices of the main set; the parts are those of all sets together all the same.
+    """
+    parts = split_scans(load_scans(recipe_sets(), data), SPLIT, SPLIT_SEED)
+    return DatasetDict({name: part.select(of_main_set(part)) for name, part in parts.items()}) if main_only else parts
 
 
 def open_slices(part: Dataset) -> list[Image.Image]:
@@ -154,7 +167,7 @@ def run_on_checkpoints(
     Args:
         description: the module's docstring.
         results_folder: where results go by default.
-        measure: a checkpoint, a part of the copy-free split and the command's arguments -> figures.
+        measure: a checkpoint, a part of the split by patients and the command's arguments -> figures.
         summary: figures -> lines to print.
         add_arguments: for what only this benchmark can be told.
         plot: draws the figures into a PNG beside the results.
@@ -162,7 +175,7 @@ def run_on_checkpoints(
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="+", metavar="CHECKPOINT", help="folders written by train.py, or Hub ids")
     add_data_argument(parser)
-    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the copy-free split")
+    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the split by patients")
     parser.add_argument("--name", help="of the result, for a single checkpoint; default: the folder's name")
     parser.add_argument("--output", type=Path, default=results_folder, help="folder of the results")
     add_arguments(parser)

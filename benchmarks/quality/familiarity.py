@@ -3,7 +3,7 @@
     python -m benchmarks.quality.collect_photographs runs/photographs
     python -m benchmarks.quality.familiarity CHECKPOINT --data FOLDER --part test --photographs runs/photographs
 
-Slices must pass: those of the part, the same made worse (`corruptions`), Br35H's, the project's examples, the average
+Slices must pass: those of the part, the same made worse (`corruptions`), the project's examples, the average
 brain that nilearn holds, and a healthy brain of another source, of which the verdicts are counted too. Everything else
 must be flagged: photographs in color and in gray, drawn pictures, screenshots, and scans of other kinds. With `--part
 validation` the development half of the photographs is used, with `--part test` the half that nobody looked at; the
@@ -27,10 +27,8 @@ from sklearn.metrics import roc_auc_score
 from tqdm.auto import tqdm
 
 from benchmarks.arguments import add_data_argument
-from benchmarks.quality.checkpoints import BATCH, SPLIT, SPLIT_SEED, Checkpoint, open_slices, share
+from benchmarks.quality.checkpoints import BATCH, SPLIT, SPLIT_SEED, Checkpoint, load_parts, open_slices, share
 from benchmarks.quality.corruptions import CORRUPTIONS, corrupt
-from brain_tumor.data.dataset import load_scans
-from brain_tumor.data.split import split_scans
 from brain_tumor.inference.familiarity import Familiarity
 from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.inference.verdict import UNCERTAIN, decide, from_config
@@ -93,11 +91,12 @@ Picture = tuple[Image.Image, str]  # and the group that it belongs to: pictures 
 
 def rows_of(arguments) -> Iterator[tuple[str, bool, Iterable[Picture]]]:
     """(what, whether it is a head, its pictures), one for each row of the table."""
-    weak = load_scans(arguments.data / "br35h-tumors", weak=True)
-    parts = split_scans(load_scans(arguments.data / "brain-tumour-MRI-scan"), SPLIT, SPLIT_SEED, weak)
-    part, tumors = parts[arguments.part], parts[f"tumor_{arguments.part}"]
+    part = load_parts(arguments.data, main_only=False)[arguments.part]
     slices, groups, hashes = open_slices(part), [str(group) for group in part["group"]], part["sha256"]
     yield "slices", True, zip(slices, groups, strict=True)
+    for number, name in enumerate(part.features["set"].names):
+        own = [i for i, of in enumerate(part["set"]) if of == number]
+        yield f"slices of {name}", True, [(slices[i], groups[i]) for i in own]
     for strength in (1, 2, 3):
         # Every slice with one corruption, which take turns.
         names = [list(CORRUPTIONS)[int(digest[:8], 16) % len(CORRUPTIONS)] for digest in hashes]
@@ -105,7 +104,6 @@ def rows_of(arguments) -> Iterator[tuple[str, bool, Iterable[Picture]]]:
         yield f"slices, corrupted with strength {strength}", True, zip(worse, groups, strict=True)
     random = np.random.default_rng(7)
     yield "slices, disguised", True, zip((disguise(s, random) for s in slices), groups, strict=True)
-    yield "Br35H slices", True, zip(open_slices(tumors), map(str, tumors["group"]), strict=True)
     yield "bundled examples", True, [(open_scan(path), path.name) for path in sorted((ROOT / "examples").glob("*.png"))]
     if importlib.util.find_spec("nilearn"):
         yield "average brain (ICBM 152)", True, average_brain()
@@ -273,7 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", help="folder written by train.py")
     add_data_argument(parser)
-    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the copy-free split")
+    parser.add_argument("--part", default="validation", choices=["validation", "test"], help="of the split by patients")
     parser.add_argument("--photographs", type=Path, help="folder made by benchmarks.quality.collect_photographs")
     parser.add_argument("--name", help="of the result; default: the folder's name")
     parser.add_argument("--most", type=int, help="at most so many pictures a row, for a quick look")
@@ -281,12 +279,7 @@ def main() -> None:
     arguments = parser.parse_args()
     checkpoint = Checkpoint(arguments.checkpoint)
     if arguments.fit:
-        scans = split_scans(
-            load_scans(arguments.data / "brain-tumour-MRI-scan"),
-            SPLIT,
-            SPLIT_SEED,
-            load_scans(arguments.data / "br35h-tumors", weak=True),
-        )
+        scans = load_parts(arguments.data, main_only=False)
         fit_familiarity(checkpoint.model, checkpoint.processor, scans).save(arguments.checkpoint)
     familiarity = Familiarity.load(arguments.checkpoint)
     if familiarity is None:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.speed.leak_search
 
-The leak search (`copies.group_copies`) on synthetic thumbnails, and the preprocessing (`dataset.load_scans`, which
+The leak search (`copies.group_slices`) on synthetic thumbnails, and the preprocessing (`dataset.load_scans`, which
 opens every slice once, and `pixels.pixels_for`, which resizes it once) of synthetic JPEGs in a temporary folder. The
 numbers of slices are measured one after the other, each in its own process, whose peak memory the system reports. What
 is not finished within `--minutes` in all is stopped, and the result says so. Writes
@@ -46,7 +46,7 @@ def search(slices: int) -> dict:
     import numpy as np
     from scipy.ndimage import gaussian_filter
 
-    from brain_tumor.data.copies import group_copies
+    from brain_tumor.data.copies import find_copies, group_slices
     from brain_tumor.data.dataset import THUMBNAIL_SIDE
 
     random = np.random.default_rng(0)
@@ -58,7 +58,7 @@ def search(slices: int) -> dict:
     hashes = [f"{number:064x}" for number in range(slices)]
     before = peaks()["peak_mb"]
     started = time.perf_counter()
-    groups = group_copies(thumbnails, hashes)
+    groups = group_slices(find_copies(thumbnails), hashes)
     seconds = time.perf_counter() - started
     found = int(slices - groups.max() - 1)
     if found != len(thumbnails[50::50]):

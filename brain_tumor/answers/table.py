@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from brain_tumor.answers.words import verdict_words, volume_words
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
-from brain_tumor.inference.verdict import UNCERTAIN_VERDICT
+from brain_tumor.inference.verdict import TYPE_UNCLEAR, UNCERTAIN_VERDICT
 from brain_tumor.inference.volume import VolumeVerdict
 from brain_tumor.labels import DISPLAY_NAMES, LABELS, display_name
 from brain_tumor.reading.uploads import Rejected, Slice, Upload
@@ -32,7 +32,11 @@ PROBABILITIES = tuple(column for column in COLUMNS if column.startswith("P("))
 WHOLE = "all"
 """What stands under "Slice" in the row of a whole series or volume."""
 
-VERDICTS = DISPLAY_NAMES | {UNCERTAIN_VERDICT: "Uncertain", UNFAMILIAR: "Not a brain MRI"}
+VERDICTS = DISPLAY_NAMES | {
+    TYPE_UNCLEAR: "Tumor, type unclear",
+    UNCERTAIN_VERDICT: "Uncertain",
+    UNFAMILIAR: "Not a brain MRI",
+}
 
 NOT_JUDGED = "Not judged"
 

@@ -1,22 +1,24 @@
 """Predictions in words: a headline and a sentence with the numbers that decided; and shares in per cent."""
 
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
-from brain_tumor.inference.verdict import UNCERTAIN_VERDICT
+from brain_tumor.inference.verdict import TYPE_UNCLEAR, UNCERTAIN_VERDICT
 from brain_tumor.inference.volume import CLEAR_SHARE, LEAST_SLICES, STRETCH_SHARE, Reason, VolumeVerdict
-from brain_tumor.labels import LABELS, NO_TUMOR, display_name
+from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
 
 RULE = (
     "A series or volume is judged by all its slices together and never by the single most suspicious one, since one "
     "of many is often wrong. Slices count if they show enough of the head and look like a brain MRI. A tumor is "
     f"reported if {LEAST_SLICES} or more neighboring slices (in a long series, {100 * STRETCH_SHARE:.0f} % of those "
     "that count) say tumor; one slice among them may say something else. Its type is the one most probable over these "
-    f"slices. No tumor is reported if at least {100 * CLEAR_SHARE:.0f} % of the slices say so, no such stretch says "
-    "anything else, and no stretch half as long (at least 2 slices) says tumor. Everything else is uncertain and needs "
-    f"a specialist; so is a series in which fewer than {LEAST_SLICES} slices count."
+    "slices, and unclear if the others are nearly as probable. No tumor is reported if at least "
+    f"{100 * CLEAR_SHARE:.0f} % of the slices say so, no such stretch says anything else, and no stretch half as "
+    "long (at least 2 slices) says tumor. Everything else is uncertain and needs a specialist; so is a series in "
+    f"which fewer than {LEAST_SLICES} slices count."
 )
 """The rule of `volume.judge_volume` in words."""
 
 _NONE_SEEN, _UNCERTAIN = "No tumor seen", "Uncertain: needs a specialist"
+_TYPE_UNCLEAR = "Looks like: a tumor, type unclear"
 
 
 def verdict_kind(verdict: str) -> str:
@@ -27,6 +29,8 @@ def verdict_kind(verdict: str) -> str:
     >>> [verdict_kind(verdict) for verdict in ("glioma", "no_tumor", "uncertain", "unfamiliar", "tabby cat")]
     ['tumor', 'clear', 'uncertain', 'unfamiliar', 'unfamiliar']
     """
+    if verdict == TYPE_UNCLEAR:
+        return "tumor"
     if verdict in LABELS:
         return "clear" if verdict == LABELS[NO_TUMOR] else "tumor"
     return "uncertain" if verdict == UNCERTAIN_VERDICT else "unfamiliar"
@@ -69,9 +73,18 @@ def verdict_words(prediction: Prediction) -> tuple[str, str]:
             f"The model puts the probability of no tumor at {percent(1 - tumor, thresholds.no_tumor)} (threshold: "
             f"{limit(thresholds.no_tumor)}); it can still miss one, especially a small one."
         )
+    any_tumor = f"The model puts the probability of any tumor at {percent(tumor, thresholds.tumor)} (threshold: "
+    if verdict == TYPE_UNCLEAR:
+        kinds = {name: share for name, share in prediction.confidences.items() if canonical_label(name) != "no_tumor"}
+        best = max(kinds, key=kinds.get)
+        share = kinds[best] / sum(kinds.values())
+        return _TYPE_UNCLEAR, (
+            f"{any_tumor}{limit(thresholds.tumor)}); {display_name(best).lower()} is the most probable type, with "
+            f"{percent(share, thresholds.type)} of that, and a type is named from {limit(thresholds.type)} on. It may "
+            "be a tumor that the model has no name for."
+        )
     return _looks_like(verdict), (
-        f"The model puts the probability of any tumor at {percent(tumor, thresholds.tumor)} (threshold: "
-        f"{limit(thresholds.tumor)}); the most probable type is {display_name(verdict).lower()}."
+        f"{any_tumor}{limit(thresholds.tumor)}); the most probable type is {display_name(verdict).lower()}."
     )
 
 
@@ -95,9 +108,11 @@ def volume_words(volume: VolumeVerdict) -> tuple[str, str]:
                 f"and a verdict on the whole needs {LEAST_SLICES}."
             )
         case Reason.TUMOR_STRETCH:
+            unclear = volume.verdict == TYPE_UNCLEAR
+            kind = "no type" if unclear else display_name(volume.verdict).lower()
             return _looks_like(volume.verdict), (
                 f"{volume.longest_tumor} neighboring slices of the {counted} that count say tumor, and {needed} are "
-                f"enough; over these slices {display_name(volume.verdict).lower()} is the most probable type."
+                f"enough; over these slices {kind} is {'clear' if unclear else 'the most probable type'}."
             )
         case Reason.FEW_CLEAR:
             return _UNCERTAIN, (
@@ -122,6 +137,8 @@ def volume_words(volume: VolumeVerdict) -> tuple[str, str]:
 
 def _looks_like(verdict: str) -> str:
     """Of one of the four by its display name; another checkpoint's class keeps its own."""
+    if verdict == TYPE_UNCLEAR:
+        return _TYPE_UNCLEAR
     return f"Looks like: {display_name(verdict).lower() if verdict in LABELS else verdict}"
 
 

@@ -1,10 +1,10 @@
-"""Copies of a slice: how they are found, and how they are grouped.
+"""Copies of a slice: how they are found, and how slices are grouped that must not be parted.
 
 Public sets hold many slices more than once: mirrored, rotated, re-encoded or from the neighboring position. If one copy
-trains and another tests, the test measures memory. Groups of copies are not patients: no public set here says whose
-slice it is, so a split by groups is called "copy-free", never "patient-level".
+trains and another tests, the test measures memory; so it does with another slice of the same patient. A group is
+whatever copies and patients link.
 
-    python -m brain_tumor.evaluation.copy_report DATASET    # how many copies a set holds, and a sheet that shows them
+    python -m brain_tumor.data.report DATASET    # what a set holds, how many copies, and a sheet that shows them
 """
 
 import numpy as np
@@ -60,24 +60,27 @@ def find_copies(
     return np.concatenate([np.empty((0, 2), np.int64), *(found[place] for place in sorted(found))])
 
 
-def group_copies(thumbnails: np.ndarray, sha256: list[str]) -> np.ndarray:
-    """Group ids such that copies, copies of copies, and identical files share one.
+def group_slices(pairs: np.ndarray, sha256: list[str], patients: list[str] | None = None) -> np.ndarray:
+    """Group ids such that copies, copies of copies, identical files and slices of one patient share one.
 
     Args:
-        thumbnails: (n, side, side) gray levels.
+        pairs: (pairs, 2) of `find_copies`.
         sha256: hashes of the n files.
+        patients: whose slice each is; "" where that is not known.
 
     Returns:
         (n,) int64, numbered from 0 in the order of each group's smallest hash, so that the order of files does
         not matter.
     """
-    n = len(thumbnails)
-    _, same_file = np.unique(sha256, return_inverse=True)
-    pairs = find_copies(thumbnails)
-    # Identical files are linked through n extra nodes, one for each distinct hash.
-    rows = np.concatenate([pairs[:, 0], np.arange(n)])
-    columns = np.concatenate([pairs[:, 1], n + same_file])
-    graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(2 * n, 2 * n))
+    n = len(sha256)
+    # What shares a hash or a patient is linked through extra nodes, one for each distinct hash and patient.
+    shared = np.array([*sha256, *([f"patient {name}" for name in patients or [] if name])], dtype=object)
+    holders = np.concatenate([np.arange(n), np.flatnonzero([bool(name) for name in patients or []])])
+    _, node = np.unique(shared.astype(str), return_inverse=True)
+    rows = np.concatenate([pairs[:, 0], holders.astype(np.int64)])
+    columns = np.concatenate([pairs[:, 1], n + node])
+    size = n + len(shared)
+    graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(size, size))
     component = connected_components(graph, directed=False)[1][:n]
     order = np.argsort(sha256, kind="stable")
     _, first = np.unique(component[order], return_index=True)

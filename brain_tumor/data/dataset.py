@@ -1,4 +1,4 @@
-"""A Hub id or a folder -> train / validation / test with canonical labels.
+"""Hub ids and folders -> train / validation / test with canonical labels.
 
 Pictures stay encoded: a row holds a path or the bytes of a file, and whatever is computed from the pixels goes to
 memory-mapped files in the cache of `datasets`.
@@ -8,15 +8,20 @@ import hashlib
 import logging
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import datasets
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value, concatenate_datasets
 from huggingface_hub import HfApi, snapshot_download
 from PIL import Image as PillowImage
 
+from brain_tumor.data.errors import DatasetError
+from brain_tumor.data.metadata import KNOWN_COLUMNS, METADATA, read_metadata
+from brain_tumor.data.patients import with_patients
 from brain_tumor.data.pixels import digest, file_states, map_cached
-from brain_tumor.labels import LABELS, TUMOR, canonical_label, is_tumor_of_unknown_type
+from brain_tumor.labels import LABELS, TUMOR, canonical_label, is_other_lesion, is_tumor_of_unknown_type, sequence_in
+from brain_tumor.provenance import public_name
 from brain_tumor.reading.pictures import ScanError, open_scan
 
 logger = logging.getLogger(__name__)
@@ -38,34 +43,68 @@ _SPLIT_SPELLINGS = {
 }
 
 
-class DatasetError(ValueError):
-    """A dataset that cannot be used. The message says what was found, what was expected, and what to do."""
-
-
-def load_scans(name_or_dir: str | Path, weak: bool = False) -> DatasetDict:
-    """Load a labeled set of slices from a folder or from the Hugging Face Hub.
+def load_scans(names: str | Path | Sequence[str | Path], root: str | Path | None = None) -> DatasetDict:
+    """Load labeled sets of slices from folders or from the Hugging Face Hub, as one.
 
     A folder holds one folder of pictures per class, with or without folders per split above them, at any depth
     (`train/glioma/*.jpg`, `Training/2-glioma/*.jpg`, `glioma/*.png`), or parquet files. A Hub dataset holds
     the same, or splits with one image column and one column of classes, which are found by their feature types.
+    A `metadata.csv` (`metadata.read_metadata`) adds columns; labels come from the folders also where there is one.
 
     Args:
-        name_or_dir: the folder or the dataset's id.
-        weak: the set shows tumors whose type is not known: its one class is called "tumor" (or "yes", "positive").
+        names: folders or ids of datasets. The first is the main set, the one that published figures are of.
+        root: folder that holds sets under their names, of a Hub id the whole or the last part; what is not there is
+            looked for as if there were no root.
 
     Returns:
         The parts that exist, among train, validation and test (all in "train" if there are none). Columns:
         image: the encoded picture, {"bytes", "path"}; `pixels.open_picture` opens it.
-        label: `ClassLabel` with the names of `labels.LABELS`; `labels.TUMOR` in every row of a weak set.
-        source: the picture's name in the dataset.
+        label: `ClassLabel` with the names of `labels.LABELS`, and "tumor" (`labels.TUMOR`).
+        set: `ClassLabel` with the sets' names (`provenance.public_name`) in the order of `names`.
+        source: the picture's name in its set.
+        patient: whose slice it is, unique over all sets; "" where that is not known (`patients.with_patients`).
+        sequence, plane, stripped, diagnosis and whatever else `metadata.csv` has: strings, "" where not known.
         sha256: of the file's bytes, hexadecimal.
         thumbnail: (32, 32) uint8 as 1,024 bytes, what `copies` compares.
 
     Raises:
-        DatasetError: no such folder or dataset, no pictures, a class that is missing or unknown, an empty
-            split, more than 1 % of pictures that cannot be opened. Up to that share they are logged and skipped.
+        DatasetError: no such folder or dataset, no pictures, an unknown class, an empty split, a `metadata.csv` that
+            cannot be read, more than 1 % of pictures that cannot be opened. Up to that share they are logged and
+            skipped.
     """
-    name = str(name_or_dir)
+    names = [names] if isinstance(names, str | Path) else list(names)
+    places = [_place_of(str(name), root) for name in names]
+    known_as = [public_name(str(name)) for name in names]
+    for name in known_as:
+        if known_as.count(name) > 1:
+            raise DatasetError(f"Two of the sets are called {name}. Name each once, or rename one of the folders.")
+    sets = [_load_set(place, name) for place, name in zip(places, known_as, strict=True)]
+    columns = list(dict.fromkeys(column for parts in sets for part in parts.values() for column in part.column_names))
+    feature = ClassLabel(names=known_as)
+    pooled = {}
+    for split in SPLITS:
+        found = [(number, parts[split]) for number, parts in enumerate(sets) if split in parts]
+        rows = [
+            _with_columns(part, columns).add_column("set", [number] * part.num_rows, feature=feature)
+            for number, part in found
+        ]
+        if rows:
+            pooled[split] = concatenate_datasets(rows)
+    return DatasetDict(pooled)
+
+
+def _place_of(name: str, root: str | Path | None) -> str:
+    """Where a set is: in `root` under its name or the last part of it, else where its name says."""
+    if root is not None:
+        if not Path(root).is_dir():
+            raise DatasetError(f"--data_root {root} is no folder. Give the one that holds the sets.")
+        for place in (Path(root, name), Path(root, name.rstrip("/").rpartition("/")[2])):
+            if name and place.is_dir():
+                return str(place)
+    return name
+
+
+def _load_set(name: str, known_as: str) -> DatasetDict:
     folder = Path(name)
     if not name:
         raise DatasetError("The dataset has no name. Give a folder or the id of a dataset on the Hugging Face Hub.")
@@ -75,27 +114,37 @@ def load_scans(name_or_dir: str | Path, weak: bool = False) -> DatasetDict:
         raise DatasetError(f"{name} is a file. Give the folder that holds one folder of pictures per class.")
     else:
         parts = _parts_of_hub(name)
-    if weak:
-        _check_weak_class(parts, name)
-    else:
-        _check_classes(parts, name)
-    return _measure(parts, name)
+    _check_classes(parts, name)
+    parts = {split: _with_columns(part, KNOWN_COLUMNS) for split, part in parts.items()}
+    return with_patients(_measure(parts, known_as), known_as)
+
+
+def _with_columns(part: Dataset, columns: Sequence[str]) -> Dataset:
+    """A part with all of some columns; those that it lacks are "" in every row."""
+    for column in columns:
+        if column not in part.column_names:
+            part = part.add_column(column, [""] * part.num_rows, feature=Value("string"))
+    return part
 
 
 def counts_by_class(part: Dataset) -> dict[str, int]:
-    """Label -> number of slices."""
+    """Label -> number of slices; "tumor" only where there are any."""
     counts = Counter(part["label"])
-    return {label: counts.get(index, 0) for index, label in enumerate(LABELS)}
+    named = {label: counts.get(index, 0) for index, label in enumerate(LABELS)}
+    return named | ({"tumor": counts[TUMOR]} if counts.get(TUMOR) else {})
 
 
 def _parts_of_folder(folder: Path, name: str) -> dict[str, Dataset]:
     """Walk a folder ourselves: `imagefolder` merges Training/ with Testing/ and drops the label of a single class."""
     files: dict[str, list[tuple[str, str]]] = {}
+    known: dict[str, dict[str, str]] = {}
     for parent, children, names in os.walk(folder, followlinks=True):
         children[:] = sorted(child for child in children if not child.startswith("."))
         here = Path(parent).relative_to(folder).parts
         if here and here[-1].lower() in _SPLIT_SPELLINGS:
             files.setdefault(_SPLIT_SPELLINGS[here[-1].lower()], [])
+        if METADATA in names:
+            known |= read_metadata(Path(parent, METADATA), folder)
         pictures = sorted(n for n in names if n.lower().endswith(PICTURE_SUFFIXES) and not n.startswith("."))
         if not pictures:
             continue
@@ -113,18 +162,30 @@ def _parts_of_folder(folder: Path, name: str) -> dict[str, Dataset]:
             f"{name} holds no pictures ({', '.join(PICTURE_SUFFIXES)}) in any of its folders. "
             f"Expected one folder of pictures per class: {', '.join(LABELS)}."
         )
-    return {split: _dataset_of_files(rows, folder) for split, rows in files.items()}
+    parts = {split: _dataset_of_files(rows, folder, known) for split, rows in files.items()}
+    _tell_of_unmatched(parts, known, name)
+    return parts
 
 
-def _dataset_of_files(rows: list[tuple[str, str]], folder: Path) -> Dataset:
-    return Dataset.from_dict(
-        {
-            "image": [{"bytes": None, "path": path} for _, path in rows],
-            "class_name": [class_name for class_name, _ in rows],
-            "source": [Path(path).relative_to(folder).as_posix() for _, path in rows],
-        },
-        features=Features({"image": Image(decode=False), "class_name": Value("string"), "source": Value("string")}),
-    )
+def _dataset_of_files(rows: list[tuple[str, str]], folder: Path, known: dict[str, dict[str, str]]) -> Dataset:
+    columns = {
+        "class_name": [class_name for class_name, _ in rows],
+        "source": [Path(path).relative_to(folder).as_posix() for _, path in rows],
+    }
+    for column in dict.fromkeys(column for row in known.values() for column in row):
+        columns[column] = [known.get(source, {}).get(column, "") for source in columns["source"]]
+    features = Features({"image": Image(decode=False), **{column: Value("string") for column in columns}})
+    return Dataset.from_dict({"image": [{"bytes": None, "path": path} for _, path in rows], **columns}, features)
+
+
+def _tell_of_unmatched(parts: dict[str, Dataset], known: dict[str, dict[str, str]], name: str) -> None:
+    if not known:
+        return
+    sources = {source for part in parts.values() for source in part["source"]}
+    if lacking := sorted(known.keys() - sources):
+        logger.warning("%s: %d files of metadata.csv are not there, such as %s.", name, len(lacking), lacking[0])
+    if unnamed := sorted(sources - known.keys()):
+        logger.warning("%s: metadata.csv does not name %d pictures, such as %s.", name, len(unnamed), unnamed[0])
 
 
 def _parts_of_hub(name: str) -> dict[str, Dataset]:
@@ -132,8 +193,8 @@ def _parts_of_hub(name: str) -> dict[str, Dataset]:
         listing = HfApi().list_repo_files(name, repo_type="dataset")
         pictures = [file for file in listing if file.lower().endswith(PICTURE_SUFFIXES) and "/" in file]
         if pictures:
-            suffixes = sorted({Path(file).suffix for file in pictures})
-            folder = snapshot_download(name, repo_type="dataset", allow_patterns=[f"*{s}" for s in suffixes])
+            wanted = [f"*{suffix}" for suffix in sorted({Path(file).suffix for file in pictures})]
+            folder = snapshot_download(name, repo_type="dataset", allow_patterns=[*wanted, f"*{METADATA}"])
             return _parts_of_folder(Path(folder), name)
     except DatasetError:
         raise
@@ -176,6 +237,8 @@ def _columns_by_type(part: Dataset, split: str, name: str) -> Dataset:
             f"{name}, split {split!r}: expected one column of pictures and one of class labels; found {found}."
         )
     feature = part.features[classes[0]]
+    described = [column for column in part.column_names if column in KNOWN_COLUMNS and column != classes[0]]
+    texts = {column: ["" if value is None else str(value) for value in part[column]] for column in described}
     part = part.select_columns([images[0], classes[0]]).cast_column(images[0], Image(decode=False))
     values = part[classes[0]]
     if isinstance(feature, ClassLabel):
@@ -185,7 +248,9 @@ def _columns_by_type(part: Dataset, split: str, name: str) -> Dataset:
     part = part.remove_columns(classes[0])
     if images[0] != "image":
         part = part.rename_column(images[0], "image")
-    return part.add_column("class_name", values).add_column("source", sources)
+    for column, values_of in {"class_name": values, "source": sources, **texts}.items():
+        part = part.add_column(column, values_of, feature=Value("string"))
+    return part
 
 
 def _check_classes(parts: dict[str, Dataset], name: str) -> None:
@@ -197,29 +262,23 @@ def _check_classes(parts: dict[str, Dataset], name: str) -> None:
         )
     found = Counter(class_name for part in parts.values() for class_name in part["class_name"])
     listing = ", ".join(f"{class_name} ({count})" for class_name, count in sorted(found.items()))
-    unknown = sorted(class_name for class_name in found if canonical_label(class_name) is None)
+    unknown = sorted(name for name in found if _label_of(name) is None and not is_other_lesion(name))
     if unknown:
         raise DatasetError(
-            f"{name}: unknown class {', '.join(map(repr, unknown))}. Found {listing}; "
-            f"expected {', '.join(LABELS)} (spellings such as '2-glioma', 'no-tumor' or 'Normal' are accepted)."
+            f"{name}: unknown class {', '.join(map(repr, unknown))}. Found {listing}; expected {', '.join(LABELS)} or "
+            "tumor (spellings such as '2-glioma', 'no-tumor', 'Normal' or 'Astrocytoma T2' are accepted)."
         )
-    missing = [label for label in LABELS if label not in {canonical_label(class_name) for class_name in found}]
-    if missing:
-        raise DatasetError(
-            f"{name}: no pictures of the class {', '.join(missing)}. Found {listing}; expected all of "
-            f"{', '.join(LABELS)}."
-        )
+    if others := {class_name: count for class_name, count in sorted(found.items()) if is_other_lesion(class_name)}:
+        logger.warning(
+            "%s: %d slices of %s are left out: they show neither a tumor nor the absence of one.",
+            name, sum(others.values()), ", ".join(others),
+        )  # fmt: skip
 
 
-def _check_weak_class(parts: dict[str, Dataset], name: str) -> None:
-    found = Counter(class_name for part in parts.values() for class_name in part["class_name"])
-    others = sorted(class_name for class_name in found if not is_tumor_of_unknown_type(class_name))
-    if others or not found:
-        listing = ", ".join(f"{class_name} ({count})" for class_name, count in sorted(found.items())) or "no pictures"
-        raise DatasetError(
-            f"{name}: expected one class folder called tumor, of slices that show a tumor of unknown type; found "
-            f"{listing}. A set with the four classes is the main dataset."
-        )
+def _label_of(class_name: str) -> int | None:
+    """The number of a class in `load_scans`'s labels; None where no label fits."""
+    label = canonical_label(class_name)
+    return LABELS.index(label) if label else TUMOR if is_tumor_of_unknown_type(class_name) else None
 
 
 def _measure(parts: dict[str, Dataset], name: str) -> DatasetDict:
@@ -228,19 +287,20 @@ def _measure(parts: dict[str, Dataset], name: str) -> DatasetDict:
     for split in sorted(parts, key=SPLITS.index):
         part = parts[split]
         total += part.num_rows
+        texts = [column for column in part.column_names if column != "image"]
         files = file_states(part) or [part._fingerprint]  # parquet has a fingerprint that lasts, a list of files not
-        key = digest("measure-1", split, *files, *part["class_name"], *part["source"])
+        key = digest("measure-2", split, *files, *texts, *(repr(list(part[column])) for column in texts))
         part = map_cached(part, _thumbnail, key, f"Opening pictures ({split})")
-        errors = part["error"]
+        errors, classes = part["error"], part["class_name"]
         failures += [f"{source}: {error}" for source, error in zip(part["source"], errors, strict=True) if error]
-        if any(errors):
-            part = part.select([i for i, error in enumerate(errors) if not error])
-        classes = part.unique("class_name")
-        label_of = {c: TUMOR if is_tumor_of_unknown_type(c) else LABELS.index(canonical_label(c)) for c in classes}
-        labels = [label_of[c] for c in part["class_name"]]
-        names = [*LABELS, "tumor"] if TUMOR in labels else list(LABELS)
-        part = part.remove_columns(["error", "class_name"])
-        measured[split] = part.add_column("label", labels, feature=ClassLabel(names=names))
+        labels = {class_name: _label_of(class_name) for class_name in set(classes)}
+        kept = [i for i, error in enumerate(errors) if not error and labels[classes[i]] is not None]
+        part = part.select(kept)
+        classes = part["class_name"]
+        sequences = [own or sequence_in(c) for own, c in zip(part["sequence"], classes, strict=True)]
+        part = part.remove_columns(["error", "class_name", "sequence"])
+        part = part.add_column("label", [labels[c] for c in classes], feature=ClassLabel(names=[*LABELS, "tumor"]))
+        measured[split] = part.add_column("sequence", sequences, feature=Value("string"))
     if failures:
         sample = "\n  ".join(failures[:20]) + (f"\n  ... and {len(failures) - 20} more" if len(failures) > 20 else "")
         if len(failures) > MAX_UNREADABLE_SHARE * total:

@@ -1,167 +1,253 @@
-"""Train, validation and test parts such that no copy of a slice is in two of them."""
+"""Train, validation and test parts such that no patient, and no copy of a slice, is in two of them."""
+
+import csv
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Value, concatenate_datasets
-from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from sklearn.model_selection import StratifiedGroupKFold
 
-from brain_tumor.data.copies import find_copies, group_copies, thumbnails_of
+from brain_tumor.data.copies import find_copies, group_slices, thumbnails_of
 from brain_tumor.data.dataset import SPLITS, DatasetError, counts_by_class
-from brain_tumor.labels import LABELS
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR
+
+logger = logging.getLogger(__name__)
 
 FOLDS = 25
-"""Folds of about 4 % each, of which parts are made: 18 train, 2 validation, 5 test (72 / 8 / 20 %)."""
+"""Folds of about 4 % each, of which parts are made: 17 train, 3 validation, 5 test (68 / 12 / 20 %)."""
 
 TEST_FOLDS = 5
-VALIDATION_FOLDS = 2
+VALIDATION_FOLDS = 3
 
-WEAK_FOLDS = 20
-"""Folds of a weakly labeled set, by groups: 12 train, 3 validation, 5 test. It has some 70 groups, so a part needs
-more of them to say anything."""
+DEALS = 5000
+"""Random orders of the folds of which the one is taken whose parts hold the shares best."""
 
-WEAK_VALIDATION_FOLDS = 3
+LISTED = 5
+"""Contradictions that are named at most."""
 
 
-def split_scans(scans: DatasetDict, how: str, seed: int, weak: DatasetDict | None = None) -> DatasetDict:
-    """Train, validation and test parts of a dataset.
+def split_scans(scans: DatasetDict, how: str, seed: int, hold_out: Sequence[str] = ()) -> DatasetDict:
+    """Train, validation and test parts of all sets together.
 
     Args:
         scans: as `dataset.load_scans` returns it.
-        how: "copy_free" pools all parts and splits by groups of copies, about 72 / 8 / 20 %, with the
-            proportions of classes kept; "published" takes the dataset's own parts, and makes validation of a
-            tenth of train, by group, where there is none.
+        how: "patients" pools all parts and splits by groups of patients and copies, about 68 / 12 / 20 %, with the
+            shares of classes, sets and sequences held as well as groups allow; "published" takes the main set's own
+            parts, and makes validation of a tenth of train, by group, where there is none. Other sets are split by
+            groups there too, and what belongs to a group of the main set's test part trains nothing.
         seed: of the random split.
-        weak: a set of tumors of unknown type, as `load_scans(..., weak=True)` returns it. The parts of `scans` are
-            the same with it and without it.
+        hold_out: names of sets, or CSV files with the columns set and source. If there are any, the test part is these
+            slices, and what shares a group with them is in no part.
 
     Returns:
-        The three parts (with `weak` also tumor_train, tumor_validation and tumor_test), sorted by file hash, with the
-        columns group (int64, over the whole dataset), part (the dataset's own name of the part) and copy_in_train
-        (bool: a copy is in the part "train" of this split, before validation was taken from it).
+        The three parts, sorted by file hash, with the columns group (int64, over all sets), part (the set's own name
+        of the part) and copy_in_train (bool: a copy is in the part "train" of this split, before validation was taken
+        from it).
 
     Raises:
-        DatasetError: a part would be empty or lack a class.
+        DatasetError: a class is in none of the sets, a part would be empty or lack a class, nothing is held out by a
+            name in `hold_out`.
     """
-    pooled = whole_set(scans)
-    labels, groups = np.array(pooled["label"]), np.array(pooled["group"])
-    if how == "copy_free":
-        part = _copy_free_parts(labels, groups, seed)
+    pooled, pairs = _pool(scans)
+    report_contradictions(pooled, pairs)
+    counts = counts_by_class(pooled)
+    if missing := [label for label in LABELS if not counts[label]]:
+        found = ", ".join(f"{label} ({count})" for label, count in counts.items() if count)
+        raise DatasetError(
+            f"{', '.join(pooled.features['set'].names)}: no pictures of the class {', '.join(missing)}. Found {found}; "
+            f"expected all of {', '.join(LABELS)}, in one set or in several together."
+        )
+    groups = np.array(pooled["group"])
+    if how == "patients":
+        part = _patient_parts(pooled, groups, seed)
         trained_on = part == "train"
     elif how == "published":
-        part, trained_on = _published_parts(pooled, labels, groups, seed)
+        part, trained_on = _published_parts(pooled, groups, seed)
     else:
-        raise DatasetError(f"Unknown split {how!r}; use copy_free or published.")
-    pooled = _mark_copies_in_train(pooled, trained_on)
+        raise DatasetError(f"Unknown split {how!r}; use patients or published.")
+    if hold_out:
+        held = _held_out(pooled, hold_out)
+        part[part == "test"] = "train"
+        part[np.isin(groups, groups[held])] = "left out"
+        part[held] = "test"
+        trained_on = part == "train"
+    crossing = pairs[trained_on[pairs[:, 0]] != trained_on[pairs[:, 1]]]
+    copied = np.isin(np.arange(len(pooled)), crossing) & ~trained_on
+    pooled = pooled.add_column("copy_in_train", copied.tolist())
     result = DatasetDict({name: pooled.select(np.flatnonzero(part == name)) for name in SPLITS})
     for name, rows in result.items():
         lacking = [label for label, count in counts_by_class(rows).items() if count == 0]
-        if lacking:
+        if lacking and not (hold_out and name == "test"):
             raise DatasetError(
                 f"The {name} part of the {how} split has no pictures of {', '.join(lacking)} "
                 f"({rows.num_rows} pictures in all). More pictures, or another --split, are needed."
             )
-    if weak is not None:
-        result = DatasetDict({**result, **_weak_parts(weak, pooled, part, seed)})
     return result
 
 
 def whole_set(scans: DatasetDict) -> Dataset:
-    """All slices of a set as one part, with the columns group and part of `split_scans`.
+    """All slices of all sets as one part, with the columns group and part of `split_scans`.
 
     They are sorted by file hash: the order in which files were found must not matter.
     """
+    return _pool(scans)[0]
+
+
+def _pool(scans: DatasetDict) -> tuple[Dataset, np.ndarray]:
+    """`whole_set`, and the pairs of its copies."""
     parts = [rows.add_column("part", [name] * rows.num_rows) for name, rows in scans.items()]
     pooled = concatenate_datasets(parts)
-    order = sorted(range(pooled.num_rows), key=list(zip(pooled["sha256"], pooled["source"], strict=True)).__getitem__)
-    pooled = pooled.select(order)
-    groups = group_copies(thumbnails_of(pooled), pooled["sha256"])
-    return pooled.add_column("group", groups.tolist())
+    keys = list(zip(pooled["sha256"], pooled["source"], pooled["set"], strict=True))
+    pooled = pooled.select(sorted(range(pooled.num_rows), key=keys.__getitem__))
+    pairs = find_copies(thumbnails_of(pooled))
+    return pooled.add_column("group", group_slices(pairs, pooled["sha256"], pooled["patient"]).tolist()), pairs
 
 
-def _weak_parts(weak: DatasetDict, main: Dataset, main_part: np.ndarray, seed: int) -> dict[str, Dataset]:
-    """The parts of a weakly labeled set, about 60 / 15 / 25 % of its groups.
+def of_main_set(part: Dataset) -> np.ndarray:
+    """Indices of the slices of the main set, the first that was named, whose class is one of the four.
 
-    A group with a copy in the main set goes where that copy is; with copies in several parts it is left out. Its
-    group numbers follow those of the main set.
+    Without any, those of all sets.
     """
-    rows = whole_set(weak)
-    groups, thumbnails = np.array(rows["group"]), thumbnails_of(rows)
-    if len(np.unique(groups)) < WEAK_FOLDS:
-        raise DatasetError(
-            f"Too few pictures of tumors of unknown type to split: {len(np.unique(groups))} groups of copies, and at "
-            f"least {WEAK_FOLDS} are needed."
-        )
-    fold = _deal(GroupKFold(n_splits=WEAK_FOLDS, shuffle=True, random_state=seed), groups, groups)
-    names = ["test"] * TEST_FOLDS + ["validation"] * WEAK_VALIDATION_FOLDS
-    part = np.array([*names, *["train"] * (WEAK_FOLDS - len(names))], dtype="<U10")[fold]
-    pairs = find_copies(thumbnails, thumbnails_of(main))
-    for group in np.unique(groups[pairs[:, 0]]):
-        found = np.unique(main_part[pairs[groups[pairs[:, 0]] == group, 1]])
-        part[groups == group] = found[0] if len(found) == 1 else "left out"
-    rows = rows.remove_columns("group").add_column("group", (groups + max(main["group"]) + 1).tolist())
-    rows = _mark_copies_in_train(rows, part == "train")
-    return {f"tumor_{name}": rows.select(np.flatnonzero(part == name)) for name in SPLITS}
+    typed = np.array(part["label"]) != TUMOR
+    main = typed & (np.array(part["set"]) == 0)
+    return np.flatnonzero(main if main.any() else typed)
 
 
-def _mark_copies_in_train(rows: Dataset, in_train: np.ndarray) -> Dataset:
-    """The rows with the column copy_in_train: a slice outside of train has a copy in it."""
-    thumbnails, has_copy = thumbnails_of(rows), np.zeros(len(rows), bool)
-    has_copy[np.flatnonzero(~in_train)[find_copies(thumbnails[~in_train], thumbnails[in_train])[:, 0]]] = True
-    return rows.add_column("copy_in_train", has_copy.tolist())
+def kinds(part: Dataset) -> np.ndarray:
+    """(n,) str: set and sequence of each slice, as "figshare, T1C+"; the set alone where no sequence is known."""
+    names = part.features["set"].names
+    return np.array(
+        [", ".join(filter(None, (names[s], q))) for s, q in zip(part["set"], part["sequence"], strict=True)], dtype=str
+    )
 
 
-def _copy_free_parts(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
-    folds = _folds(labels, groups, FOLDS, seed)
-    names = np.array(["test"] * TEST_FOLDS + ["validation"] * VALIDATION_FOLDS)
-    names = np.concatenate([names, np.full(FOLDS - len(names), "train")])
-    return names[folds]
+def cells(rows: Dataset) -> np.ndarray:
+    """(n,) int64: the number of each slice's class, set and sequence together."""
+    names = np.char.add(np.array(rows["label"]).astype(str), kinds(rows))
+    return np.unique(names, return_inverse=True)[1]
 
 
-def _published_parts(pooled: Dataset, labels: np.ndarray, groups: np.ndarray, seed: int):
-    """Name of each slice's part, and whether the dataset itself has it in train."""
-    part = np.array(pooled["part"], dtype="<U10")
-    trained_on = part == "train"
-    for needed in ("train", "test"):
-        if needed not in part:
-            raise DatasetError(f"The dataset has no {needed} part of its own. Use --split copy_free.")
-    if "validation" not in part:
-        rows = np.flatnonzero(trained_on)
-        part[rows[_folds(labels[rows], groups[rows], 10, seed) == 0]] = "validation"
-    return part, trained_on
+def slice_weights(part: Dataset) -> np.ndarray:
+    """(n,) float64 with mean 1: how much each slice counts, so that no class, set or sequence rules by its size.
 
-
-def _folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Fold number of each slice: whole groups, proportions of classes kept, folds in random order.
-
-    The splitter deals out groups from large to small, so its first folds differ from its last; the random order
-    keeps every part a fair mixture.
+    The slices of one class, set and sequence together weigh the square root of their number: more slices say more, but
+    ten times as many, of the same scanners and often the same patients, not ten times as much.
     """
-    least = min(np.bincount(labels, minlength=len(LABELS)))
-    if least < folds:
-        raise DatasetError(
-            f"Too few pictures to split: the smallest class has {least}, and at least {folds} are needed."
-        )
-    fold = _deal(StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed), labels, groups)
-    return np.random.default_rng(seed).permutation(folds)[fold]
+    numbers = cells(part)
+    weights = 1 / np.sqrt(np.bincount(numbers)[numbers])
+    return weights / weights.mean() if len(weights) else weights
 
 
-def _deal(splitter, labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """(n,) int64: the number of the fold that scikit-learn's splitter puts each slice into."""
-    fold = np.empty(len(labels), np.int64)
-    for number, (_, members) in enumerate(splitter.split(labels, labels, groups)):
-        fold[members] = number
-    return fold
+def contradictions(rows: Dataset, pairs: np.ndarray) -> np.ndarray:
+    """Those of the pairs (n, 2) of copies whose labels exclude each other."""
+    labels = np.array(rows["label"])
+    left, right = labels[pairs[:, 0]], labels[pairs[:, 1]]
+    of_unknown_type = ((left == TUMOR) & (right != NO_TUMOR)) | ((right == TUMOR) & (left != NO_TUMOR))
+    return pairs[(left != right) & ~of_unknown_type]
 
 
-def with_weak_slices(parts: DatasetDict, name: str, repeats: int = 1) -> Dataset:
-    """The columns pixels and label of a part and, `repeats` times, of its weak counterpart where there is one."""
-    weak = [parts[f"tumor_{name}"]] * repeats if f"tumor_{name}" in parts else []
-    columns = [
-        part.select_columns(["pixels", "label"]).cast_column("label", Value("int64")) for part in [parts[name], *weak]
-    ]
-    return concatenate_datasets(columns)
+def report_contradictions(rows: Dataset, pairs: np.ndarray) -> None:
+    """Log how many pairs of copies have labels that exclude each other, and name some."""
+    found = contradictions(rows, pairs)
+    if len(found):
+        logger.warning(
+            "%d pairs of copies have labels that exclude each other, such as %s. They stay in, in one part.",
+            len(found), "; ".join(" and ".join(name_of(rows, i) for i in pair) for pair in found[:LISTED]),
+        )  # fmt: skip
+
+
+def name_of(rows: Dataset, index: int) -> str:
+    """Set, source and label of a slice, to print."""
+    row = rows[int(index)]
+    return (
+        f"{rows.features['set'].int2str(row['set'])}/{row['source']} ({rows.features['label'].int2str(row['label'])})"
+    )
 
 
 def first_of_each_class(part: Dataset, count: int) -> Dataset:
     """At most `count` slices of each class, in the order of the part (which is that of the hashes)."""
     labels = np.array(part["label"])
     return part.select(np.sort(np.concatenate([np.flatnonzero(labels == i)[:count] for i in np.unique(labels)])))
+
+
+def _patient_parts(pooled: Dataset, groups: np.ndarray, seed: int) -> np.ndarray:
+    """(n,) names of parts, of folds dealt out so that each class, set and sequence has about its share in each part."""
+    folds = _folds(pooled, groups, FOLDS, seed)
+    counts = np.zeros((len(np.unique(numbers := cells(pooled))), FOLDS))
+    np.add.at(counts, (numbers, folds), 1)
+    slots = np.array(["test"] * TEST_FOLDS + ["validation"] * VALIDATION_FOLDS)
+    slots = np.concatenate([slots, np.full(FOLDS - len(slots), "train")])
+    random = np.random.default_rng(seed)
+    best, least = slots, np.inf
+    for _ in range(DEALS):
+        dealt = random.permutation(slots)
+        off = 0.0
+        for name, share in (("test", TEST_FOLDS / FOLDS), ("validation", VALIDATION_FOLDS / FOLDS)):
+            held = counts[:, dealt == name].sum(axis=1) / counts.sum(axis=1)
+            off += float((np.sqrt(counts.sum(axis=1)) * np.abs(held / share - 1)).sum())
+        if off < least:
+            best, least = dealt, off
+    return best[folds]
+
+
+def _published_parts(pooled: Dataset, groups: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Name of each slice's part, and whether this split has it in train or validation taken from that."""
+    main = np.array(pooled["set"]) == 0
+    part = np.array(pooled["part"], dtype="<U10")
+    for needed in ("train", "test"):
+        if needed not in part[main]:
+            raise DatasetError(f"The main set has no {needed} part of its own. Use --split patients.")
+    if not main.all():
+        part[~main] = _patient_parts(pooled, groups, seed)[~main]
+        for name in ("train", "validation", "test"):  # a slice in several groups' parts goes with the last of these
+            part[~main & np.isin(groups, groups[main & (part == name)])] = name
+    trained_on = part == "train"
+    if "validation" not in part[main]:
+        rows = np.flatnonzero(trained_on & main)
+        # The splitter deals out groups from large to small, so its first folds differ from its last.
+        own = rows[_folds(pooled.select(rows), groups[rows], 10, seed) == np.random.default_rng(seed).integers(10)]
+        part[own] = "validation"
+        part[~main & trained_on & np.isin(groups, groups[own])] = "validation"
+    return part, trained_on
+
+
+def _folds(rows: Dataset, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Fold number of each slice: whole groups, shares of classes, sets and sequences kept as well as groups allow."""
+    labels = np.array(rows["label"])
+    least = min(np.bincount(labels, minlength=len(LABELS))[: len(LABELS)])
+    if least < folds:
+        raise DatasetError(
+            f"Too few pictures to split: the smallest class has {least}, and at least {folds} are needed."
+        )
+    of_cell = cells(rows)
+    fold = np.empty(len(labels), np.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")  # a sequence that a set has little of
+        splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+        for number, (_, members) in enumerate(splitter.split(of_cell, of_cell, groups)):
+            fold[members] = number
+    return fold
+
+
+def _held_out(pooled: Dataset, hold_out: Sequence[str]) -> np.ndarray:
+    """(n,) bool: the slices that `split_scans` shall hold out."""
+    names = np.array(pooled.features["set"].names)[pooled["set"]]
+    keys = [f"{name}/{source}" for name, source in zip(names, pooled["source"], strict=True)]
+    held = np.zeros(pooled.num_rows, bool)
+    for what in hold_out:
+        if Path(what).is_file():
+            with open(what, encoding="utf-8", newline="") as file:
+                wanted = {f"{row.get('set')}/{row.get('source')}" for row in csv.DictReader(file)}
+            found = np.isin(keys, sorted(wanted))
+        else:
+            found = names == what
+        if not found.any():
+            raise DatasetError(
+                f"--hold_out {what} is neither one of the sets ({', '.join(pooled.features['set'].names)}) nor a CSV "
+                "file with the columns set and source that names slices of them."
+            )
+        held |= found
+    return held

@@ -17,6 +17,8 @@ RESULTS = "results.json"
 CARD = "README.md"
 
 PLOTS = {
+    "kinds.png": "By kind of scan: how often tumors are missed or get the right type, and tumor-free slices "
+    "are called so",
     "confusion_matrix.png": "Confusion matrix: the class of the test slices, and the class that the model gave them",
     "reliability.png": "Reliability diagram: how often the model is right at each confidence, before and after "
     "temperature scaling",
@@ -24,10 +26,13 @@ PLOTS = {
 }
 """Plots that `train.py` leaves with a checkpoint, and what they show in words."""
 
-LIMITS = "What it cannot do"
+USE, LIMITS = "Intended use", "Where it fails first"
 
-SECTIONS = (LIMITS, "Training", "Data and licenses")
+SECTIONS = (LIMITS, "Data", "Training", "License")
 """Sections of a checkpoint's card that the page takes over, by their titles."""
+
+_EARLIER_TITLES = {"What it cannot do": LIMITS, "Data and licenses": "License", "Data and licences": "License"}
+"""As cards of earlier versions have them."""
 
 NOTHING_KNOWN = (
     "This checkpoint comes without a `results.json`, so nothing is known about how well it does. Treat what it says "
@@ -98,7 +103,7 @@ def about(model_id: str) -> About:
     """What the page says of a checkpoint: a folder or an id on the Hub. Never raises; what is missing is left out."""
     sections = _sections(_read_card(model_id))
     known = {
-        "use": sections.get("", ""),
+        "use": "\n\n".join(filter(None, (sections.get(""), sections.get(USE)))),
         "sections": {title: sections[title] for title in SECTIONS if title in sections},
     }
     try:

@@ -89,7 +89,8 @@ def build_api(classifier: Classifier) -> None:
                 taken.
 
         Returns:
-            verdict (glioma, meningioma, pituitary, no_tumor, uncertain or unfamiliar) with headline and sentence;
+            verdict (glioma, meningioma, pituitary, tumor where the type is unclear, no_tumor, uncertain or unfamiliar)
+            with headline and sentence;
             label, the most probable class; confidences, calibrated, from 0 to 1, which sum to 1; any_tumor, the sum
             for all tumors; familiar, whether it looks like a brain MRI (if not, label and confidences are null); facts
             and notes about the file; model, its version.

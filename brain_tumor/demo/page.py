@@ -56,8 +56,8 @@ def verdict_html(verdict: str, headline: str, sentence: str) -> str:
     """A verdict and its reason.
 
     Args:
-        verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar"; picks the color, which adds nothing to the
-            words.
+        verdict: a label of `labels.LABELS`, "tumor", "uncertain" or "unfamiliar"; picks the color, which adds nothing
+            to the words.
         headline, sentence: the words.
     """
     return f'<div class="verdict {verdict_kind(verdict)}"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p></div>'

@@ -1,11 +1,10 @@
 """Evaluate a checkpoint on a part of a set: figures with intervals, and the pictures of a run.
 
-    python -m brain_tumor.evaluation CHECKPOINT DATASET                       # the test part of the copy-free split
-    python -m brain_tumor.evaluation CHECKPOINT DATASET --split all           # every slice of another set
-    python -m brain_tumor.evaluation CHECKPOINT DATASET --tumor_dataset DIR   # and tumors in other kinds of scan
+    python -m brain_tumor.evaluation CHECKPOINT DATASET ...             # the test part of the split by patients
+    python -m brain_tumor.evaluation CHECKPOINT DATASET --split all     # every slice of another set
 
-CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes. `results.json`, `evaluation.md`,
-`evaluation.png` and `failures.png` go to the output folder and nowhere else.
+CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes, one or several. `results.json`,
+`evaluation.md`, `evaluation.png` and `failures.png` go to the output folder and nowhere else.
 """
 
 import argparse
@@ -49,15 +48,17 @@ def find_temperature(model: PreTrainedModel, trained: dict) -> float | None:
 
 def notes_on(arguments: argparse.Namespace, trained: dict, part: Dataset) -> list[str]:
     """What a reader must know about the slices before the figures, as sentences."""
-    notes = ["Groups of copies are not patients: other slices of the same patients may have been used in training."]
+    notes = []
+    if not any(part["patient"]):
+        notes.append("No patients are known here: other slices of the same ones may have been used in training.")
     same = (
-        trained.get("dataset") == public_name(arguments.dataset)
+        trained.get("datasets") == [public_name(name) for name in arguments.dataset]
         and trained.get("split") == arguments.split
         and trained.get("split_seed") == arguments.split_seed
     )
     if arguments.split == "all":
         notes.append(
-            "These are all slices of the set. Whether the checkpoint was trained on some of them, or on copies of "
+            "These are all slices of the sets. Whether the checkpoint was trained on some of them, or on copies of "
             "them, is not known here."
         )
     elif same:
@@ -79,50 +80,49 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", help="folder or Hub id of an image-classification model with our four classes")
-    parser.add_argument("dataset", help="folder or Hub id of a set of slices")
+    parser.add_argument("dataset", nargs="+", help="folders or Hub ids of sets of slices; the first is the main set")
+    parser.add_argument("--data_root", help="folder that holds sets under their names, as in train.py")
     parser.add_argument(
         "--split",
-        default="copy_free",
-        choices=["copy_free", "published", "all"],
+        default="patients",
+        choices=["patients", "published", "all"],
         help="as in train.py; 'all' takes every slice, for a set that the checkpoint has not seen",
     )
     parser.add_argument("--split_seed", type=int, default=42, help="seed of the split, as in train.py")
     parser.add_argument("--part", default="test", choices=["train", "validation", "test"], help="which part")
-    parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type; as in train.py")
     parser.add_argument("--output_dir", type=Path, help="default: runs/evaluation/CHECKPOINT-DATASET")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
     model, processor, order = load_checkpoint(arguments.checkpoint)
-    scans = load_scans(arguments.dataset)
-    weak = load_scans(arguments.tumor_dataset, weak=True) if arguments.tumor_dataset else None
+    scans = load_scans(arguments.dataset, arguments.data_root)
     if arguments.split == "all":
         arguments.part = "all"
-        parts = {"all": whole_set(scans)} | ({} if weak is None else {"tumor_all": whole_set(weak)})
+        parts = {"all": whole_set(scans)}
     else:
-        parts = split_scans(scans, arguments.split, arguments.split_seed, *([] if weak is None else [weak]))
-    names = [name for name in (arguments.part, f"tumor_{arguments.part}") if name in parts and parts[name].num_rows]
-    checkpoint, dataset = public_name(arguments.checkpoint), public_name(arguments.dataset)
+        parts = split_scans(scans, arguments.split, arguments.split_seed)
+    checkpoint, sets = public_name(arguments.checkpoint), [public_name(name) for name in arguments.dataset]
+    part, dataset = parts[arguments.part], sets[0] if len(sets) == 1 else f"{sets[0]} and {len(sets) - 1} more"
     trained = read_training_results(arguments.checkpoint)
     temperature, thresholds = find_temperature(model, trained), from_config(model.config)
     raw = {
-        name: predict_logits(model, parts[name], processor, f"{checkpoint} on {name}")[:, order] * (temperature or 1.0)
-        for name in names
+        arguments.part: predict_logits(model, part, processor, f"{checkpoint} on {dataset}")[:, order]
+        * (temperature or 1.0)
     }
     results = {
         "checkpoint": checkpoint,
-        "dataset": dataset,
-        "tumor_dataset": public_name(arguments.tumor_dataset) if arguments.tumor_dataset else None,
+        "dataset": sets[0],
+        "datasets": sets,
         "split": arguments.split,
         "split_seed": None if arguments.split == "all" else arguments.split_seed,
         "part": arguments.part,
-        "notes": notes_on(arguments, trained, parts[arguments.part]),
+        "notes": notes_on(arguments, trained, part),
         "command": command_line(),
         "versions": versions(),
         **evaluate_parts(raw, parts, temperature, thresholds),
     }
-    folder = arguments.output_dir or Path("runs/evaluation") / f"{checkpoint}-{dataset}".replace("/", "_")
+    folder = arguments.output_dir or Path("runs/evaluation") / f"{checkpoint}-{sets[0]}".replace("/", "_")
     title = f"{checkpoint} on {dataset}, {'every slice' if arguments.split == 'all' else f'{arguments.split} split'}"
     write_pictures(folder, raw, parts, results, title, temperature, thresholds, arguments.part)
     (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
@@ -133,28 +133,36 @@ def main() -> None:
 
 def summary(results: dict, part: str) -> str:
     """What the command prints: a few lines."""
-    own, weak = results[part], results.get(f"tumor_{part}")
+    own = results[part]
     lines = [
-        f"{results['checkpoint']} on {results['dataset']}, {results['split']} split, {part} part: {own['slices']} "
-        f"slices in {own['groups']} groups of copies",
+        f"{results['checkpoint']} on {', '.join(results['datasets'])}, {results['split']} split, {part} part: "
+        f"{own['slices']} slices in {own['groups']} groups of patients and copies",
         *results["notes"],
         f"{'figure':<38} {'value':>8}   95 % interval over groups",
     ]
     for name in ("accuracy", "macro_recall", "sensitivity", "specificity", "nll", "brier", "ece", "classwise_ece"):
-        lines.append(f"{name:<38} {shown_value(name, own[name]):>8}   {shown_bounds(name, own['intervals'][name])}")
-    for title, section in (("", own), ("tumors of unknown type: ", weak)):
-        if section and "called_no_tumor" in section:
-            value, bounds = section["called_no_tumor"], section["intervals"]["called_no_tumor"]
-            lines.append(f"{title + 'no tumor':<38} {shown_value('', value):>8}   {shown_bounds('', bounds)}")
-        for name in ("sensitivity", "specificity", "uncertain"):
-            if section and section.get("decision", {}).get(name) is not None:
-                value, bounds = section["decision"][name], section["decision"]["intervals"][name]
-                lines.append(
-                    f"{title + 'verdict ' + name:<38} {shown_value('', value):>8}   {shown_bounds('', bounds)}"
-                )
-        if section:
-            misses = section["dangerous_misses"]
-            lines.append(f"{title}{misses['count']} dangerous misses among {misses['tumors']} tumors")
+        if name in own:
+            lines.append(f"{name:<38} {shown_value(name, own[name]):>8}   {shown_bounds(name, own['intervals'][name])}")
+    for name in ("sensitivity", "specificity", "uncertain", "type_unclear"):
+        if own.get("decision", {}).get(name) is not None:
+            value, bounds = own["decision"][name], own["decision"]["intervals"][name]
+            lines.append(f"{'verdict ' + name:<38} {shown_value('', value):>8}   {shown_bounds('', bounds)}")
+    if "dangerous_misses" in own:
+        misses = own["dangerous_misses"]
+        lines.append(f"{misses['count']} dangerous misses among {misses['tumors']} tumors")
+    if "by_patient" in own:
+        lines.append(
+            f"{'accuracy, mean over patients':<38} {shown_value('', own['by_patient']['accuracy']):>8}   "
+            f"{shown_bounds('', own['by_patient']['interval'])}"
+        )
+    lines.append(f"{'by kind of scan':<38} {'missed':>8} {'right type':>11} {'specificity':>12}")
+    for row in own["by_kind"]:
+        if not row["plane"]:
+            shown = [
+                shown_value("", (row[name] or {}).get("value")) for name in ("missed", "right_type", "specificity")
+            ]
+            kind = ", ".join(filter(None, (row["set"], row["sequence"])))
+            lines.append(f"{kind:<38} {shown[0]:>8} {shown[1]:>11} {shown[2]:>12}")
     if "decision" not in own:
         lines.append("The checkpoint's config has no decision thresholds, so there are no figures of verdicts.")
     return "\n".join(lines)

@@ -13,30 +13,35 @@ from brain_tumor.network.pretrained import final_layer
 TEMPERATURE_RANGE = (0.05, 20.0)
 
 
-def nll(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood in nats. logits (n, classes) float, labels (n,) int.
+def nll(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Mean negative log-likelihood in nats. logits (n, classes) float, labels (n,) int, weights (n,) of the mean.
 
     For `labels.TUMOR` the likelihood is the summed probability of the three tumors.
     """
     logs = log_softmax(logits.astype(np.float64), axis=1)
     if (labels == TUMOR).any():
         logs = np.concatenate([logs, logsumexp(logs[:, TUMOR_TYPES], axis=1, keepdims=True)], axis=1)
-    return float(-logs[np.arange(len(labels)), labels].mean())
+    return float(np.average(-logs[np.arange(len(labels)), labels], weights=weights))
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The temperature T whose logits / T have the least NLL (Guo et al. 2017, "On Calibration of Modern Neural
     Networks").
 
     Args:
         logits: (n, classes) float, of slices that did not train the network.
         labels: (n,) int.
+        weights: (n,) how much each slice counts.
 
     Returns:
         T, between the ends of `TEMPERATURE_RANGE`; above 1 makes confidences lower.
     """
     low, high = np.log(TEMPERATURE_RANGE)
-    result = minimize_scalar(lambda log_t: nll(logits / np.exp(log_t), labels), bounds=(low, high), method="bounded")
+
+    def loss(log_t: float) -> float:
+        return nll(logits / np.exp(log_t), labels, weights)
+
+    result = minimize_scalar(loss, bounds=(low, high), method="bounded")
     return float(np.exp(result.x))
 
 

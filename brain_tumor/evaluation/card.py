@@ -8,9 +8,11 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from brain_tumor import __version__
 from brain_tumor.evaluation.figures_text import (
     METRICS,
     TEMPLATE,
+    fails_first,
     figures_section,
     is_hub_id,
     share_of_tumors,
@@ -43,32 +45,54 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         hub_model_id: id on the Hub, where known; the examples in the card use it.
         exported: what was measured of its export to ONNX, in sentences (see `export.summary`); empty without one.
     """
-    tumor_dataset = results.get("tumor_dataset")
     base, derived = base_checkpoint(results)
+    counts = results["counts"]
+    totals = [sum(counts[part][label] for part in _PARTS) for label in LABELS]
     card = ModelCard.from_template(
         card_metadata(results, hub_model_id),
         template_path=str(TEMPLATE),
         model_id=hub_model_id or "your-name/brain-tumor-mri",
+        version=__version__,
         results=results,
         exported=exported,
-        dataset=source_text(results["dataset"]),
-        dataset_on_hub=is_hub_id(results["dataset"]),
-        dataset_license=_license(results["dataset"], DATASET_LICENSES),
-        tumor_dataset=tumor_dataset and source_text(tumor_dataset),
-        tumor_license=tumor_dataset and _license(tumor_dataset, DATASET_LICENSES),
+        sets=sets_of(results),
+        several=len(results["datasets"]) > 1,
+        worst=fails_first(results["test"].get("by_kind", [])),
+        license=weights_license(results),
         from_scratch=results["model_name_or_path"] == _BASELINE,
         base=source_text(results["model_name_or_path"] if base is None else base),
         base_on_hub=base,
         base_license=_license(base or results["model_name_or_path"], BASE_LICENSES),
         derived=derived,
-        total=sum(results["counts"][part][label] for part in _PARTS for label in LABELS),
-        tumor_share=share_of_tumors([sum(results["counts"][part][label] for part in _PARTS) for label in LABELS]),
+        local_names=not all(map(is_hub_id, [*results["datasets"], results["model_name_or_path"]])),
+        total=sum(sum(counts[part].values()) for part in _PARTS),
+        tumor_share=share_of_tumors(totals),
         figures=figures_section(results, "test"),
         parts=_PARTS,
+        counted=[*LABELS, *(["tumor"] if any("tumor" in counts[part] for part in _PARTS) else [])],
         labels=LABELS,
-        names=DISPLAY_NAMES,
+        names=DISPLAY_NAMES | {"tumor": "Other tumor"},
     )
     card.save(path)
+
+
+def sets_of(results: dict) -> list[dict[str, str]]:
+    """What a card says of each set of a run: {"name", "slices", "source", "terms"}."""
+    about, by_set = results.get("about_sets") or {}, results.get("counts_by_set", {})
+    return [
+        {
+            "name": name,
+            "slices": sum(part.get(name, 0) for part in by_set.values()),
+            "source": about.get(name, {}).get("from") or source_text(name),
+            "terms": about.get(name, {}).get("terms") or _license(name, DATASET_LICENSES),
+        }
+        for name in results["datasets"]
+    ]
+
+
+def weights_license(results: dict) -> str:
+    """As the Hub writes it in a card's metadata, such as "apache-2.0"."""
+    return results.get("weights_license") or "apache-2.0"
 
 
 def base_checkpoint(results: dict) -> tuple[str | None, bool]:
@@ -101,12 +125,12 @@ def card_metadata(results: dict, hub_model_id: str | None = None) -> ModelCardDa
     ]
     return ModelCardData(
         language="en",
-        license="apache-2.0",
+        license=weights_license(results),
         library_name="transformers",
         pipeline_tag="image-classification",
         model_name=(hub_model_id or "brain-tumor-mri").split("/")[-1],
         base_model=base_checkpoint(results)[0],
-        datasets=[dataset] if on_hub else None,
+        datasets=[name for name in results["datasets"] if is_hub_id(name)] or None,
         metrics=["accuracy", "recall", "precision", "f1", "roc_auc"],
         tags=["image-classification", "medical-imaging", "brain-tumor", "mri", "vision"],
         eval_results=evaluated,

@@ -7,16 +7,19 @@ import numpy as np
 from datasets import Dataset
 from scipy.special import softmax
 
+from brain_tumor.data.split import of_main_set
 from brain_tumor.evaluation.calibration import before_and_after
 from brain_tumor.evaluation.intervals import (
     class_intervals,
     group_draws,
+    percentile_interval,
     probability_intervals,
     rate_intervals,
     share_interval,
     share_intervals,
     sums_by_group,
 )
+from brain_tumor.evaluation.kinds import kind_figures, over_sets
 from brain_tumor.evaluation.metrics import (
     DANGEROUS_CONFIDENCE,
     classification_figures,
@@ -45,11 +48,11 @@ def decision_figures(
         labels: (n,) class indices or `labels.TUMOR`, whose type is not asked about.
 
     Returns:
-        "thresholds"; sensitivity (tumors not called "no tumor", the uncertain ones among them); specificity (healthy
+        "thresholds"; sensitivity (tumors not called "no tumor", the uncertain ones among them); specificity (tumor-free
         slices not called a tumor, the uncertain ones among them); uncertain, uncertain_tumors and uncertain_healthy
-        (shares without a verdict); accuracy_decided (right verdicts among the slices that got one and whose class is
-        known); "counts" of numerator and denominator, and "intervals", by the same names. None where there is nothing
-        to count.
+        (shares without a verdict); type_unclear (tumors called that); accuracy_decided (right verdicts among the slices
+        whose verdict names a class and whose class is known); "counts" of numerator and denominator, and "intervals",
+        by the same names. None where there is nothing to count.
     """
     verdicts = decide(probabilities, thresholds)
     healthy, open_ = labels == NO_TUMOR, verdicts == UNCERTAIN
@@ -59,7 +62,8 @@ def decision_figures(
         "uncertain": (open_, np.ones(len(labels), bool)),
         "uncertain_tumors": (open_, ~healthy),
         "uncertain_healthy": (open_, healthy),
-        "accuracy_decided": (verdicts == labels, ~open_ & (labels != TUMOR)),
+        "type_unclear": (verdicts == TUMOR, ~healthy),
+        "accuracy_decided": (verdicts == labels, ~open_ & (verdicts != TUMOR) & (labels != TUMOR)),
     }
     draws, member = group_draws(groups, seed)
     hits = sums_by_group(np.stack([hit & of for hit, of in shares.values()], 1), member, draws.shape[1])
@@ -136,51 +140,19 @@ def part_figures(logits: np.ndarray, part: Dataset, thresholds: Thresholds | Non
     return result
 
 
-def weak_figures(
-    logits: np.ndarray, groups: np.ndarray, thresholds: Thresholds | None = None, part: Dataset | None = None
-) -> dict:
-    """Figures of tumors whose type is not known. No accuracy: any of the three types may be right.
-
-    Args:
-        logits: (n, 4), calibrated, of slices that all show a tumor.
-        groups: (n,) groups of copies.
-        part: for the names of the dangerous misses.
-
-    Returns:
-        "slices", "groups", called_no_tumor (share, at the most probable class) and sensitivity, its complement, both
-        with "intervals"; "dangerous_misses"; and with thresholds "decision": sensitivity, uncertain.
-    """
-    probabilities, labels = probabilities_of(logits), np.full(len(logits), TUMOR)
-    missed, every = probabilities.argmax(axis=1) == NO_TUMOR, np.ones(len(logits), bool)
-    result = {
-        "slices": len(logits),
-        "groups": len(np.unique(groups)),
-        "called_no_tumor": float(missed.mean()),
-        "sensitivity": float(1 - missed.mean()),
-        "intervals": {
-            "called_no_tumor": share_interval(missed, every, groups),
-            "sensitivity": share_interval(~missed, every, groups),
-        },
-        "dangerous_misses": list_dangerous_misses(probabilities, part, len(logits)),
-    }
-    if thresholds is not None:
-        result["decision"] = decision_figures(probabilities, labels, groups, thresholds)
-    return result
-
-
-def list_dangerous_misses(probabilities: np.ndarray, part: Dataset | None, tumors: int | None = None) -> dict:
+def list_dangerous_misses(probabilities: np.ndarray, part: Dataset) -> dict:
     """Tumors called "no tumor" with a confidence above `metrics.DANGEROUS_CONFIDENCE`.
 
     Returns:
         "count", "tumors" (of how many), "confidence" (the limit) and "slices": the surest ones' sources (where the
         part has the column), labels and confidences.
     """
-    labels = np.full(len(probabilities), TUMOR) if part is None else np.array(part["label"])
+    labels = np.array(part["label"])
     found = dangerous_misses(probabilities, labels)
-    sources = part["source"] if part is not None and "source" in part.column_names else None
+    sources = part["source"] if "source" in part.column_names else None
     return {
         "count": len(found),
-        "tumors": int((labels != NO_TUMOR).sum()) if tumors is None else tumors,
+        "tumors": int((labels != NO_TUMOR).sum()),
         "confidence": DANGEROUS_CONFIDENCE,
         "slices": [
             {
@@ -235,9 +207,36 @@ def source_of(name: str) -> str:
     return letters.strip(" _-.()") or "(a number)"
 
 
-def is_weak(part: Dataset) -> bool:
-    """Whether all of a part are tumors of unknown type."""
-    return part.num_rows > 0 and set(part["label"]) == {TUMOR}
+def patient_figures(called: np.ndarray, part: Dataset) -> dict:
+    """Accuracy averaged over patients: each counts once, however many slices there are.
+
+    Args:
+        called: (n,) class indices.
+        part: with the columns label, group and patient; where no patient is known, a group of copies stands for one.
+
+    Returns:
+        accuracy, its 95 % "interval" over groups, "patients", "known" (how many of them are patients, not groups) and
+        "mostly_wrong", the patients most of whose slices are wrong: {"patient", "slices", "wrong"}, those with most
+        slices first.
+    """
+    right, groups = called == np.array(part["label"]), np.array(part["group"])
+    names = np.array([name or f"group {group}" for name, group in zip(part["patient"], groups, strict=True)])
+    patients, first, member = np.unique(names, return_index=True, return_inverse=True)
+    slices, hits = np.bincount(member), np.bincount(member, weights=right)
+    share, of_group = hits / slices, groups[first]
+    draws, column = group_draws(of_group)
+    sums = sums_by_group(np.stack([share, np.ones(len(share))], 1), column, draws.shape[1])
+    means = np.divide(draws @ sums[:, 0], draws @ sums[:, 1])
+    wrong = sorted(np.flatnonzero(2 * hits < slices), key=lambda i: (-slices[i], patients[i]))
+    return {
+        "accuracy": float(share.mean()),
+        "interval": percentile_interval(means),
+        "patients": len(patients),
+        "known": int(sum(not name.startswith("group ") for name in patients)),
+        "mostly_wrong": [
+            {"patient": str(patients[i]), "slices": int(slices[i]), "wrong": int(slices[i] - hits[i])} for i in wrong
+        ],
+    }
 
 
 def evaluate_parts(
@@ -250,24 +249,29 @@ def evaluate_parts(
 
     Args:
         raw_logits: part -> (n, 4), before the temperature.
-        parts: of `split.split_scans`; weak ones are known by their labels.
+        parts: of `split.split_scans`, of all sets.
         temperature: what the logits are divided by. None where it is not known what the network's own logits were:
             then they are taken as they are, and there is no "calibration".
         thresholds: of the verdict, if there are any.
 
     Returns:
-        part -> `part_figures` with "calibration" (`calibration.before_and_after`), or `weak_figures`.
+        part -> `part_figures` of the main set's slices (`split.of_main_set`), "by_patient" (`patient_figures`) and
+        "calibration" (`calibration.before_and_after`) of the same; and of all sets "by_kind" (`kinds.kind_figures`) and
+        "over_sets" (`kinds.over_sets`). Of a part where all tumors are of unknown type, the last two alone.
     """
     sections = {}
     for name, logits in raw_logits.items():
         part, calibrated = parts[name], logits / (temperature or 1.0)
-        if is_weak(part):
-            sections[name] = weak_figures(calibrated, np.array(part["group"]), thresholds, part)
-        else:
-            sections[name] = part_figures(calibrated, part, thresholds)
-            if temperature:
-                labels = np.array(part["label"])
-                sections[name]["calibration"] = before_and_after(logits, labels, temperature)
+        main = of_main_set(part)
+        rows, probabilities = part.select(main), probabilities_of(calibrated)
+        section = part_figures(calibrated[main], rows, thresholds) if len(main) else {"slices": 0, "groups": 0}
+        if len(main):
+            section["by_patient"] = patient_figures(probabilities[main].argmax(axis=1), rows)
+        if len(main) and temperature:
+            section["calibration"] = before_and_after(logits[main], np.array(rows["label"]), temperature)
+        section["by_kind"] = kind_figures(probabilities, part, thresholds)
+        section["over_sets"] = over_sets(probabilities, part, thresholds)
+        sections[name] = section
     return sections
 
 

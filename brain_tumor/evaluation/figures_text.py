@@ -28,11 +28,27 @@ _MORE_METRICS = {
 
 _VERDICT_FIGURES = {
     "sensitivity": 'Sensitivity: tumors not called "no tumor"',
-    "specificity": "Specificity: healthy slices not called a tumor",
+    "specificity": "Specificity: tumor-free slices not called a tumor",
     "uncertain": "Uncertain: slices without a verdict",
     "uncertain_tumors": "... of the tumors",
-    "uncertain_healthy": "... of the healthy slices",
-    "accuracy_decided": "Right class, where there is a verdict",
+    "uncertain_healthy": "... of the tumor-free slices",
+    "type_unclear": "Tumor, type unclear: of the tumors",
+    "accuracy_decided": "Right class, where there is one in the verdict",
+}
+
+_OVER_SETS = {
+    "missed": 'tumors called "no tumor"',
+    "right_type": "right type",
+    "specificity": 'tumor-free called "no tumor"',
+    "verdict_sensitivity": "verdict, sensitivity",
+    "verdict_specificity": "verdict, specificity",
+    "uncertain": "verdict, uncertain",
+    "ece": "calibration error",
+}
+
+_FAILS_FIRST = {
+    "missed": ('tumors called "no tumor"', True),
+    "specificity": ("tumor-free slices called a tumor", False),
 }
 
 _NOT_SHARES = {"ece", "classwise_ece", "brier", "nll", "auroc", "aurc"}
@@ -50,7 +66,7 @@ def figures_section(results: dict, part: str) -> str:
 
     Args:
         results: the content of a `results.json`, of a run or of the evaluation command.
-        part: whose figures; those of the weakly labeled part tumor_<part> go with them where there are any.
+        part: whose figures.
     """
     own = results[part]
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
@@ -60,8 +76,7 @@ def figures_section(results: dict, part: str) -> str:
         part=part,
         own=own,
         validation=results.get("validation") if part == "test" else None,
-        weak=results.get(f"tumor_{part}"),
-        tumor_dataset=source_text(results["tumor_dataset"]) if results.get("tumor_dataset") else None,
+        over_sets=over_sets_text(own.get("over_sets", {})),
         metrics={name: title for name, title in (METRICS | _MORE_METRICS).items() if name in own},
         verdict_figures=_VERDICT_FIGURES,
         calibration_figures={"nll": "NLL", "brier": "Brier", "ece": "ECE", "classwise_ece": "class-wise ECE"},
@@ -73,6 +88,33 @@ def figures_section(results: dict, part: str) -> str:
         value=shown_value,
         bounds=shown_bounds,
     )
+
+
+def over_sets_text(figures: dict) -> str:
+    """Means over sets in one sentence."""
+    return ", ".join(
+        f"{title} {shown_value(name, figures[name])}" for name, title in _OVER_SETS.items() if name in figures
+    )
+
+
+def fails_first(by_kind: list[dict], most: int = 3) -> list[str]:
+    """Sentences about the kinds of scan with the largest shares of errors, of each error `most` at most.
+
+    Args:
+        by_kind: rows of `kinds.kind_figures`.
+    """
+    sentences = []
+    for name, (what, as_it_is) in _FAILS_FIRST.items():
+        found = [
+            (row[name]["value"] if as_it_is else 1 - row[name]["value"], row)
+            for row in by_kind
+            if row.get(name) and not row["plane"]
+        ]
+        worst = [(share, row) for share, row in sorted(found, key=lambda item: -item[0]) if share > 0][:most]
+        if worst:
+            named = [f"{', '.join(filter(None, (r['set'], r['sequence'])))} {tenths(share)}" for share, r in worst]
+            sentences.append(f"{what[0].upper()}{what[1:]}, most in: {'; '.join(named)} (test part).")
+    return sentences
 
 
 def evaluation_page(results: dict, part: str) -> str:

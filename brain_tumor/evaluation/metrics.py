@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
 
 ECE_BINS = 15
 
@@ -11,6 +11,15 @@ DANGEROUS_CONFIDENCE = 0.9
 """A tumor that is called "no tumor" with more confidence than this is a dangerous miss."""
 
 _LEAST = 1e-12
+
+
+def share_right(called: np.ndarray, labels: np.ndarray) -> float:
+    """Share of slices that are called what they are; of `labels.TUMOR`, any of the three.
+
+    >>> share_right(np.array([0, 1, 2, 2]), np.array([0, 4, 4, 2]))
+    0.75
+    """
+    return float(np.where(labels == TUMOR, called != NO_TUMOR, called == labels).mean())
 
 
 def classification_figures(probabilities: np.ndarray, labels: np.ndarray) -> dict:

@@ -1,20 +1,25 @@
 """The pictures of an evaluation: a page of plots, and the worst mistakes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 from PIL import Image
 
+from brain_tumor.answers.words import tenths
 from brain_tumor.data.pixels import open_picture
+from brain_tumor.data.sheets import PLAIN, Tile, write_sheet
+from brain_tumor.data.split import of_main_set
 from brain_tumor.evaluation.figures import probabilities_of
 from brain_tumor.evaluation.metrics import DANGEROUS_CONFIDENCE
 from brain_tumor.evaluation.plots import plot_evaluation
-from brain_tumor.evaluation.sheets import failure_tiles, write_sheet
 from brain_tumor.inference.verdict import Thresholds
-from brain_tumor.labels import NO_TUMOR, TUMOR
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, TUMOR
 
 FAILURES_SHOWN = 40
+
+_ALARM, _WARNING = "#c00000", "#e07000"
 
 
 def failures(probabilities: np.ndarray, labels: np.ndarray) -> list[dict]:
@@ -63,44 +68,62 @@ def write_pictures(
         raw_logits, parts, temperature, thresholds: as for `evaluate_parts`.
         results: what that returned, or more.
         title: names the dataset and the split.
-        part: whose pictures; the weak part tumor_<part> goes with it where there are logits of it.
+        part: whose pictures.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    names = [name for name in (part, f"tumor_{part}") if name in raw_logits]
-    calibrated = {name: raw_logits[name] / (temperature or 1.0) for name in names}
-    plot_evaluation(
-        results[part],
-        calibrated[part],
-        np.array(parts[part]["label"]),
-        thresholds,
-        f"{title}, {part} part",
-        folder / "evaluation.png",
-        raw=raw_logits[part] if temperature else None,
-        weak=calibrated.get(f"tumor_{part}"),
-    )
-    labels = np.concatenate([np.array(parts[name]["label"]) for name in names])
-    found = failures(probabilities_of(np.concatenate([calibrated[name] for name in names])), labels)
-    place = [(name, i) for name in names for i in range(parts[name].num_rows)]
-    columns = {name: {key: parts[name][key] for key in ("group", "source")} for name in names}
+    rows, calibrated = parts[part], raw_logits[part] / (temperature or 1.0)
+    labels = np.array(rows["label"])
+    if "accuracy" in results[part]:
+        main = of_main_set(rows)
+        plot_evaluation(
+            results[part],
+            calibrated[main],
+            labels[main],
+            thresholds,
+            f"{title}, {part} part",
+            folder / "evaluation.png",
+            raw=raw_logits[part][main] if temperature else None,
+            weak=calibrated[labels == TUMOR],
+        )
+    found = failures(probabilities_of(calibrated), labels)
+    groups, sources = rows["group"], rows["source"]
     shown: dict[tuple, dict] = {}
     for row in found:
-        name, i = place[row["index"]]
-        mistake = name, columns[name]["group"][i], row["label"], row["called"]
+        mistake = groups[row["index"]], row["label"], row["called"]
         if mistake in shown:
             shown[mistake]["copies"] += 1
         else:
-            shown[mistake] = row | {"source": columns[name]["source"][i], "copies": 0}
+            shown[mistake] = row | {"source": sources[row["index"]], "copies": 0}
     tiles = list(shown.values())[:FAILURES_SHOWN]
 
     def open_row(number: int) -> Image.Image:
-        name, row = place[tiles[number]["index"]]
-        return open_picture(parts[name][row]["image"])
+        return open_picture(rows[tiles[number]["index"]]["image"])
 
     dangerous_ones = sum(row["dangerous"] for row in found)
     sheet_title = (
         f"{len(found)} mistakes among {len(labels)} slices, {dangerous_ones} of them dangerous; "
-        f"{len(tiles)} of {len(shown)} shown, one of each group of copies"
+        f"{len(tiles)} of {len(shown)} shown, one of each patient or group of copies"
         if found
         else f"No mistakes among {len(labels)} slices."
     )
     write_sheet(failure_tiles(tiles, open_row), sheet_title, folder / "failures.png")
+
+
+def failure_tiles(rows: list[dict], open_row: Callable[[int], Image.Image]) -> list[Tile]:
+    """Tiles of `failures`.
+
+    Args:
+        rows: with label, called (class indices), confidence, dangerous, source and copies, how many more of its group
+            of copies are mistaken for the same.
+        open_row: index of a row -> its picture.
+    """
+    tiles = []
+    for number, row in enumerate(rows):
+        label = "a tumor" if row["label"] == TUMOR else DISPLAY_NAMES[LABELS[row["label"]]].lower()
+        called = DISPLAY_NAMES[LABELS[row["called"]]].lower()
+        missed = row["called"] == NO_TUMOR
+        color = _ALARM if row["dangerous"] else _WARNING if missed else PLAIN
+        again = f", {row['copies']} more" if row["copies"] else ""
+        caption = (f"labeled {label}", f"called {called}, {tenths(row['confidence'])}{again}", row["source"])
+        tiles.append(Tile((open_row(number),), caption, color))
+    return tiles

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from scipy.special import softmax
 
 from brain_tumor.answers.words import tenths
@@ -82,6 +84,48 @@ def plot_evaluation(
     save(path)
 
 
+KIND_COLUMNS = {
+    "missed": ("tumors called\n“no tumor”", 0.25, True),
+    "right_type": ("right type", 0.5, False),
+    "specificity": ("tumor-free called\n“no tumor”", 0.25, False),
+    "uncertain": ("verdict\nuncertain", 0.3, True),
+}
+"""Figure of `kinds.kind_figures` -> title, how far from perfect the color is darkest, and whether less is better."""
+
+
+def plot_kinds(rows: list[dict], path: Path) -> None:
+    """Figures by kind of scan as a table of colors: pale is good, dark is bad, gray says nothing.
+
+    Args:
+        rows: of `kinds.kind_figures`; those of all planes are shown.
+    """
+    rows = [row for row in rows if not row["plane"]]
+    (axis,), save = _figure(1, 1, (9, 1.4 + 0.42 * max(len(rows), 1)))
+    for y, row in enumerate(rows):
+        for x, (name, (_, worst, less)) in enumerate(KIND_COLUMNS.items()):
+            found = row.get(name)
+            far = (found["value"] if less else 1 - found["value"]) / worst if found else 0.0
+            color = matplotlib.colormaps["Oranges"](0.05 + 0.75 * min(far, 1.0)) if found else "#ececec"
+            axis.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=color, ec="white", lw=1.5))
+            if found:
+                low, high = (f"{100 * bound:.0f}" for bound in found["interval"])
+                axis.text(x, y - 0.08, tenths(found["value"]), ha="center", va="center", fontsize=9)
+                about = f"{low} to {high}; {found['slices']} of {found['patients']}"
+                axis.text(x, y + 0.27, about, ha="center", va="center", fontsize=6)
+    axis.set(xlim=(-0.5, len(KIND_COLUMNS) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axis.set(xticks=range(len(KIND_COLUMNS)), yticks=range(len(rows)))
+    axis.set_xticklabels([title for title, _, _ in KIND_COLUMNS.values()], fontsize=9)
+    axis.set_yticklabels([", ".join(filter(None, (row["set"], row["sequence"]))) for row in rows], fontsize=8)
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    axis.set_xlabel(
+        "small: 95 % interval over patients; slices of patients. Gray: too few slices or patients to say anything.",
+        fontsize=7,
+    )
+    save(path)
+
+
 def _confusion_matrix(axis, result: dict, title: str) -> None:
     matrix = np.array(result["confusion_matrix"])
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -130,7 +174,7 @@ def _classes(axis, per_class: dict) -> None:
         axis.plot([f[name] for _, f in shown], [i + offset for i, _ in shown], "o", color=color, label=name)
     axis.set(yticks=range(len(LABELS)), ylim=(len(LABELS) - 0.5, -0.5))
     axis.set_yticklabels([f"{DISPLAY_NAMES[label]} ({per_class[label]['support']})" for label in LABELS])
-    axis.set_title("By class, with 95 % intervals over groups of copies", fontsize=10)
+    axis.set_title("By class, with 95 % intervals over groups", fontsize=10)
     axis.grid(alpha=0.3)
     axis.legend(loc="lower left")
 
@@ -138,7 +182,7 @@ def _classes(axis, per_class: dict) -> None:
 def _verdicts(axis, probabilities: np.ndarray, labels: np.ndarray, thresholds: Thresholds | None, weak) -> None:
     rows = [(DISPLAY_NAMES[label], probabilities[labels == i]) for i, label in enumerate(LABELS)]
     if weak is not None and len(weak):
-        rows.append(("Tumor, other scans", softmax(weak.astype(np.float64), axis=1)))
+        rows.append(("Tumor, other or unknown", softmax(weak.astype(np.float64), axis=1)))
     for i, (_, part) in enumerate(rows):
         verdicts = part.argmax(axis=1) if thresholds is None else decide(part, thresholds)
         shares = [verdicts == NO_TUMOR, verdicts == UNCERTAIN, ~np.isin(verdicts, (NO_TUMOR, UNCERTAIN))]

@@ -5,12 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import expit, logit
 
-from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.inference.verdict import Thresholds, decide
 from brain_tumor.labels import NO_TUMOR, TUMOR, TUMOR_TYPES
 
-SENSITIVITY, SPECIFICITY, UNCERTAIN_SHARE = 0.998, 0.989, 0.05
+SENSITIVITY, SPECIFICITY, UNCERTAIN_SHARE = 0.993, 0.975, 0.08
 """The targets: least share of tumors not called "no tumor", least share of healthy slices not called a tumor, and
 largest share of slices without a verdict."""
+
+TYPE_RIGHT, TYPE_UNCLEAR = 0.95, 0.15
+"""Share of the named types that are to be right, and the largest share of the tumors of a known type whose type may be
+called unclear for it."""
+
+TYPE_RANGE = np.linspace(0.4, 0.95, 56)
 
 NO_TUMOR_RANGE = (0.9, 0.999)
 """Bounds of the threshold of "no tumor". Lower, a tumor probability of more than one in ten would pass for none,
@@ -33,12 +39,12 @@ ACCURACY_WORTH_RECALL = 0.005
 """A checkpoint that misses fewer tumors wins unless it is less accurate than the best one by more than this."""
 
 
-def recall_first(accuracy: Sequence[float], missed: Sequence[int], nll: Sequence[float]) -> int:
+def recall_first(accuracy: Sequence[float], missed: Sequence[float], nll: Sequence[float]) -> int:
     """Which of several checkpoints is the best, by their figures on the same validation slices.
 
     Args:
         accuracy: of each, in [0, 1].
-        missed: tumors that each calls "no tumor", weakly labeled ones included.
+        missed: tumors that each calls "no tumor", weakly labeled ones included: their number or share.
         nll: of each; decides between those that miss equally many.
 
     Returns:
@@ -56,6 +62,7 @@ def choose_thresholds(
     probabilities: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray,
+    cells: np.ndarray | None = None,
     sensitivity: float = SENSITIVITY,
     specificity: float = SPECIFICITY,
     uncertain: float = UNCERTAIN_SHARE,
@@ -69,8 +76,8 @@ def choose_thresholds(
     "An Introduction to Statistical Modeling of Extreme Values", ch. 4). One group of slices that lies far out, such as
     a wrong label, moves that mean only a little; two are a pattern, so the threshold is also one mean excess beyond
     what all groups but one (or all but the allowed share) reach. The healthy slices' lower tail gives the other
-    threshold in the same way. Each group of copies counts once, because its
-    slices are one piece of evidence.
+    threshold in the same way. Slices of one patient, or copies, are one piece of evidence and count once
+    in their class, set and sequence; such a cell weighs the square root of its groups, so that none rules by its size.
 
     The uncertain share on validation stays within `BUDGET_USED` of what is allowed. Within that budget, both tails are
     cut at the allowed rate of errors divided by one factor, up to `SAFETY`. Where the budget is too small to meet both
@@ -79,27 +86,25 @@ def choose_thresholds(
 
     Args:
         probabilities: (n, 4), calibrated; of validation, or out-of-fold ones of several runs together.
-        labels: (n,) class indices, or `labels.TUMOR`. Slices with that label count as tumors, but not in the uncertain
-            share: how many of them there are says nothing about how often such scans come.
-        groups: (n,) groups of copies.
+        labels: (n,) class indices, or `labels.TUMOR`.
+        groups: (n,) groups of patients and copies.
+        cells: (n,) class, set and sequence of each slice (`split.cells`); by default all are of one.
         sensitivity, specificity: least shares, in (0, 1).
         uncertain: largest share of slices with no verdict, in (0, 1).
 
     Raises:
         ValueError: there is no tumor, or no healthy slice.
     """
-    healthy, weak = labels == NO_TUMOR, labels == TUMOR
+    healthy = labels == NO_TUMOR
     if healthy.all() or not healthy.any():
         raise ValueError(
             "Decision thresholds need tumors and healthy slices; there are "
             f"{(~healthy).sum()} tumors and {healthy.sum()} healthy slices."
         )
     score = no_tumor_score(probabilities)
-    _, member, size = np.unique(groups, return_inverse=True, return_counts=True)
-    weights = 1 / size[member]
+    weights = evidence(np.zeros(len(labels), int) if cells is None else cells, groups)
     missed = _Tail(score[~healthy], weights[~healthy])
     alarmed = _Tail(-score[healthy], weights[healthy])
-    counted = score if weak[~healthy].all() else score[~weak]
     budget = BUDGET_USED * uncertain
 
     def cuts(factor: float) -> tuple[float, float]:
@@ -114,10 +119,47 @@ def choose_thresholds(
     pairs += [(value, high) for value in np.linspace(low, last_low, 100)]
     pairs += [(last_low, value) for value in np.linspace(high, last_high, 100)]
     pairs += [(value, last_high) for value in np.linspace(last_low, last_high, 100)]
-    low, high = next((low, high) for low, high in pairs if ((counted > low) & (counted < high)).mean() <= budget)
+    shares = weights / weights.sum()
+    low, high = next((low, high) for low, high in pairs if shares[(score > low) & (score < high)].sum() <= budget)
     no_tumor = round(float(expit(high)), 4)
     # Rounding must not make them overlap.
-    return Thresholds(no_tumor, max(round(float(expit(-low)), 4), round(1 - no_tumor + 1e-4, 4)))
+    tumor = max(round(float(expit(-low)), 4), round(1 - no_tumor + 1e-4, 4))
+    return Thresholds(no_tumor, tumor, _choose_type(probabilities, labels, weights, Thresholds(no_tumor, tumor)))
+
+
+def evidence(cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """(n,) how much each slice counts: a group once in its cell, and a cell the square root of its groups.
+
+    They sum to the number of groups, counted anew in each cell.
+
+    Args:
+        cells, groups: (n,) numbers.
+    """
+    pairs, member, size = np.unique(np.stack([cells, groups]), axis=1, return_inverse=True, return_counts=True)
+    _, of_cell, groups_of_cell = np.unique(pairs[0], return_inverse=True, return_counts=True)
+    weights = (1 / size / np.sqrt(groups_of_cell[of_cell]))[member.ravel()]
+    return weights * len(size) / weights.sum()
+
+
+def _choose_type(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, thresholds: Thresholds) -> float:
+    """The least share of a type in p(any tumor) at which `TYPE_RIGHT` of the named types are right.
+
+    A name for a tumor of unknown or another type counts as wrong. At most `TYPE_UNCLEAR` of the tumors of a known type
+    get no name for it.
+    """
+    typed = (labels != NO_TUMOR) & (labels != TUMOR)
+    best = float(TYPE_RANGE[0])
+    for least in TYPE_RANGE:
+        verdicts = decide(probabilities, Thresholds(thresholds.no_tumor, thresholds.tumor, float(least)))
+        named, found = np.isin(verdicts, TUMOR_TYPES) & (labels != NO_TUMOR), verdicts >= 0
+        called = typed & found & (verdicts != NO_TUMOR)
+        unclear = weights[called & (verdicts == TUMOR)].sum() / max(weights[called].sum(), 1e-9)
+        if unclear > TYPE_UNCLEAR:
+            break
+        best = float(least)
+        if weights[named & (verdicts == labels)].sum() >= TYPE_RIGHT * weights[named].sum():
+            break
+    return round(best, 4)
 
 
 def no_tumor_score(probabilities: np.ndarray) -> np.ndarray:

@@ -18,7 +18,8 @@ class Prediction:
     Attributes:
         label: the most probable class, as the checkpoint's config names it.
         confidences: every class of the checkpoint -> calibrated probability in [0, 1]; they sum to 1.
-        verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar"; of a checkpoint with other classes, `label`.
+        verdict: a label of `labels.LABELS`, "tumor" (of unclear type), "uncertain" or "unfamiliar"; of a checkpoint
+            with other classes, `label`.
         familiarity: log-odds above the checkpoint's threshold, 0 or more is familiar; None if it has no such score.
         heatmaps: class -> class activation map (height, width) float32: what each place of the picture, from the top
             left, adds to the class's logit. Their mean and the class's bias are the logit (Zhou et al. 2016, "Learning

@@ -12,7 +12,7 @@ from math import ceil
 import numpy as np
 
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
-from brain_tumor.inference.verdict import UNCERTAIN_VERDICT, Thresholds
+from brain_tumor.inference.verdict import TYPE_UNCLEAR, UNCERTAIN_VERDICT, Thresholds
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES
 
 LEAST_SLICES = 3
@@ -46,7 +46,7 @@ class VolumeVerdict:
     """What the classifier says about a series or volume.
 
     Attributes:
-        verdict: a label of `labels.LABELS`, "uncertain" or "unfamiliar".
+        verdict: a label of `labels.LABELS`, "tumor" (of unclear type), "uncertain" or "unfamiliar".
         reason: which part of the rule decided.
         probabilities: tumor probability of each slice in [0, 1]; None where there is none to trust.
         counted: whether each slice counts: it shows enough of the head and is familiar.
@@ -87,7 +87,7 @@ def judge_volume(predictions: list[Prediction], counts: list[bool]) -> VolumeVer
     places = [place for place, count in enumerate(counted) if count]
     said = [predictions[place].verdict for place in places]
     clear = [name == LABELS[NO_TUMOR] for name in said]
-    tumor = [name in LABELS and not none for name, none in zip(said, clear, strict=True)]
+    tumor = [name in (*LABELS, TYPE_UNCLEAR) and not none for name, none in zip(said, clear, strict=True)]
     run = longest_stretch(tumor, [probabilities[place] for place in places])
     facts = {
         "probabilities": probabilities,
@@ -154,7 +154,10 @@ def longest_stretch(hits: list[bool], weights: list[float] | None = None) -> tup
 
 
 def _most_probable_type(predictions: list[Prediction]) -> str:
-    """The tumor with the largest summed probability, as a label of `labels.LABELS`."""
+    """The tumor with the largest summed probability, or "tumor" where that is not clear by the threshold of slices."""
     rows = [list(by_canonical_label(p.confidences).values()) for p in predictions]
-    sums = np.sum(rows, axis=0)
-    return LABELS[max(TUMOR_TYPES, key=lambda kind: sums[kind])]
+    sums = np.sum(rows, axis=0)[list(TUMOR_TYPES)]
+    least = predictions[0].thresholds.type if predictions[0].thresholds else 0.0
+    if sums.max() < least * sums.sum():
+        return TYPE_UNCLEAR
+    return LABELS[TUMOR_TYPES[int(sums.argmax())]]

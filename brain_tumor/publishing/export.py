@@ -30,6 +30,7 @@ from brain_tumor.data.pixels import pixels_for
 from brain_tumor.data.split import split_scans
 from brain_tumor.data.transforms import EvalTransform
 from brain_tumor.evaluation.logits import predict_logits
+from brain_tumor.evaluation.metrics import share_right
 from brain_tumor.inference.checkpoint import CONFIG, WEIGHTS, DamagedError, sha256_of
 from brain_tumor.inference.onnx_backend import FILE, WEIGHTS_KEY
 from brain_tumor.network.checkpoint import load_network
@@ -191,8 +192,8 @@ def export_checkpoint(folder: str | Path, model: nn.Module, processor, parts=Non
         quantize(path, small, parts["train"], processor)
         found = {
             name: {
-                "float32": float((logits[name].argmax(axis=1) == labels[name]).mean()),
-                "int8": float((_logits(small, part, processor).argmax(axis=1) == labels[name]).mean()),
+                "float32": share_right(logits[name].argmax(axis=1), labels[name]),
+                "int8": share_right(_logits(small, part, processor).argmax(axis=1), labels[name]),
             }
             for name, part in measured.items()
         }
@@ -260,7 +261,8 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", type=Path, help="folder written by train.py")
-    parser.add_argument("--dataset", help="the set that it was trained on, a folder or a Hub id")
+    parser.add_argument("--dataset", nargs="+", help="the sets that it was trained on, folders or Hub ids")
+    parser.add_argument("--data_root", help="folder that holds sets under their names, as for train.py")
     arguments = parser.parse_args()
     folder = arguments.checkpoint
     try:
@@ -270,7 +272,7 @@ def main() -> int:
             model, processor = load_network(folder)
         except DamagedError as error:
             raise ExportError(f"{folder} cannot be loaded: {error}.") from error
-        results = export_checkpoint(folder, model, processor, _parts(folder, arguments.dataset, processor))
+        results = export_checkpoint(folder, model, processor, _parts(folder, arguments, processor))
     except (ExportError, DatasetError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
@@ -279,18 +281,18 @@ def main() -> int:
     return 0
 
 
-def _parts(folder: Path, dataset: str | None, processor):
-    """The parts of a set, split as in the checkpoint's own training, with their pixels."""
-    if dataset is None:
+def _parts(folder: Path, arguments: argparse.Namespace, processor):
+    """The parts of the sets of the checkpoint's own training, split as there, with their pixels."""
+    if arguments.dataset is None:
         return None
-    run = results_of_run(folder)
-    if run is None or run["dataset"] != public_name(dataset):
-        trained = "an unknown set" if run is None else run["dataset"]
+    run, sets = results_of_run(folder), [public_name(name) for name in arguments.dataset]
+    if run is None or run["datasets"] != sets:
+        trained = "unknown sets" if run is None else ", ".join(run["datasets"])
         raise ExportError(
-            f"{folder} was trained on {trained}, so it may have seen slices of {public_name(dataset)} that it would be "
-            "measured on. Give the set of its training, or leave --dataset out."
+            f"{folder} was trained on {trained}, so it may have seen slices of {', '.join(sets)} that it would be "
+            "measured on. Give the sets of its training, in the same order, or leave --dataset out."
         )
-    parts = split_scans(load_scans(dataset), run["split"], run["split_seed"])
+    parts = split_scans(load_scans(arguments.dataset, arguments.data_root), run["split"], run["split_seed"])
     return {name: pixels_for(part, processor, f"Resizing slices ({name})") for name, part in parts.items()}
 
 

@@ -59,50 +59,68 @@ class DataArguments:
 
     _argument_group_name = "data"
 
-    dataset_name: str = field(
-        default="Simezu/brain-tumour-MRI-scan",
+    dataset_name: list[str] = field(
+        default_factory=lambda: ["Simezu/brain-tumour-MRI-scan"],
         metadata={
-            "help": "Hub id or folder of slices. A folder holds one folder of pictures per class (and, above them if "
-            "you like, one per split). Classes: glioma, meningioma, no tumor, pituitary, in any common spelling."
+            "help": "Hub ids or folders of slices. The first of several is the main set, the one that the "
+            "published figures are of. A folder holds one folder of pictures per class (and, above them if you like, "
+            "one per split), and a metadata.csv where more is known. Classes: glioma, meningioma, no tumor, pituitary, "
+            "in any common spelling, and tumor for those of unknown or another type."
         },
     )
+    data_root: str | None = field(
+        default=None,
+        metadata={"help": "Folder that holds sets under their names. What is not there is looked for on the Hub."},
+    )
     split: str = field(
-        default="copy_free",
+        default="patients",
         metadata={
-            "help": "copy_free, or published: the set's own parts. copy_free pools these and splits anew so that "
-            "copies of a slice stay in one part (72 / 8 / 20 %%); published reports how many test slices have a copy "
-            "in train.",
-            "choices": ["copy_free", "published"],
+            "help": "patients, or published: the main set's own parts. patients pools these and splits anew so that "
+            "slices of one patient, and copies of a slice, stay in one part (68 / 12 / 20 %%); published reports how "
+            "many test slices have a copy in train.",
+            "choices": ["patients", "published"],
         },
     )
     split_seed: int = field(
         default=42, metadata={"help": "Seed of the split. Not --seed, so that runs compare on the same slices."}
     )
-    tumor_dataset: str | None = field(
-        default=None,
+    hold_out: list[str] = field(
+        default_factory=list,
         metadata={
-            "help": "A second set, of tumors of unknown type. Hub id or folder with one class, 'tumor'. It teaches "
-            "that a tumor may be in any kind of scan, and is split by groups of copies too."
+            "help": "Test on these sets, or on the slices that a CSV file names. Columns of the file: set, source. "
+            "Whatever shares a patient with them, or is a copy, is left out of the training."
         },
     )
-    tumor_repeats: int = field(default=3, metadata={"help": "Passes over --tumor_dataset in each epoch."})
     max_slices_per_class: int | None = field(
         default=None, metadata={"help": "Use at most this many slices of each class. For a quick try."}
     )
     augmentation: float = field(
         default=1.0, metadata={"help": "Strength of the augmentation: 0 is none, 1 is the recipe. 2 is the most."}
     )
-    class_weights: str = field(
-        default="balanced",
+    epoch_slices: int | None = field(
+        default=None,
         metadata={
-            "help": "Weights of the classes in the loss, balanced or none. balanced: the inverse of each class's "
-            "share.",
-            "choices": ["balanced", "none"],
+            "help": "Slices per epoch, by default as many as there are. They are drawn so that no class, set or "
+            "sequence rules by its size."
         },
     )
     familiarity: bool = field(
         default=True,
         metadata={"help": "Learn to tell brain MRI from other pictures. The larger the slices, the longer it takes."},
+    )
+    other_pictures: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Folders of pictures that are no brain MRI. The check of uploads learns from them; such as CT or "
+            "MRI of other body parts, one folder for each kind. About a third of their cases is kept to test it."
+        },
+    )
+    about_sets: str | None = field(
+        default=None,
+        metadata={"help": 'What the card says of the sets. JSON: {"name": {"from": ..., "terms": ...}}.'},
+    )
+    weights_license: str = field(
+        default="apache-2.0", metadata={"help": "License of the checkpoint. As the card's metadata names it."}
     )
     validation_only: bool = field(
         default=False,
@@ -114,8 +132,8 @@ class DataArguments:
             raise UsageError(f"--max_slices_per_class {self.max_slices_per_class} must be at least 1.")
         if not 0 <= self.augmentation <= 2:
             raise UsageError(f"--augmentation {self.augmentation} is outside 0 to 2. 1 is the recipe.")
-        if self.tumor_repeats < 1:
-            raise UsageError(f"--tumor_repeats {self.tumor_repeats} must be at least 1.")
+        if self.epoch_slices is not None and self.epoch_slices < 1:
+            raise UsageError(f"--epoch_slices {self.epoch_slices} must be at least 1.")
 
 
 @dataclass

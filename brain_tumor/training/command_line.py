@@ -99,6 +99,8 @@ class _Parser(HfArgumentParser):
             for name in names:
                 what = actions[name].help.partition(". ")[0].rstrip(".")
                 default = actions[name].default
+                if isinstance(default, list):
+                    default = " ".join(default) or None
                 shown = "" if default is None or default is False else f" [{'on' if default is True else default}]"
                 lines.append(f"  {'--' + name:<{width}}  {what}{shown}")
         lines += ["", "In brackets: the default. --no_NAME turns off what is on, as in --no_familiarity."]
@@ -128,6 +130,9 @@ class _Parser(HfArgumentParser):
                 continue
             try:
                 words += _words_of(actions[name], value)
+                if name == "dataset_name" and isinstance(value, list):
+                    about = {item["name"]: item for item in value if isinstance(item, dict) and "name" in item}
+                    words += [f"--about_sets={json.dumps(about)}"] if about else []
                 self.parse_known_args(words)
             except UsageError as error:
                 reason = str(error).removeprefix("--").removesuffix(" python train.py --help lists the flags.")
@@ -137,8 +142,8 @@ class _Parser(HfArgumentParser):
 
 def _words_of(action: argparse.Action, value) -> list[str]:
     flag, is_text = action.option_strings[0], action.type is str
-    if isinstance(value, list) and action.nargs == "+":
-        return [flag, *map(str, value)]
+    if action.nargs in ("+", "*") and isinstance(value, list | str):
+        return [flag, *map(_name_in, [value] if isinstance(value, str) else value)]
     if value is True and action.nargs == "?":
         return [flag]
     if isinstance(value, dict) and is_text and flag.endswith(("_kwargs", "_config")):
@@ -146,3 +151,8 @@ def _words_of(action: argparse.Action, value) -> list[str]:
     if value is None or isinstance(value, list | dict) or (is_text and not isinstance(value, str)):
         raise UsageError(f"{flag}: expected {'a text' if is_text else 'one value'}, found {json.dumps(value)}.")
     return [f"{flag}={value}"]
+
+
+def _name_in(item) -> str:
+    """An item of a list as a word; of {"name": ..., ...}, which says more about it for a reader, the name."""
+    return str(item["name"] if isinstance(item, dict) and "name" in item else item)

@@ -1,7 +1,9 @@
 """A trained network -> everything that `--output_dir` holds: calibration, figures, plots, card, export."""
 
+import functools
 import json
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from scipy.special import softmax
 from transformers import PreTrainedModel
 
 from brain_tumor.data.dataset import counts_by_class
-from brain_tumor.data.split import first_of_each_class
+from brain_tumor.data.split import cells, first_of_each_class, of_main_set, slice_weights
 from brain_tumor.evaluation import plots
 from brain_tumor.evaluation.calibration import fit_temperature, fold_temperature, nll
 from brain_tumor.evaluation.card import write_card
@@ -25,7 +27,8 @@ from brain_tumor.provenance import RESULTS, command_line, public_name, versions
 from brain_tumor.publishing.example_scans import export_examples
 from brain_tumor.publishing.export import ExportError, export_checkpoint, summary
 from brain_tumor.training.arguments import Arguments
-from brain_tumor.training.fit_familiarity import fit_familiarity
+from brain_tumor.training.fit_familiarity import fit_familiarity, measure
+from brain_tumor.training.other_pictures import familiarity_figures, find_other_pictures
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +59,17 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
     raw = {
         name: predict_logits(model, part, processor, f"Evaluating ({name})")
         for name, part in parts.items()
-        if name.endswith(endings) and part.num_rows
+        if name in endings and part.num_rows
     }
-    labels = {name: np.array(parts[name]["label"]) for name in raw}
-    temperature = fit_temperature(raw["validation"], labels["validation"])
+    validation, logits = parts["validation"], raw["validation"]
+    labels, weights = np.array(validation["label"]), slice_weights(validation)
+    temperature = fit_temperature(logits, labels, weights)
     folded = fold_temperature(model, temperature)
-    choosing = [name for name in ("validation", "tumor_validation") if name in raw]
     thresholds = choose_thresholds(
-        softmax(np.concatenate([raw[name] for name in choosing]).astype(np.float64) / temperature, axis=1),
-        np.concatenate([labels[name] for name in choosing]),
-        np.concatenate([np.array(parts[name]["group"]) for name in choosing]),
+        softmax(logits.astype(np.float64) / temperature, axis=1),
+        labels,
+        np.array(validation["group"]),
+        cells(validation),
     )
     setattr(model.config, CONFIG_KEY, to_config(thresholds))
     save_checkpoint(model, processor, folder)
@@ -75,28 +79,32 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
         "calibration": {
             "temperature": temperature,
             "folded_into_classifier": folded,
-            "validation_nll_before": nll(raw["validation"], labels["validation"]),
-            "validation_nll_after": nll(raw["validation"] / temperature, labels["validation"]),
+            "validation_nll_before": nll(logits, labels, weights),
+            "validation_nll_after": nll(logits / temperature, labels, weights),
         },
         CONFIG_KEY: to_config(thresholds),
         **evaluate_parts(raw, parts, temperature, thresholds),
     }
-    (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
+    _write(results, folder)
     plots.plot_curves(results["history"], folder / "curves.png")
     if arguments.data.validation_only:
         return
     if arguments.data.familiarity:
-        familiarity = fit_familiarity(model, processor, parts, seed=arguments.training.seed)
+        fitting, testing = find_other_pictures(arguments.data.other_pictures, arguments.data.data_root)
+        familiarity = fit_familiarity(model, processor, parts, fitting, seed=arguments.training.seed)
         if familiarity is not None:
             familiarity.save(folder)
+            seen = functools.partial(measure, model, processor)
+            results["familiarity"] = familiarity_figures(familiarity, seen, parts["test"], testing)
+            _write(results, folder)
     title = f"{results['dataset']}, {results['split']} split"
-    name = f"{title}, test part"
-    plots.plot_confusion_matrix(results["test"], name, folder / "confusion_matrix.png")
-    plots.plot_reliability(raw["test"], raw["test"] / temperature, labels["test"], name, folder / "reliability.png")
+    main = of_main_set(parts["test"])
+    own = parts["test"].select(main)
+    _plot(results, raw["test"][main], np.array(own["label"]), title, folder)
     # The worst mistakes are pictures of the dataset: in a folder of their own, which is not published.
     write_pictures(folder / "evaluation", raw, parts, results, title, temperature, thresholds)
     exported = _export(trained, folder)
-    examples = first_of_each_class(parts["test"], EXAMPLES_PER_CLASS)
+    examples = first_of_each_class(own, EXAMPLES_PER_CLASS)
     export_examples(examples, results["dataset"], folder / "examples")
     write_card(results, folder / "README.md", hub_model_id=arguments.training.hub_model_id, exported=exported)
     test = results["test"]
@@ -110,16 +118,33 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
     )  # fmt: skip
 
 
+def _write(results: dict, folder: Path) -> None:
+    (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _plot(results: dict, raw: np.ndarray, labels: np.ndarray, title: str, folder: Path) -> None:
+    """The plots that are published with the checkpoint."""
+    name = f"{title}, test part"
+    plots.plot_confusion_matrix(results["test"], name, folder / "confusion_matrix.png")
+    plots.plot_reliability(raw, raw / results["calibration"]["temperature"], labels, name, folder / "reliability.png")
+    plots.plot_kinds(results["test"]["by_kind"], folder / "kinds.png")
+
+
 def _describe(trained: TrainedNetwork, arguments: Arguments) -> dict:
     """What was trained, on what and how: the head of results.json."""
     parts, data = trained.parts, arguments.data
+    sets = parts["train"].features["set"].names
     return {
-        "dataset": public_name(data.dataset_name),
-        "tumor_dataset": public_name(data.tumor_dataset) if data.tumor_dataset else None,
+        "dataset": sets[0],
+        "datasets": sets,
+        "about_sets": json.loads(data.about_sets) if data.about_sets else {},
+        "weights_license": data.weights_license,
         "split": data.split,
         "split_seed": data.split_seed,
-        "counts": {name: counts_by_class(parts[name]) for name in ("train", "validation", "test")},
-        "tumor_counts": {name: part.num_rows for name, part in parts.items() if name.startswith("tumor_")},
+        "hold_out": [public_name(what) for what in data.hold_out],
+        "counts": {name: counts_by_class(part) for name, part in parts.items()},
+        "counts_by_set": {name: dict(Counter(_sets_of(part))) for name, part in parts.items()},
+        "patients": {name: len(set(part["group"])) for name, part in parts.items()},
         "image_size": arguments.model.image_size,
         "parameters": sum(p.numel() for p in trained.model.parameters()),
         "seed": arguments.training.seed,
@@ -127,6 +152,11 @@ def _describe(trained: TrainedNetwork, arguments: Arguments) -> dict:
         "versions": versions(),
         **trained.record,
     }
+
+
+def _sets_of(part: Dataset) -> list[str]:
+    names = part.features["set"].names
+    return [names[number] for number in part["set"]]
 
 
 def _export(trained: TrainedNetwork, folder: Path) -> str:

@@ -1,26 +1,34 @@
-"""Fit `Familiarity` to a checkpoint: slices against drawn pictures."""
+"""Fit `Familiarity` to a checkpoint: slices against drawn pictures, and real ones where there are any."""
 
 import itertools
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
+from datasets import Dataset
 from PIL import Image
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from tqdm.auto import tqdm
 
 from brain_tumor.data.pixels import open_picture
+from brain_tumor.data.split import slice_weights
 from brain_tumor.inference.familiarity import ALLOWED, NETWORKS, Familiarity, network_inputs, scale_inputs
 from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.network.embedding import embeddings
+from brain_tumor.reading.pictures import open_scan
 from brain_tumor.training.disguise import disguise
+from brain_tumor.training.other_pictures import OtherPicture
 from brain_tumor.training.strangers import stranger
 
-SLICES = 1200
+SLICES = 1500
 """Training slices that are used: a third as they are, the others disguised. More take longer and change little."""
 
+VALIDATION_SLICES = 800
+"""Validation slices that the threshold is chosen by."""
+
 STRANGERS = 1000
+"""Pictures that are drawn."""
 
 DIRECTIONS = 48
 """Directions of the embedding, those in which slices differ most, that the networks see."""
@@ -36,14 +44,17 @@ Measured = tuple[np.ndarray, np.ndarray]
 """Embeddings (n, d) float32 and statistics (n, k) of n pictures."""
 
 
-def fit_familiarity(model, processor, parts, seed: int = 0) -> Familiarity | None:
-    """Fit `Familiarity` to a checkpoint, from its training and validation slices and drawn strangers.
+def fit_familiarity(
+    model, processor, parts: dict[str, Dataset], others: Sequence[OtherPicture] = (), seed: int = 0
+) -> Familiarity | None:
+    """Fit `Familiarity` to a checkpoint, from its training and validation slices, drawn strangers and real ones.
 
     Args:
         model: the finished network, on any device.
         processor: its image processor.
-        parts: name -> part, with the column image of `dataset.load_scans`. Those used are train and validation, and
-            tumor_train and tumor_validation where there are any.
+        parts: name -> part of `split.split_scans`, with the column image. Those used are train and validation; of each,
+            slices are chosen so that no class, set or sequence rules by its size.
+        others: real pictures that are no brain MRI; each is used as it is and disguised.
         seed: of the choice of slices, of the drawn pictures and of the fit.
 
     Returns:
@@ -51,44 +62,60 @@ def fit_familiarity(model, processor, parts, seed: int = 0) -> Familiarity | Non
     """
     random = np.random.default_rng(seed)
 
-    def choose(name: str, most: int | None = None) -> list:
-        """(part, row) of all slices of a part and its weak one, or of a random choice of them."""
-        rows = [(parts[n], i) for n in (name, f"tumor_{name}") if n in parts for i in range(parts[n].num_rows)]
-        return [rows[i] for i in np.sort(random.permutation(len(rows))[:most])]
+    def choose(name: str, most: int) -> Dataset:
+        part, weights = parts[name], slice_weights(parts[name])
+        shares = weights / weights.sum()
+        count = min(most, part.num_rows)
+        return part.select(np.sort(random.choice(part.num_rows, count, replace=False, p=shares)))
 
-    def open_rows(rows: list) -> Iterator[Image.Image]:
-        return (open_picture(part[i]["image"]) for part, i in rows)
+    def open_rows(part: Dataset) -> Iterator[Image.Image]:
+        return (open_picture(image) for image in part["image"])
 
-    train = choose("train", SLICES)
-    to_break = list(open_rows(train[:: max(1, len(train) // 200)]))
-    validation = choose("validation")
+    train, validation = choose("train", SLICES), choose("validation", VALIDATION_SLICES)
+    to_break = list(open_rows(train.select(range(0, train.num_rows, max(1, train.num_rows // 200)))))
+    real = [open_scan(other.path) for other in others]
     jobs = {
-        "plain": (open_rows(validation), len(validation)),
-        "disguised": ((disguise(image, random) for image in open_rows(validation)), len(validation)),
+        "plain": (open_rows(validation), validation.num_rows),
+        "disguised": ((disguise(image, random) for image in open_rows(validation)), validation.num_rows),
         "train": (
             (disguise(image, random) if i % 3 else image for i, image in enumerate(open_rows(train))),
-            len(train),
+            train.num_rows,
         ),
-        "strangers": ((stranger(random, to_break) for _ in range(STRANGERS)), STRANGERS),
+        "strangers": (
+            itertools.chain(
+                (stranger(random, to_break) for _ in range(STRANGERS)),
+                real,
+                (disguise(image, random) for image in real),
+            ),
+            STRANGERS + 2 * len(real),
+        ),
     }
     found = {}
     with tqdm(total=sum(count for _, count in jobs.values()), desc="Learning what is no slice", unit="picture") as bar:
         for name, (pictures, _) in jobs.items():
-            measured = _measure(model, processor, pictures, bar)
+            measured = measure(model, processor, pictures, bar)
             if measured is None:
                 return None
             found[name] = measured
-    return fit(**found, seed=seed)
+    return fit(**found, sets=np.array(validation["set"]), seed=seed)
 
 
-def fit(train: Measured, strangers: Measured, plain: Measured, disguised: Measured, seed: int = 0) -> Familiarity:
+def fit(
+    train: Measured,
+    strangers: Measured,
+    plain: Measured,
+    disguised: Measured,
+    sets: np.ndarray | None = None,
+    seed: int = 0,
+) -> Familiarity:
     """Learn to tell slices from other pictures, and choose the threshold.
 
     Args:
         train: of training slices.
         strangers: of pictures that are no brain MRI.
         plain, disguised: of validation slices, as they are and changed by `disguise`. They choose the threshold and
-            nothing else: at most `ALLOWED` of each fall below it.
+            nothing else: at most `ALLOWED` of each fall below it, and of the plain ones that in every set.
+        sets: (n,) numbers of the sets that the plain ones are from; by default they are all of one.
     """
     arrays = _subspace(train[0])
     rows = np.concatenate([network_inputs(arrays, *train), network_inputs(arrays, *strangers)])
@@ -106,10 +133,9 @@ def fit(train: Measured, strangers: Measured, plain: Measured, disguised: Measur
             arrays[f"network{number}.weight{layer}"], arrays[f"network{number}.bias{layer}"] = weight, bias
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     scorer = Familiarity(-np.inf, arrays)
-    lowest = [
-        np.quantile(scorer.score(*slices), ALLOWED[name], method="lower")
-        for name, slices in (("plain", plain), ("disguised", disguised))
-    ]
+    scores, numbers = scorer.score(*plain), np.zeros(len(plain[0]), int) if sets is None else sets
+    lowest = [np.quantile(scores[numbers == n], ALLOWED["plain"], method="lower") for n in np.unique(numbers)]
+    lowest.append(np.quantile(scorer.score(*disguised), ALLOWED["disguised"], method="lower"))
     return Familiarity(float(min(lowest)), arrays)
 
 
@@ -125,7 +151,7 @@ def _subspace(embeddings: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def _measure(model, processor, pictures: Iterable[Image.Image], bar: tqdm) -> Measured | None:
+def measure(model, processor, pictures: Iterable[Image.Image], bar: tqdm) -> Measured | None:
     """Embeddings and statistics of pictures, in batches; None if the network has no embedding."""
     device = next(model.parameters()).device
     rows: list[np.ndarray] = []

@@ -12,13 +12,13 @@ logger = logging.getLogger(__name__)
 
 def warn_of_seen_slices(name_or_path: str, data_args: DataArguments) -> None:
     """Warn of a start that was trained with another split: it may have seen slices that are test slices here."""
-    here = (public_name(data_args.dataset_name), data_args.split, data_args.split_seed)
+    here = ([public_name(name) for name in data_args.dataset_name], data_args.split, data_args.split_seed)
     for run in earlier_trainings(name_or_path):
-        if (run["dataset"], run["split"], run["split_seed"]) != here:
+        if (run["datasets"], run["split"], run["split_seed"]) != here:
             logger.warning(
                 "%s was trained on %s, split %s, split seed %s. It may have seen slices of this run's test part, and "
                 "then the test figures are too good. Start from another checkpoint, or pass the same split.",
-                name_or_path, run["dataset"], run["split"], run["split_seed"],
+                name_or_path, ", ".join(run["datasets"]), run["split"], run["split_seed"],
             )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ ABOUT_THE_WEIGHTS = (
     "evaluation",
     "examples",
     "familiarity.safetensors",
+    "kinds.png",
     "onnx",
     "reliability.png",
 )
@@ -157,11 +158,11 @@ def earlier_trainings(name_or_path: str) -> list[dict]:
     """The training that made a folder and those before it, first one first, as its results.json has them.
 
     Returns:
-        model_name_or_path, base_weights_sha256, dataset, split, split_seed, seed, epochs_trained and command of each;
+        model_name_or_path, base_weights_sha256, datasets, split, split_seed, seed, epochs_trained and command of each;
         empty for a Hub id or a folder without results.json.
     """
     results = results_of_run(name_or_path) or {}
-    names = ("model_name_or_path", "dataset", "split", "split_seed", "seed", "epochs_trained", "command")
+    names = ("model_name_or_path", "datasets", "split", "split_seed", "seed", "epochs_trained", "command")
     if not all(name in results for name in names):
         return []
     this = {name: results[name] for name in names} | {"base_weights_sha256": results.get("base_weights_sha256")}

@@ -1,21 +1,24 @@
-"""The Trainer with this project's loss and figures."""
+"""The Trainer with this project's sampling, loss and figures."""
 
 import ctypes
 import platform
 import sys
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from datasets import Dataset
 from scipy.special import softmax
 from torch.nn.functional import cross_entropy
+from torch.utils.data import Sampler
 from transformers import Trainer
 
-from brain_tumor.data.dataset import counts_by_class
+from brain_tumor.data.split import kinds, slice_weights
 from brain_tumor.data.transforms import collate
 from brain_tumor.evaluation.calibration import fit_temperature, nll
+from brain_tumor.evaluation.kinds import mean_over_kinds
 from brain_tumor.evaluation.scan_metrics import ScanMetrics
-from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, TUMOR_TYPES
+from brain_tumor.labels import NO_TUMOR, TUMOR, TUMOR_TYPES
 
 
 def keep_freed_memory() -> None:
@@ -31,15 +34,46 @@ def keep_freed_memory() -> None:
         libc.mallopt(m_trim_threshold, most)
 
 
-class ScanTrainer(Trainer):
-    """The Trainer with our loss, and the training accuracy in its log."""
+class WeightedSampler(Sampler):
+    """Draws slices by their weights, with replacement, anew in each epoch and alike in every process.
 
-    def __init__(self, *args, class_weights: torch.Tensor, **kwargs):
+    Args:
+        weights: (n,) how likely each slice is.
+        count: slices per epoch.
+        seed: of the draws.
+    """
+
+    def __init__(self, weights: np.ndarray, count: int, seed: int):
+        self.shares, self.count, self.seed, self.epoch = weights / weights.sum(), count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        return iter(random.choice(len(self.shares), self.count, p=self.shares).tolist())
+
+
+class ScanTrainer(Trainer):
+    """The Trainer with our sampling and loss, and the training accuracy in its log.
+
+    Args:
+        weights: (n,) how likely each training slice is to be drawn (`split.slice_weights`).
+        epoch_slices: slices per epoch; by default as many as there are.
+    """
+
+    def __init__(self, *args, weights: np.ndarray, epoch_slices: int | None = None, **kwargs):
+        self.weights, self.epoch_slices = weights, epoch_slices or len(weights)
         super().__init__(*args, compute_loss_func=self.scan_loss, data_collator=collate, **kwargs)
-        self.class_weights = class_weights.to(self.args.device)
         # Trainer would pass its own smoother over our loss.
         self.label_smoother = None
         self._seen = torch.zeros(2, device=self.args.device)
+
+    def _get_train_sampler(self, train_dataset=None) -> WeightedSampler:
+        return WeightedSampler(self.weights, self.epoch_slices, self.args.seed)
 
     def scan_loss(self, outputs, labels, num_items_in_batch=None) -> torch.Tensor:
         """The loss of a batch, or of its share of one.
@@ -56,13 +90,13 @@ class ScanTrainer(Trainer):
         return self.cross_entropy(logits, labels).sum() / items
 
     def cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """(n,) losses: cross-entropy, weighted by class and smoothed; for a tumor of unknown type, -log of the summed
+        """(n,) losses: cross-entropy, smoothed; for a tumor of unknown type, -log of the summed
         probability of the three.
         """
         known = labels != TUMOR
         smoothing = self.args.label_smoothing_factor
         targets = torch.where(known, labels, 0)
-        loss = cross_entropy(logits, targets, self.class_weights, reduction="none", label_smoothing=smoothing)
+        loss = cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         weak = logits.logsumexp(-1) - logits[:, TUMOR_TYPES].logsumexp(-1)
         return torch.where(known, loss, weak)
 
@@ -75,24 +109,23 @@ class ScanTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
 
-def compute_metrics(prediction) -> dict[str, float]:
-    """The single-number figures of an evaluation during training.
+def metrics_on(validation: Dataset) -> Callable:
+    """`compute_metrics` for the Trainer: the single-number figures of an evaluation during training.
 
-    The finished network has its temperature fitted, so epochs compete on the NLL with that: label smoothing and class
-    weights make confidences too low, by more or less in different epochs.
+    The finished network has its temperature fitted, so epochs compete on the NLL with that: label smoothing and
+    sampling make confidences too low, by more or less in different epochs. It is weighted like the training.
     """
-    logits, labels = np.asarray(prediction.predictions, np.float64), prediction.label_ids
-    known = labels != TUMOR
-    all_figures = ScanMetrics(keep_in_memory=True).compute(
-        predictions=softmax(logits[known], axis=1), references=labels[known]
-    )
-    single = {name: value for name, value in all_figures.items() if isinstance(value, float)}
-    if not known.all():
-        single["weak_sensitivity"] = float((logits[~known].argmax(axis=1) != NO_TUMOR).mean())
-    return single | {"calibrated_nll": nll(logits / fit_temperature(logits, labels), labels)}
+    weights, of_kind = slice_weights(validation), kinds(validation)
 
+    def compute_metrics(prediction) -> dict[str, float]:
+        logits, labels = np.asarray(prediction.predictions, np.float64), prediction.label_ids
+        known = labels != TUMOR
+        all_figures = ScanMetrics(keep_in_memory=True).compute(
+            predictions=softmax(logits[known], axis=1), references=labels[known]
+        )
+        single = {name: value for name, value in all_figures.items() if isinstance(value, float)}
+        single |= {f"kinds_{name}": value for name, value in mean_over_kinds(logits.argmax(1), labels, of_kind).items()}
+        temperature = fit_temperature(logits, labels, weights)
+        return single | {"calibrated_nll": nll(logits / temperature, labels, weights)}
 
-def class_weights(train: Dataset, how: str) -> torch.Tensor:
-    """(4,) float32 with mean 1 over the training slices: inverse to the class's share, or all 1."""
-    counts = torch.tensor([float(count) for count in counts_by_class(train).values()])
-    return torch.ones(len(LABELS)) if how == "none" else counts.sum() / (len(LABELS) * counts)
+    return compute_metrics

@@ -19,21 +19,16 @@ from benchmarks.quality.checkpoints import compare
 from benchmarks.speed import clients, floor, leak_search, section, serving, timing, training
 
 
-def run_with(missed: int, weak_missed: int, accuracy_: float, nll: float) -> dict:
-    matrix = [[10, 0, missed, 0], [0, 10, 0, 0], [0, 0, 10, 0], [0, 0, 0, 10]]
-    return {
-        "validation": {"confusion_matrix": matrix, "accuracy": accuracy_, "nll": nll},
-        "tumor_validation": {"called_no_tumor": weak_missed / 77, "slices": 77},
-    }
+def run_with(missed: float, accuracy_: float, nll: float) -> dict:
+    return {"validation": {"over_sets": {"missed": missed}, "accuracy": accuracy_, "nll": nll}}
 
 
 @pytest.mark.parametrize(
     ("runs", "expected"),
     [
-        ({"a": (1, 0, 0.980, 0.05), "b": (0, 0, 0.978, 0.06)}, "b"),
-        ({"a": (1, 0, 0.980, 0.05), "b": (0, 0, 0.974, 0.06)}, "a"),  # more than half a point less accurate
-        ({"a": (0, 2, 0.980, 0.05), "b": (1, 0, 0.980, 0.06)}, "b"),  # weakly labeled tumors count alike
-        ({"a": (1, 1, 0.980, 0.06), "b": (2, 0, 0.980, 0.05)}, "b"),  # as many missed: the lower NLL
+        ({"a": (0.02, 0.980, 0.05), "b": (0.01, 0.978, 0.06)}, "b"),
+        ({"a": (0.02, 0.980, 0.05), "b": (0.01, 0.974, 0.06)}, "a"),  # more than half a point less accurate
+        ({"a": (0.02, 0.980, 0.06), "b": (0.02, 0.980, 0.05)}, "b"),  # as many missed: the lower NLL
     ],
 )
 def test_the_checkpoint_that_misses_fewer_validation_tumors_is_shipped(runs, expected, tmp_path):

@@ -12,9 +12,21 @@ def random_logits(count: int, seed: int, skill: float = 2.0):
     return (random.normal(size=(count, 4)) + skill * np.eye(4)[labels]).astype(np.float32), labels
 
 
-def part_of(labels, groups, copied) -> Dataset:
-    names = [*LABELS, "tumor"]
+def part_of(
+    labels, groups, copied, patients=None, sets=("main",), numbers=None, sequences=None, planes=None
+) -> Dataset:
+    """A part of `split.split_scans` without pictures: of one set unless `numbers` says of which each slice is."""
+    n = len(labels)
+    columns = {
+        "label": (labels, ClassLabel(names=[*LABELS, "tumor"])),
+        "group": (groups, Value("int64")),
+        "copy_in_train": (copied, Value("bool")),
+        "patient": (patients or [""] * n, Value("string")),
+        "set": ([0] * n if numbers is None else numbers, ClassLabel(names=list(sets))),
+        "sequence": (sequences or [""] * n, Value("string")),
+        "plane": (planes or [""] * n, Value("string")),
+    }
     return Dataset.from_dict(
-        {"label": labels, "group": groups, "copy_in_train": copied},
-        Features({"label": ClassLabel(names=names), "group": Value("int64"), "copy_in_train": Value("bool")}),
+        {name: values for name, (values, _) in columns.items()},
+        Features({name: feature for name, (_, feature) in columns.items()}),
     )

@@ -204,5 +204,5 @@ def test_part_without_healthy_slices_shows_dashes():
     labels = np.where(labels == NO_TUMOR, 0, labels)
     part = part_of(labels, np.arange(40), np.zeros(40, bool))
     sections = evaluate_parts({"test": logits}, {"test": part}, thresholds=Thresholds(0.9, 0.6))
-    text = figures_section({"dataset": "x", "split": "copy_free", **sections}, "test")
+    text = figures_section({"dataset": "x", "split": "patients", **sections}, "test")
     assert rows_of(text, "### The verdict")[1][1:] == ["0 of 0", "-", "-"]

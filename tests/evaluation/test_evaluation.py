@@ -10,16 +10,17 @@ from PIL import Image
 from scipy.special import softmax
 from transformers import pipeline
 
+from brain_tumor.data import sheets
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.pixels import pixels_for
-from brain_tumor.evaluation import pictures, plots, sheets
+from brain_tumor.evaluation import pictures, plots
 from brain_tumor.evaluation.__main__ import run
 from brain_tumor.evaluation.figures import (
     evaluate_parts,
     figures,
     part_figures,
+    patient_figures,
     source_of,
-    weak_figures,
 )
 from brain_tumor.evaluation.intervals import rate_intervals, share_interval
 from brain_tumor.evaluation.logits import predict_logits
@@ -213,37 +214,33 @@ def test_verdicts_are_judged_where_there_are_thresholds():
     assert 0 < decision["uncertain"] < 1
 
 
-def test_tumors_of_unknown_type_are_missed_only_where_they_are_called_no_tumor():
-    logits = np.zeros((10, 4))
-    logits[:6] = 8 * np.eye(4)[[0, 1, 3, 0, 1, 3]]
-    logits[6:, NO_TUMOR] = [9, 8, 1, 1]
-    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
-    result = weak_figures(logits, groups, THRESHOLDS)
-    assert (result["slices"], result["groups"]) == (10, 5)
-    assert result["called_no_tumor"] == pytest.approx(0.4) and result["sensitivity"] == pytest.approx(0.6)
-    assert result["dangerous_misses"]["count"] == 2
-    assert result["decision"]["sensitivity"] == pytest.approx(0.8)
-    assert result["decision"]["uncertain"] == pytest.approx(0.2)
-    low, high = result["intervals"]["called_no_tumor"]
-    assert low < 0.1 and high > 0.7, "five groups say little"
-    assert weak_figures(logits, np.arange(10))["intervals"]["called_no_tumor"][1] < high
-    json.dumps(result, allow_nan=False)
+def test_accuracy_over_patients_counts_each_once_and_names_those_that_are_mostly_wrong():
+    labels = np.array([0] * 8 + [1, 1, 3])
+    called = np.array([0] * 8 + [0, 0, 3])
+    part = part_of(labels, np.array([0] * 8 + [1, 1, 2]), np.zeros(11, bool), patients=["a"] * 8 + ["b"] * 2 + [""])
+    found = patient_figures(called, part)
+    assert (found["accuracy"], found["patients"], found["known"]) == (pytest.approx(2 / 3), 3, 2)
+    assert found["mostly_wrong"] == [{"patient": "b", "slices": 2, "wrong": 2}]
+    assert found["interval"][0] < 2 / 3 < found["interval"][1]
 
 
 def test_sections_are_made_of_every_part_and_calibration_is_given_before_and_after():
     logits, labels = random_logits(120, 12, skill=3.0)
     parts = {name: part_of(labels, np.arange(120), np.zeros(120, bool)) for name in ("validation", "test")}
-    parts["tumor_test"] = part_of(np.full(120, TUMOR), np.arange(120), np.zeros(120, bool))
+    parts["tumors"] = part_of(np.full(120, TUMOR), np.arange(120), np.zeros(120, bool))
     raw = dict.fromkeys(parts, 12 * logits)  # 3 * logits are honest
     sections = evaluate_parts(raw, parts, temperature=4.0, thresholds=THRESHOLDS)
-    assert list(sections) == ["validation", "test", "tumor_test"]
+    assert list(sections) == ["validation", "test", "tumors"]
     for name in ("validation", "test"):
         calibration = sections[name]["calibration"]
         assert calibration["after"]["nll"] == pytest.approx(sections[name]["nll"])
         assert calibration["before"]["nll"] == pytest.approx(figures(12 * logits, labels, np.arange(120))["nll"])
         assert calibration["before"].keys() == {"nll", "brier", "ece", "classwise_ece"}
         assert calibration["after"]["ece"] < calibration["before"]["ece"]
-    assert "accuracy" not in sections["tumor_test"] and sections["tumor_test"]["slices"] == 120
+    assert "accuracy" not in sections["tumors"] and sections["tumors"]["slices"] == 0
+    (row,) = sections["tumors"]["by_kind"]
+    assert row["slices"] == row["missed"]["slices"] == 120 and row["right_type"] is None
+    assert sections["test"]["over_sets"]["ece"] == pytest.approx(sections["test"]["ece"])
     assert "calibration" not in evaluate_parts(raw, parts)["test"]
     json.dumps(sections, allow_nan=False)
 
@@ -305,9 +302,9 @@ def draw(kind: str, path) -> None:
         plots.plot_curves(HISTORY, path)
     elif kind == "confusion matrix":
         result = figures(logits, labels, np.arange(200))
-        plots.plot_confusion_matrix(result, "a set, copy_free split, test part", path)
+        plots.plot_confusion_matrix(result, "a set, patients split, test part", path)
     else:
-        plots.plot_reliability(logits * 3, logits, labels, "a set, copy_free split, test part", path)
+        plots.plot_reliability(logits * 3, logits, labels, "a set, patients split, test part", path)
 
 
 @pytest.mark.parametrize("kind", ["curves", "confusion matrix", "reliability"])
@@ -436,14 +433,14 @@ def test_the_command_takes_a_part_of_a_split_and_tumors_of_unknown_type(
 ):
     folder = slice_folder(dict.fromkeys(LABELS, 26), side=64)
     tumors = slice_folder({"tumor": 24}, side=66)
-    flags = ["--part", "validation", "--tumor_dataset", tumors, "--output_dir", tmp_path / "out"]
+    flags = [tumors, "--part", "validation", "--output_dir", tmp_path / "out"]
     code, out, error = command(monkeypatch, capsys, strange_checkpoint, folder, *flags)
     assert code == 0, error
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["split"] == "copy_free" and results["validation"]["slices_with_copy_in_train"] == 0
-    assert results["tumor_validation"]["slices"] > 0
-    assert "Tumors in other kinds of scan" in (tmp_path / "out" / "evaluation.md").read_text()
-    assert "tumors of unknown type" in out
+    assert results["split"] == "patients" and results["validation"]["slices_with_copy_in_train"] == 0
+    assert {row["set"] for row in results["validation"]["by_kind"]} == {folder.name, tumors.name}
+    assert "By kind of scan" in (tmp_path / "out" / "evaluation.md").read_text()
+    assert "by kind of scan" in out and tumors.name in out
 
 
 def test_the_gallery_shows_the_dangerous_misses_first(network, slices, tmp_path, monkeypatch):

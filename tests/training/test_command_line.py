@@ -122,7 +122,7 @@ def test_resuming_takes_the_last_checkpoint_or_the_one_that_is_named():
         (["--seed"], "--seed: expected one argument." + SEE_HELP),
         (
             ["--split", "random"],
-            "--split: invalid choice: 'random' (choose from 'copy_free', 'published')." + SEE_HELP,
+            "--split: invalid choice: 'random' (choose from 'patients', 'published')." + SEE_HELP,
         ),
         (["--image_size", "5"], "--image_size 5 is outside 32 to 1024 px. Try 224."),
     ],
@@ -138,6 +138,14 @@ def test_what_transformers_refuses_is_a_sentence_too():
 # --- a JSON file ------------------------------------------------------------------------------------------------
 
 
+def test_sets_in_a_json_file_bring_where_they_are_from_and_under_which_terms(recipe):
+    sets = [{"name": "owner/scans", "from": "the Hub", "terms": "CC0"}, "other"]
+    data = parse(recipe({"dataset_name": sets})).data
+    assert data.dataset_name == ["owner/scans", "other"]
+    assert json.loads(data.about_sets) == {"owner/scans": sets[0]}
+    assert parse(recipe({"dataset_name": sets}), "--dataset_name", "third").data.dataset_name == ["third"]
+
+
 def test_a_json_file_takes_the_place_of_flags(recipe):
     values = {
         "model_name_or_path": "baseline-cnn",
@@ -146,14 +154,18 @@ def test_a_json_file_takes_the_place_of_flags(recipe):
         "split": "published",
         "familiarity": False,
         "overwrite": True,
-        "tumor_dataset": None,
+        "data_root": None,
+        "dataset_name": "owner/scans",
+        "hold_out": ["one", {"name": "two", "why": "a reader wants to know"}],
         "save_total_limit": None,
         "label_names": ["labels"],
         "lr_scheduler_kwargs": {"num_cycles": 1},
     }
     arguments = parse(recipe(values))
     assert arguments.model == ModelArguments(model_name_or_path="baseline-cnn", image_size=96)
-    assert arguments.data == DataArguments(split="published", familiarity=False)
+    assert arguments.data == DataArguments(
+        dataset_name=["owner/scans"], split="published", familiarity=False, hold_out=["one", "two"]
+    )
     training = arguments.training
     assert (training.learning_rate, training.overwrite, training.save_total_limit) == (2e-4, True, None)
     assert (training.label_names, training.lr_scheduler_kwargs) == (["labels"], {"num_cycles": 1})
@@ -185,7 +197,7 @@ def test_flags_after_the_file_override_it(recipe):
         ({"dataset_name": 5}, ": dataset_name: expected a text, found 5."),
         ({"dataset_name": {"a": 1}}, ': dataset_name: expected a text, found {"a": 1}.'),
         ({"overwrite": "perhaps"}, ": overwrite: Truthy value expected: got perhaps but expected one of "),
-        ({"split": "random"}, ": split: invalid choice: 'random' (choose from 'copy_free', 'published')."),
+        ({"split": "random"}, ": split: invalid choice: 'random' (choose from 'patients', 'published')."),
     ],
 )
 def test_a_json_file_that_cannot_be_used_gets_a_sentence_that_names_it(content, message, recipe):

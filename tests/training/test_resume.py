@@ -13,8 +13,8 @@ from brain_tumor.training.run import describe_start, earlier_trainings
 RUN = {
     "model_name_or_path": "google/mobilenet_v2_1.0_224",
     "base_weights_sha256": "abc",
-    "dataset": "owner/scans",
-    "split": "copy_free",
+    "datasets": ["owner/scans", "owner/more"],
+    "split": "patients",
     "split_seed": 42,
     "seed": 1,
     "epochs_trained": 3.0,
@@ -60,23 +60,31 @@ def test_a_start_that_was_trained_is_named_by_where_its_first_training_started(r
     assert describe_start(str(run))["model_name_or_path"] == RUN["model_name_or_path"]
 
 
+def test_runs_of_before_2_0_name_their_sets_in_another_way(run):
+    old = {name: value for name, value in RUN.items() if name != "datasets"}
+    old |= {"dataset": "owner/scans", "tumor_dataset": "owner/tumors"}
+    (run / "results.json").write_text(json.dumps(old))
+    assert earlier_trainings(str(run))[0]["datasets"] == ["owner/scans", "owner/tumors"]
+
+
 @pytest.mark.parametrize(
     ("changed", "warned"),
     [
         ({}, False),
-        ({"dataset_name": "owner/other"}, True),
+        ({"dataset_name": ["owner/other"]}, True),
+        ({"dataset_name": ["owner/scans"]}, True),
         ({"split": "published"}, True),
         ({"split_seed": 43}, True),
     ],
 )
 def test_slices_that_a_start_may_have_seen_are_warned_of(changed, warned, run, caplog):
-    data = DataArguments(**({"dataset_name": "owner/scans"} | changed))
+    data = DataArguments(**({"dataset_name": RUN["datasets"]} | changed))
     with caplog.at_level(logging.WARNING):
         warn_of_seen_slices(str(run), data)
         warn_of_seen_slices("google/mobilenet_v2_1.0_224", data)
-    assert ["was trained on owner/scans, split copy_free, split seed 42" in row.message for row in caplog.records] == (
-        [True] if warned else []
-    )
+    assert [
+        "was trained on owner/scans, owner/more, split patients, split seed 42" in row.message for row in caplog.records
+    ] == ([True] if warned else [])
 
 
 # --- where it goes on -------------------------------------------------------------------------------------------

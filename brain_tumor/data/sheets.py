@@ -1,18 +1,14 @@
 """Sheets of slices to look at, as PNGs: mistakes, and pairs of copies."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from brain_tumor.answers.words import tenths
-from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, TUMOR
-
 TILE = 160
 """Side of a slice on a sheet, in pixels."""
 
-_ALARM, _WARNING, _PLAIN = "#c00000", "#e07000", "#808080"
+PLAIN = "#808080"
 
 
 @dataclass(frozen=True)
@@ -27,7 +23,7 @@ class Tile:
 
     pictures: tuple[Image.Image, ...]
     caption: tuple[str, ...]
-    color: str = _PLAIN
+    color: str = PLAIN
 
 
 def write_sheet(tiles: list[Tile], title: str, path: Path, columns: int = 8) -> None:
@@ -58,23 +54,3 @@ def _shorten(text: str, width: int, font) -> str:
         start, end = (start[:-1], end) if len(start) > len(end) else (start, end[1:])
         text = f"{start}…{end}"
     return text
-
-
-def failure_tiles(rows: list[dict], open_row: Callable[[int], Image.Image]) -> list[Tile]:
-    """Tiles of `pictures.failures`.
-
-    Args:
-        rows: with label, called (class indices), confidence, dangerous, source and copies, how many more of its group
-            of copies are mistaken for the same.
-        open_row: index of a row -> its picture.
-    """
-    tiles = []
-    for number, row in enumerate(rows):
-        label = "a tumor" if row["label"] == TUMOR else DISPLAY_NAMES[LABELS[row["label"]]].lower()
-        called = DISPLAY_NAMES[LABELS[row["called"]]].lower()
-        missed = row["called"] == NO_TUMOR
-        color = _ALARM if row["dangerous"] else _WARNING if missed else _PLAIN
-        again = f", {row['copies']} more" if row["copies"] else ""
-        caption = (f"labeled {label}", f"called {called}, {tenths(row['confidence'])}{again}", row["source"])
-        tiles.append(Tile((open_row(number),), caption, color))
-    return tiles

@@ -1,22 +1,27 @@
-"""Show the copies that a set holds, before anything is trained on it.
+"""Show what sets hold before anything is trained on them: classes, kinds of scan, patients, copies, contradictions.
 
-python -m brain_tumor.evaluation.copy_report DATASET    # counts, and a sheet of pairs
+python -m brain_tumor.data.report DATASET ...    # counts, and a sheet of pairs of copies
 """
 
 import argparse
+import logging
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset
 
 from brain_tumor.data.copies import BLOCK, find_copies, flips_and_rotations, standardize, thumbnails_of
-from brain_tumor.data.dataset import SPLITS, DatasetError, load_scans
+from brain_tumor.data.dataset import SPLITS, load_scans
+from brain_tumor.data.errors import DatasetError
 from brain_tumor.data.pixels import open_picture
-from brain_tumor.data.split import whole_set
-from brain_tumor.evaluation.sheets import Tile, write_sheet
+from brain_tumor.data.sheets import Tile, write_sheet
+from brain_tumor.data.split import contradictions, kinds, name_of, whole_set
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
 from brain_tumor.provenance import public_name
+
+CONTRADICTIONS_SHOWN = 20
 
 PAIRS_SHOWN = 12
 """Pairs on the sheet: so many at random, and so many of those that look the most different."""
@@ -35,31 +40,36 @@ def copy_report(rows: Dataset) -> dict:
         rows: of `whole_set`.
 
     Returns:
-        "slices"; "files" (distinct ones); "groups" of copies, the "largest", and "groups_in_several_parts"; "pairs",
-        (k, 2) int64 indices, from another part than train into train where there are such parts, else within the set;
-        "pairs_of_two_classes"; and "parts": {"part", "class", "slices", "with_copy"} each, where with_copy counts
-        slices that have a copy in train, or with a single part elsewhere in it.
+        "slices"; "files" (distinct ones); "patients" that are known, and the slices "with_patient"; "groups" of
+        patients and copies, the "largest", and "groups_in_several_parts"; "pairs" of copies, (k, 2) int64 indices, from
+        another part than train into train where there are such parts, else within the set; "contradictions", those of
+        all pairs whose labels exclude each other; and "parts": {"part", "class", "slices", "with_copy"} each, where
+        with_copy counts slices that have a copy in train, or with a single part elsewhere in it.
     """
     part, labels, groups = (np.array(rows[column]) for column in ("part", "label", "group"))
     thumbnails = thumbnails_of(rows)
+    every = find_copies(thumbnails)
     train, rest = np.flatnonzero(part == "train"), np.flatnonzero(part != "train")
     if len(train) and len(rest):
-        pairs = find_copies(thumbnails[rest], thumbnails[train])
-        pairs = np.stack([rest[pairs[:, 0]], train[pairs[:, 1]]], axis=1)
+        crossing = every[(part[every[:, 0]] == "train") != (part[every[:, 1]] == "train")]
+        first_trains = part[crossing[:, 0]] == "train"
+        pairs = np.where(first_trains[:, None], crossing[:, ::-1], crossing)
         copied = np.isin(np.arange(len(rows)), pairs[:, 0])
     else:
-        pairs = find_copies(thumbnails)
+        pairs = every
         copied = np.isin(np.arange(len(rows)), pairs)
     sizes = np.unique(groups, return_counts=True)[1]
     compared = [name for name in SPLITS if name in part and not (len(rest) and len(train) and name == "train")]
     return {
         "slices": len(rows),
         "files": len(set(rows["sha256"])),
+        "patients": len(set(rows["patient"]) - {""}),
+        "with_patient": sum(map(bool, rows["patient"])),
         "groups": len(sizes),
         "largest": int(sizes.max()),
         "groups_in_several_parts": int(sum(len(np.unique(part[groups == g])) > 1 for g in np.unique(groups))),
         "pairs": pairs,
-        "pairs_of_two_classes": int((labels[pairs[:, 0]] != labels[pairs[:, 1]]).sum()),
+        "contradictions": contradictions(rows, every),
         "parts": [
             {
                 "part": name,
@@ -79,7 +89,8 @@ def report_text(report: dict, name: str) -> str:
     where = "in train" if any(row["part"] != "train" for row in report["parts"]) else "in the set"
     lines = [
         f"{name}: {report['slices']} slices, {report['files']} different files "
-        f"({report['slices'] - report['files']} exact duplicates), {report['groups']} groups of copies, the largest of "
+        f"({report['slices'] - report['files']} exact duplicates), {report['patients']} patients known "
+        f"for {report['with_patient']} slices, {report['groups']} groups of patients and copies, the largest of "
         f"{report['largest']} slices",
         f"{'part':<12}{'class':<18}{'slices':>8}{'with a copy ' + where:>26}{'share':>9}",
     ]
@@ -93,7 +104,19 @@ def report_text(report: dict, name: str) -> str:
         ]
     if where == "in train":
         lines.append(f"{report['groups_in_several_parts']} groups are in more than one part.")
-    lines.append(f"{report['pairs_of_two_classes']} of {len(report['pairs'])} pairs of copies have different labels.")
+    lines.append(f"{len(report['contradictions'])} pairs of copies have labels that exclude each other.")
+    return "\n".join(lines)
+
+
+def kinds_text(rows: Dataset) -> str:
+    """How many slices of each class there are of each set, sequence and plane, as a table to print."""
+    where = [f"{kind}{f', {plane}' if plane else ''}" for kind, plane in zip(kinds(rows), rows["plane"], strict=True)]
+    counts = Counter(zip(where, rows["label"], strict=True))
+    present = sorted({label for _, label in counts})
+    width = max([len(kind) for kind in where] + [len("kind of scan")]) + 2
+    lines = [f"{'kind of scan':<{width}}" + "".join(f"{_class_name(label):>17}" for label in present)]
+    for kind in sorted(set(where)):
+        lines.append(f"{kind:<{width}}" + "".join(f"{counts[kind, label] or '-':>17}" for label in present))
     return "\n".join(lines)
 
 
@@ -137,26 +160,26 @@ def _class_name(label: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m brain_tumor.evaluation.copy_report",
+        prog="python -m brain_tumor.data.report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("dataset", help="folder or Hub id of a set of slices, as for train.py")
-    parser.add_argument("--tumor_dataset", help="a set of one class, tumors of unknown type, as for train.py")
+    parser.add_argument("dataset", nargs="+", help="folders or Hub ids of sets of slices, as for train.py")
+    parser.add_argument("--data_root", help="folder that holds sets under their names, as for train.py")
     parser.add_argument("--output", type=Path, help="the sheet of pairs; default: runs/copies/DATASET.png")
     arguments = parser.parse_args()
-    name = public_name(arguments.dataset)
-    output = arguments.output or Path("runs/copies") / f"{name.replace('/', '_')}.png"
-    rows = whole_set(load_scans(arguments.dataset))
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    names = [public_name(name) for name in arguments.dataset]
+    output = arguments.output or Path("runs/copies") / f"{names[0].replace('/', '_')}.png"
+    rows = whole_set(load_scans(arguments.dataset, arguments.data_root))
     report = copy_report(rows)
-    print(report_text(report, name))
-    write_pairs(rows, report["pairs"], name, output)
-    if arguments.tumor_dataset:
-        weak = whole_set(load_scans(arguments.tumor_dataset, weak=True))
-        between = find_copies(thumbnails_of(weak), thumbnails_of(rows))
-        print("\n" + report_text(copy_report(weak), public_name(arguments.tumor_dataset)))
-        print(f"{len(np.unique(between[:, 0]))} of its slices have a copy in {name}.")
+    print(report_text(report, ", ".join(names)))
+    for pair in report["contradictions"][:CONTRADICTIONS_SHOWN]:
+        print(f"  {' and '.join(name_of(rows, index) for index in pair)}")
+    print("\n" + kinds_text(rows))
+    write_pairs(rows, report["pairs"], ", ".join(names), output)
     print(f"\nA sheet of pairs is in {output}. It holds pictures of the data: keep it to yourself.")
 
 
@@ -164,7 +187,7 @@ def run() -> int:
     try:
         main()
     except DatasetError as error:
-        print(f"copy_report: {error}", file=sys.stderr)
+        print(f"report: {error}", file=sys.stderr)
         return 1
     return 0
 

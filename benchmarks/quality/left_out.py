@@ -1,0 +1,89 @@
+"""How the recipe does in a hospital that it has not seen: trained without whole sources, tested on them.
+
+    python -m benchmarks.quality.left_out --data FOLDER
+
+For each group of sources the bundled recipe trains without them and without every slice that shares a patient with
+them or is a copy, and is tested on all that was left out. Trainings are of half the recipe's length unless --epochs
+says otherwise. Writes `benchmarks/results/left_out/NAME.json`; what is there is not trained again, and a stopped
+training goes on.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.arguments import add_data_argument
+from benchmarks.quality.checkpoints import RECIPE, ROOT
+from brain_tumor.evaluation.figures_text import over_sets_text
+from brain_tumor.provenance import read_results
+
+RESULTS = ROOT / "benchmarks/results/left_out"
+
+RUNS = ROOT / "runs/left_out"
+
+STRIPPED = "multiple-sclerosis"
+"""Set of which only the skull-stripped slices are left out with the other stripped sets."""
+
+SOURCES = {
+    "44_classes": ["brain-tumor-44-classes"],
+    "healthy_heads": ["brisc-no-tumor", "nichart-healthy"],
+    "stripped": ["oasis-t1-stripped", "glioma-t1ce-stripped", "malf-t1-stripped", STRIPPED],
+    "br35h_and_progression": ["br35h-tumors", "brain-tumor-progression"],
+}
+"""Name of a training -> the sets that it does without."""
+
+KEPT = ("datasets", "hold_out", "counts", "counts_by_set", "split", "split_seed", "seed", "epochs_trained", "command")
+
+
+def hold_out(sets: list[str], data: Path, folder: Path) -> list[str]:
+    """`train.py --hold_out` for some of `SOURCES`."""
+    if STRIPPED not in sets:
+        return sets
+    with (data / STRIPPED / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        stripped = [row["file_name"] for row in csv.DictReader(file) if row["stripped"] == "yes"]
+    path = folder.with_suffix(".csv")
+    path.write_text("\n".join(["set,source", *(f"{STRIPPED},{name}" for name in stripped)]) + "\n", encoding="utf-8")
+    return [*(name for name in sets if name != STRIPPED), str(path)]
+
+
+def train_without(name: str, arguments: argparse.Namespace) -> Path:
+    """Train without some sources; a finished training is taken as it is, a stopped one goes on."""
+    folder = RUNS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / "results.json").exists():
+        return folder
+    command = [sys.executable, "train.py", str(RECIPE), "--data_root", str(arguments.data.resolve())]
+    command += ["--model_name_or_path", arguments.checkpoint, "--no_familiarity", "--output_dir", str(folder)]
+    command += ["--hold_out", *hold_out(SOURCES[name], arguments.data, folder)]
+    command += ["--num_train_epochs", str(arguments.epochs)]
+    if any(folder.glob("checkpoint-*/trainer_state.json")):
+        command.append("--resume_from_checkpoint")
+    subprocess.run(command, cwd=ROOT, check=True)
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_data_argument(parser)
+    parser.add_argument("--checkpoint", default="google/mobilenet_v2_1.0_224", help="pretrained Hub id or folder")
+    parser.add_argument("--epochs", type=float, default=6, help="of each training; the recipe's own are twice as many")
+    parser.add_argument("--only", nargs="*", default=list(SOURCES), choices=list(SOURCES), help="these alone")
+    arguments = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only:
+        path = RESULTS / f"{name}.json"
+        if not path.exists():
+            results = read_results(train_without(name, arguments) / "results.json")
+            kept = {key: results[key] for key in KEPT} | {
+                "left_out": SOURCES[name],
+                "test": {key: results["test"][key] for key in ("by_kind", "over_sets")},
+            }
+            path.write_text(json.dumps(kept, indent=1) + "\n")
+        print(f"without {', '.join(SOURCES[name])}: {over_sets_text(read_results(path)['test']['over_sets'])}")
+
+
+if __name__ == "__main__":
+    main()
