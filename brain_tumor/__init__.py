@@ -4,5 +4,3 @@ import os
 
 # ONNX Runtime's official builds report each start and each model to their maker; read when it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-
-__version__ = "2.0"

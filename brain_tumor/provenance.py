@@ -11,6 +11,8 @@ from pathlib import Path
 
 PACKAGES = ("torch", "transformers", "datasets", "evaluate", "accelerate", "numpy", "pillow", "scikit-learn")
 
+VERSION = "2.0"
+"""Of the project, as CHANGELOG.md counts; a card names it."""
 
 RESULTS = "results.json"
 

@@ -380,7 +380,7 @@ def test_the_page_about_the_checkpoint_shows_its_own_figures(demo, model_id):
     low, high = results["test"]["intervals"]["accuracy"]
     figure = f"| Accuracy | {100 * results['test']['accuracy']:.1f} % | {100 * low:.1f} to {100 * high:.1f} |"
     assert figure in page_text
-    assert "What it cannot do" in page_text
+    assert "Where it fails first" in page_text
 
 
 def test_how_much_duplicates_inflate_accuracy_is_shown_where_the_checkpoints_own_results_tell(tmp_path):
@@ -519,4 +519,4 @@ def test_a_port_that_is_no_number_ends_the_start_with_one_sentence(monkeypatch):
 
 def test_the_page_takes_over_sections_of_a_card_as_earlier_versions_titled_them(tmp_path):
     (tmp_path / "README.md").write_text("# A model\n\nFor research.\n\n## Data and licences\n\nCC0.\n")
-    assert about(str(tmp_path)).sections == {"Data and licenses": "CC0."}
+    assert about(str(tmp_path)).sections == {"License": "CC0."}

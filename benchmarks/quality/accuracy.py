@@ -1,4 +1,4 @@
-"""Accuracy of the default recipe and of the baseline network, on both sets.
+"""Accuracy of the other recipes and of the baseline network.
 
     python -m benchmarks.quality.accuracy --data FOLDER
 
@@ -16,16 +16,13 @@ from benchmarks.arguments import add_data_argument
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks/results/accuracy"
-SCANS, LABELED = "brain-tumour-MRI-scan", "labeled-mri-brain-tumor"
-PUBLISHED = ["--split", "published", "--num_train_epochs", "16"]  # a third of the slices, so some more passes
 BASELINE = ["--model_name_or_path", "baseline-cnn"]
 
-# name -> the set's folder, flags of train.py. Nothing here was chosen by looking at a test part.
+# name -> file of the recipe, flags of train.py. Nothing here was chosen by looking at a test part.
 RUNS = {
-    "scans_copy-free_mobilenet_seed42": (SCANS, []),
-    "scans_copy-free_baseline-cnn_seed42": (SCANS, BASELINE),
-    **{f"labeled_published_mobilenet_seed{seed}": (LABELED, [*PUBLISHED, "--seed", str(seed)]) for seed in (0, 1, 2)},
-    "labeled_published_baseline-cnn_seed0": (LABELED, [*PUBLISHED, "--seed", "0", *BASELINE]),
+    **{f"author_set_mobilenet_seed{seed}": ("author_set.json", ["--seed", str(seed)]) for seed in (0, 1, 2)},
+    "author_set_baseline-cnn_seed0": ("author_set.json", ["--seed", "0", *BASELINE]),
+    "open_mobilenet_seed42": ("open.json", []),
 }
 
 
@@ -43,12 +40,13 @@ def main() -> None:
 
 def run(name: str, data: Path, checkpoint: str) -> None:
     """Train one of `RUNS`, unless its folder is there from before, and keep its results."""
-    dataset, flags = RUNS[name]
+    recipe, flags = RUNS[name]
     output_dir = Path("runs/benchmarks") / name
     if not (ROOT / output_dir / "results.json").exists():
         model = [] if BASELINE[0] in flags else ["--model_name_or_path", checkpoint]
-        command = ["train.py", "--dataset_name", str(data / dataset), *model, *flags, "--output_dir", str(output_dir)]
-        subprocess.run([sys.executable, *command, "--overwrite"], cwd=ROOT, check=True)
+        command = ["train.py", f"recipes/{recipe}", "--data_root", str(data.resolve()), *model, *flags]
+        command += ["--output_dir", str(output_dir), "--overwrite"]
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
     shutil.copyfile(ROOT / output_dir / "results.json", RESULTS / f"{name}.json")
 
 

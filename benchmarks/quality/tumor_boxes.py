@@ -63,9 +63,10 @@ def fill_box(gray: np.ndarray, box: tuple[float, float, float, float]) -> np.nda
     if hole.all():
         return np.full_like(gray, gray.mean())
     sigma = max(2.0, 0.25 * max(w * gray.shape[1], h * gray.shape[0]))
-    known = (~hole).astype(np.float64)
+    tissue = ~hole & (gray > 0.06 * gray.max())  # air is not what a tumor grows in
+    known = (tissue if tissue.any() else ~hole).astype(np.float64)
     filled = ndimage.gaussian_filter(gray * known, sigma) / np.maximum(ndimage.gaussian_filter(known, sigma), 1e-6)
-    grain = (gray - ndimage.gaussian_filter(gray, 2.0))[~hole & (gray > 10)]
+    grain = (gray - ndimage.gaussian_filter(gray, 2.0))[tissue]
     noise = np.random.default_rng(0).choice(grain, gray.shape) if len(grain) else 0.0
     return np.where(hole, np.clip(filled + noise, 0, 255), gray)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from brain_tumor import __version__
 from brain_tumor.evaluation.figures_text import (
     METRICS,
     TEMPLATE,
@@ -19,6 +18,7 @@ from brain_tumor.evaluation.figures_text import (
     source_text,
 )
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from brain_tumor.provenance import VERSION
 
 DATASET_LICENSES = {"Simezu/brain-tumour-MRI-scan": "CC0-1.0 (Kaggle set of M. Nickparvar)"}
 """Hub id -> license, where it was looked up; for others the card refers to their own pages."""
@@ -52,7 +52,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         card_metadata(results, hub_model_id),
         template_path=str(TEMPLATE),
         model_id=hub_model_id or "your-name/brain-tumor-mri",
-        version=__version__,
+        version=VERSION,
         results=results,
         exported=exported,
         sets=sets_of(results),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from brain_tumor.answers.words import RULE, percent, verdict_words, volume_words
+from brain_tumor.answers.words import RULE, percent, verdict_kind, verdict_words, volume_words
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import Thresholds, judge_slice
 from brain_tumor.inference.volume import CLEAR_SHARE, LEAST_SLICES, STRETCH_SHARE, judge_volume
@@ -27,6 +27,22 @@ def test_a_tumor_is_named_with_the_figures_that_decided():
     assert headline == "Looks like: meningioma"
     assert "97 %" in sentence and "94 %" in sentence
     assert verdict_words(prediction_of(0.97, "pituitary"))[0] == "Looks like: pituitary tumor"
+
+
+def test_a_tumor_of_unclear_type_is_a_tumor_with_the_share_of_its_most_probable_type():
+    thresholds = Thresholds(no_tumor=0.9, tumor=0.94, type=0.75)
+    confidences = {"glioma": 0.57, "meningioma": 0.38, "no_tumor": 0.05, "pituitary": 0.0}
+    verdict = judge_slice(list(confidences.values()), thresholds)
+    headline, sentence = verdict_words(Prediction("glioma", confidences, verdict, thresholds=thresholds))
+    assert headline == "Looks like: a tumor, type unclear" and verdict_kind(verdict) == "tumor"
+    for words in (
+        "95 %",
+        "threshold: 94 %",
+        "glioma is the most probable type, with 60 %",
+        "from 75 % on",
+        "no name for",
+    ):
+        assert words in sentence, words
 
 
 def test_no_tumor_is_said_with_the_figures_that_decided_and_with_care():
@@ -76,6 +92,7 @@ def test_a_share_is_never_rounded_across_the_limit_that_decided():
     [
         ("." * 12 + "ggg" + "." * 15, "Looks like: glioma", ["3 neighboring slices of the 30", "3 are enough"]),
         ("p" * 150, "Looks like: pituitary tumor", ["150 neighboring slices of the 150", "6 are enough"]),
+        ("." * 9 + "uuu" + "." * 9, "Looks like: a tumor, type unclear", ["3 neighboring slices", "no type is clear"]),
         ("." * 29 + "g", "No tumor seen", ["29 of the 30", "at least 80 %", "can still be missed"]),
         ("." * 12 + "gg" + "." * 15, "Uncertain: needs a specialist", ["2 neighboring slices", "which takes 3"]),
         ("." * 12 + "???" + "." * 15, "Uncertain: needs a specialist", ["27 of the 30", "but 3 neighboring slices"]),

@@ -7,7 +7,7 @@ import pytest
 from transformers import PretrainedConfig
 
 from brain_tumor.inference.verdict import CONFIG_KEY, UNCERTAIN, Thresholds, decide, from_config, judge_slice, to_config
-from brain_tumor.labels import LABELS
+from brain_tumor.labels import LABELS, TUMOR
 
 GLIOMA, MENINGIOMA, NO_TUMOR, PITUITARY = range(4)
 
@@ -30,6 +30,28 @@ def test_a_verdict_needs_enough_probability_and_is_uncertain_otherwise():
     ]
 
 
+def test_a_tumor_gets_the_name_of_its_type_only_if_that_is_clear():
+    thresholds = Thresholds(no_tumor=0.95, tumor=0.6, type=0.7)
+    rows = np.array(
+        [
+            [0.70, 0.20, 0.00, 0.10],  # just clear
+            [0.69, 0.21, 0.00, 0.10],
+            [0.50, 0.10, 0.40, 0.00],  # 5/6 of p(any tumor)
+            [0.30, 0.30, 0.30, 0.10],
+            [0.30, 0.05, 0.60, 0.05],  # no tumor enough to ask for its type
+            [0.02, 0.01, 0.97, 0.00],
+        ]
+    )
+    assert decide(rows, thresholds).tolist() == [GLIOMA, TUMOR, GLIOMA, TUMOR, UNCERTAIN, NO_TUMOR]
+    assert judge_slice(rows[1], thresholds) == "tumor"
+
+
+@pytest.mark.parametrize("least", [-0.1, 1.0, float("nan")])
+def test_a_share_that_no_type_can_have_is_refused(least):
+    with pytest.raises(ValueError, match="type"):
+        Thresholds(0.9, 0.5, least)
+
+
 def test_no_slices_get_no_verdicts():
     assert decide(np.empty((0, 4)), Thresholds(0.9, 0.5)).shape == (0,)
 
@@ -41,14 +63,16 @@ def test_thresholds_that_would_give_a_slice_both_verdicts_are_refused(pair):
 
 
 def test_thresholds_survive_a_checkpoints_config(tmp_path):
-    thresholds = Thresholds(0.9731, 0.55)
+    thresholds = Thresholds(0.9731, 0.55, 0.62)
     PretrainedConfig(**{CONFIG_KEY: to_config(thresholds)}).save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["decision_thresholds"] == {
         "no_tumor": 0.9731,
         "tumor": 0.55,
+        "type": 0.62,
     }
     assert from_config(PretrainedConfig.from_pretrained(tmp_path)) == thresholds
     assert from_config({CONFIG_KEY: to_config(thresholds)}) == thresholds
+    assert from_config({CONFIG_KEY: {"no_tumor": 0.9, "tumor": 0.5}}) == Thresholds(0.9, 0.5), "as before 2.0"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ from tests.volumes import KINDS, THRESHOLDS, judge, prediction
         ("....?" * 6, "no_tumor"),
         ("?" * 20, "uncertain"),
         ("g" * 20, "glioma"),
+        ("." * 12 + "uuu" + "." * 15, "tumor"),  # of unclear type, but a tumor
+        ("." * 12 + "ugg" + "." * 15, "glioma"),  # clear over the stretch
+        ("." * 12 + "ggm" + "." * 15, "glioma"),
+        ("." * 12 + "ggmm" + "." * 15, "tumor"),  # each slice is clear, the stretch is not
         ("." * 145 + "ggggg", "uncertain"),  # of 150 it takes 6
         ("." * 144 + "gggggg", "glioma"),
         ("." * 148 + "gg", "no_tumor"),

@@ -155,7 +155,7 @@ def test_the_command_writes_the_file_where_browsers_look_for_it(tiny_checkpoint,
     [
         ("empty", "it holds no config.json"),
         ("weights", "cannot be loaded: its model.safetensors cannot be used"),
-        ("another set", "was trained on an unknown set"),
+        ("another set", "was trained on unknown sets"),
     ],
 )
 def test_the_command_refuses_what_it_cannot_export_in_a_sentence(
