@@ -35,7 +35,7 @@ from brain_tumor.publishing.hub import PushError, check_token, push_checkpoint
 from brain_tumor.training.arguments import DataArguments, RecipeArguments, UsageError
 from brain_tumor.training.command_line import parse_arguments
 from brain_tumor.training.finish import TrainedNetwork, finish
-from brain_tumor.training.resume import find_resume_point, warn_of_seen_slices
+from brain_tumor.training.resume import find_resume_point, resumed_at, warn_of_seen_slices
 from brain_tumor.training.run import (
     DiskFullError,
     all_at_once,
@@ -101,6 +101,7 @@ def main(words: Sequence[str] | None = None) -> None:
         **describe_start(model_args.model_name_or_path),
         "history": epoch_history(trainer.state.log_history),
         "training_seconds": round(time.time() - started, 1),
+        "resumed_at_epoch": resumed_at(resume_from),
         "epochs_trained": trainer.state.epoch,
         "best_epoch": best_epoch(trainer),
         "world_size": args.world_size,

@@ -184,6 +184,22 @@ def other_figures() -> list[str]:
         return f"{percent([share['share']])}{between}"
 
     lines = []
+    boxes = ROOT / f"benchmarks/results/tumor_boxes/{SHIPPED}.json"
+    if boxes.exists():
+        found = read_results(boxes)
+        lines.append(
+            f"- Does it look at the tumor? On {found['peak_in_box']['pictures']} test slices of figshare with a box "
+            f"around the tumor, the map's peak lies in the box, with one cell of tolerance, in {figure(found['peak_in_box'])}; "
+            f"the middle of the head would in {figure(found['middle_in_box'])}. In the box lies "
+            f"{figure(found['positive_map_in_box'])} of the positive map; the box is "
+            f"{figure(found['box_share_of_head'])} of the head."
+        )
+        lines.append(
+            "- With the box filled with its surroundings, the mean probability of a tumor is "
+            f"{figure(found['probability_after'])} instead of {figure(found['probability_before'])}, and "
+            f"{figure(found['tumor_after_of_those_before'])} of the tumors are still called one: there it was not "
+            "the tumor alone that the model went by."
+        )
     if probes := load("probes", SHIPPED):
         changed = ", ".join(
             f"{how} {percent([of['share']])}" for how, of in probes["contrast"]["healthy_called_tumor"].items()

@@ -260,6 +260,8 @@ def test_a_resumed_training_ends_with_the_weights_of_one_that_nothing_stopped(ba
     whole, resumed = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "stopped"))
     assert resumed == whole
     assert results_of(tmp_path / "stopped")["history"] == results_of(tmp_path / "whole")["history"]
+    assert results_of(tmp_path / "stopped")["resumed_at_epoch"] == 1
+    assert results_of(tmp_path / "whole")["resumed_at_epoch"] is None
 
     # The comparison would notice a lost optimizer.
     (checkpoint,) = (tmp_path / "without optimizer").glob("checkpoint-*")

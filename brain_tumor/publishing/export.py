@@ -37,6 +37,8 @@ from brain_tumor.network.checkpoint import load_network
 from brain_tumor.network.pretrained import drop_needless_padding, final_layer
 from brain_tumor.provenance import command_line, public_name, results_of_run
 
+onnxruntime.set_default_logger_severity(3)  # errors: it warns of every constant that it folds
+
 OPSET = 17
 
 QUANTIZED_FILE = "onnx/model_quantized.onnx"

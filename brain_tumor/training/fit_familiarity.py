@@ -97,25 +97,17 @@ def fit_familiarity(
             if measured is None:
                 return None
             found[name] = measured
-    return fit(**found, sets=np.array(validation["set"]), seed=seed)
+    return fit(**found, seed=seed)
 
 
-def fit(
-    train: Measured,
-    strangers: Measured,
-    plain: Measured,
-    disguised: Measured,
-    sets: np.ndarray | None = None,
-    seed: int = 0,
-) -> Familiarity:
+def fit(train: Measured, strangers: Measured, plain: Measured, disguised: Measured, seed: int = 0) -> Familiarity:
     """Learn to tell slices from other pictures, and choose the threshold.
 
     Args:
         train: of training slices.
         strangers: of pictures that are no brain MRI.
         plain, disguised: of validation slices, as they are and changed by `disguise`. They choose the threshold and
-            nothing else: at most `ALLOWED` of each fall below it, and of the plain ones that in every set.
-        sets: (n,) numbers of the sets that the plain ones are from; by default they are all of one.
+            nothing else: at most `ALLOWED` of each fall below it.
     """
     arrays = _subspace(train[0])
     rows = np.concatenate([network_inputs(arrays, *train), network_inputs(arrays, *strangers)])
@@ -133,9 +125,10 @@ def fit(
             arrays[f"network{number}.weight{layer}"], arrays[f"network{number}.bias{layer}"] = weight, bias
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     scorer = Familiarity(-np.inf, arrays)
-    scores, numbers = scorer.score(*plain), np.zeros(len(plain[0]), int) if sets is None else sets
-    lowest = [np.quantile(scores[numbers == n], ALLOWED["plain"], method="lower") for n in np.unique(numbers)]
-    lowest.append(np.quantile(scorer.score(*disguised), ALLOWED["disguised"], method="lower"))
+    lowest = [
+        np.quantile(scorer.score(*slices), ALLOWED[name], method="lower")
+        for name, slices in (("plain", plain), ("disguised", disguised))
+    ]
     return Familiarity(float(min(lowest)), arrays)
 
 

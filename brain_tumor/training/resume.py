@@ -1,5 +1,6 @@
 """Where a training goes on, and what it must not overwrite."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -51,3 +52,10 @@ def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:
             "on, or --overwrite to train again."
         )
     return None
+
+
+def resumed_at(checkpoint: str | None) -> float | None:
+    """The epoch at which a checkpoint was saved that a training goes on from; None for one from the start."""
+    if checkpoint is None:
+        return None
+    return json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))["epoch"]

@@ -8,12 +8,13 @@ import yaml
 from huggingface_hub import ModelCard
 
 from benchmarks.quality.accuracy import RESULTS, ROOT
+from benchmarks.quality.checkpoints import recipe_sets
 from brain_tumor.evaluation.card import KNOWN_WEIGHTS, write_card
 from brain_tumor.evaluation.figures import evaluate_parts
 from brain_tumor.evaluation.figures_text import figures_section, shown_bounds, shown_value
 from brain_tumor.inference.verdict import Thresholds
-from brain_tumor.labels import NO_TUMOR, TUMOR
-from brain_tumor.provenance import read_results
+from brain_tumor.labels import NO_TUMOR
+from brain_tumor.provenance import VERSION, read_results
 from tests.evaluation.drawn_logits import part_of, random_logits
 
 
@@ -29,7 +30,7 @@ def results():
 def test_bundled_card_holds_every_field_of_the_hub_and_the_figures_of_its_results(results):
     card = ModelCard.load(ROOT / "model" / "README.md")
     fields = front_matter(str(card))
-    assert fields["license"] == "apache-2.0"
+    assert fields["license"] == "cc-by-nc-sa-4.0"
     assert fields["pipeline_tag"] == "image-classification"
     assert fields["library_name"] == "transformers"
     assert fields["base_model"] == "google/mobilenet_v2_1.0_224"
@@ -45,29 +46,39 @@ def test_bundled_card_holds_every_field_of_the_hub_and_the_figures_of_its_result
     assert measured == {"accuracy", "macro_recall", "sensitivity", "specificity", "ece"}
 
 
-def test_the_bundled_card_says_near_its_top_that_an_earlier_recipe_made_it():
+def test_the_bundled_card_has_the_fields_headings_its_sets_its_command_and_what_it_is_not(results):
     text = (ROOT / "model" / "README.md").read_text()
-    body = text.split("\n---\n", 1)[1]
-    assert "Made by an earlier recipe" in body[:800]
-    assert "licences" not in text and "umour" not in text.replace("brain-tumour-MRI-scan", "")
-
-
-def test_the_bundled_card_says_the_command_the_slices_used_and_what_it_is_not(results):
-    text = (ROOT / "model" / "README.md").read_text()
+    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert titles == ["Intended use", "Where it fails first", "Evaluation", "Data", "Training", "License"]
     used = sum(sum(part.values()) for part in results["counts"].values())
-    assert f"{used} slices of `Simezu/brain-tumour-MRI-scan` were used" in text
-    assert "--dataset_name Simezu/brain-tumour-MRI-scan" in text
-    for words in ("Not a medical device", "not patient-level", "Apache-2.0", "CC0-1.0", "more than 8 bits"):
+    assert f"{used} slices were used" in text and "train.py recipes/bundled.json" in text
+    sets = rows_of(text, "| set | slices | from | terms |")
+    assert [row[0] for row in sets] == results["datasets"] == recipe_sets()
+    assert sum(int(row[1]) for row in sets) == used and all(row[2] and row[3] for row in sets)
+    for words in (
+        "Not a medical device",
+        "The code: Apache-2.0",
+        "CC BY-NC-SA",
+        "more than 8 bits",
+        f"Version {VERSION}",
+    ):
         assert words in text, words
+    assert "/work" not in text and "licences" not in text
 
 
-def test_the_bundled_card_and_the_template_have_the_same_figures(results, tmp_path):
-    """The card's words are older than the template, its numbers are not."""
-    write_card(results, tmp_path / "README.md")
+def test_the_bundled_card_is_what_the_template_makes_of_its_results(results, tmp_path):
+    write_card(results, tmp_path / "README.md", exported="x")
     template, bundled = (path.read_text() for path in (tmp_path / "README.md", ROOT / "model" / "README.md"))
-    for title in ("| figure | test", "| class | precision", "### The verdict", "### Tumors in other", "### By source"):
-        ours, theirs = ([row[1:] for row in rows_of(text, title)] for text in (template, bundled))
-        assert ours == theirs, title
+    for title in ("| figure | test", "| class | precision", "### By kind of scan", "### The verdict", "## Data"):
+        assert rows_of(template, title) == rows_of(bundled, title), title
+
+
+def test_a_kind_of_scan_where_it_fails_is_named_first_with_its_share(results):
+    text = (ROOT / "model" / "README.md").read_text()
+    rows = [row for row in results["test"]["by_kind"] if row["missed"] and not row["plane"]]
+    worst = max(rows, key=lambda row: row["missed"]["value"])
+    named = ", ".join(filter(None, (worst["set"], worst["sequence"])))
+    assert f'Tumors called "no tumor", most in: {named} {100 * worst["missed"]["value"]:.1f} %' in text
 
 
 SET, BASE = "Simezu/brain-tumour-MRI-scan", "google/mobilenet_v2_1.0_224"
@@ -75,9 +86,10 @@ SET, BASE = "Simezu/brain-tumour-MRI-scan", "google/mobilenet_v2_1.0_224"
 
 def card_of(results: dict, tmp_path, **named) -> tuple[str, dict]:
     """A card's text and its front matter, of results with these names in them."""
-    write_card(
-        {**results, "tumor_dataset": None, "tumor_counts": {}, "command": "python train.py", **named}, tmp_path / "c.md"
-    )
+    if "dataset" in named:
+        named["datasets"] = [named["dataset"]]
+    of_one_set = {"about_sets": {}, "weights_license": "apache-2.0", "command": "python train.py"}
+    write_card({**results, **of_one_set, **named}, tmp_path / "c.md")
     text = (tmp_path / "c.md").read_text()
     return text, front_matter(text)
 
@@ -99,7 +111,13 @@ def test_a_folder_that_is_only_named_like_a_public_one_gets_nothing_of_its_ident
 def test_a_hub_id_that_the_run_was_told_is_named_with_its_license(results, tmp_path):
     text, fields = card_of(results, tmp_path, dataset=SET, model_name_or_path=BASE, earlier_trainings=[])
     assert fields["datasets"] == [SET] and fields["base_model"] == BASE
-    assert f"- Data: `{SET}`, CC0-1.0" in text and f"- Base checkpoint: `{BASE}`, Apache-2.0." in text
+    (row,) = rows_of(text, "| set | slices | from | terms |")
+    assert (
+        row[0] == SET
+        and row[2] == f"`{SET}`"
+        and row[3].startswith("CC0-1.0")
+        and f"- Base checkpoint: `{BASE}`, Apache-2.0." in text
+    )
     assert f"fine-tuned from [`{BASE}`](https://huggingface.co/{BASE})" in text
     assert "local folder" not in text and "derived from" not in text
 
@@ -107,7 +125,7 @@ def test_a_hub_id_that_the_run_was_told_is_named_with_its_license(results, tmp_p
 def test_a_hub_id_of_somebody_else_gets_no_license_that_was_not_looked_up(results, tmp_path):
     text, fields = card_of(results, tmp_path, dataset="somebody/scans", model_name_or_path="somebody/net")
     assert fields["datasets"] == ["somebody/scans"] and fields["base_model"] == "somebody/net"
-    assert "`somebody/scans`, see its own page for the license" in text
+    assert rows_of(text, "| set | slices | from | terms |")[0][3] == "see its own page for the license"
     assert "`somebody/net`, see its own page for the license" in text
     assert "CC0" not in text
 
@@ -130,15 +148,16 @@ def test_a_network_trained_from_scratch_has_no_base_checkpoint(results, tmp_path
 
 @pytest.fixture(scope="module")
 def new_results(results):
-    """The bundled results with everything that an evaluation measures now, of random predictions."""
+    """The bundled results with everything that an evaluation measures, of random predictions."""
     logits, labels = random_logits(300, 21, skill=3.0)
-    parts = {"validation": part_of(labels, np.arange(300), np.zeros(300, bool))}
-    sources = [f"a/{'Tr' if i % 3 else 'Te'}-x_{i}.jpg" for i in range(300)]
-    parts["test"] = parts["validation"].add_column("source", sources)
-    parts["tumor_test"] = part_of(np.full(300, TUMOR), np.arange(300) // 5, np.zeros(300, bool))
-    sections = evaluate_parts(dict.fromkeys(parts, 2 * logits), parts, 2.0, Thresholds(0.9312, 0.6178))
+    of = {"numbers": [i // 150 for i in range(300)], "sets": ("owner/main", "other")}
+    parts = {
+        name: part_of(labels, np.arange(300), np.zeros(300, bool), ["x"] * 2 + [""] * 298, **of)
+        for name in ("validation", "test")
+    }
+    sections = evaluate_parts(dict.fromkeys(parts, 2 * logits), parts, 2.0, Thresholds(0.9312, 0.6178, 0.5))
     rows = [{"name": "at 112 px", "value": 0.4321, "interval": [0.4, 0.5], "note": "a note"}]
-    return {**results, **sections, "tumor_dataset": "br35h-tumors", "probes": rows}
+    return {**results, **sections, "probes": rows}
 
 
 def rows_of(text: str, title: str) -> list[list[str]]:
@@ -150,10 +169,10 @@ def rows_of(text: str, title: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[:end]]
 
 
-def test_card_tells_verdicts_misses_calibration_sources_and_other_scans_from_the_results(new_results, tmp_path):
+def test_card_tells_verdicts_misses_calibration_patients_and_kinds_of_scan_from_the_results(new_results, tmp_path):
     write_card(new_results, tmp_path / "README.md")
     text = (tmp_path / "README.md").read_text()
-    test, weak = new_results["test"], new_results["tumor_test"]
+    test = new_results["test"]
     verdicts = rows_of(text, "### The verdict")
     assert [row[1] for row in verdicts] == ["{} of {}".format(*c) for c in test["decision"]["counts"].values()]
     assert verdicts[0][2:] == [
@@ -165,12 +184,15 @@ def test_card_tells_verdicts_misses_calibration_sources_and_other_scans_from_the
     calibration = rows_of(text, "### Calibration before and after")
     for row, when in zip(calibration, ("before", "after"), strict=True):
         assert row == [when, *(f"{test['calibration'][when][n]:.3f}" for n in ("nll", "brier", "ece", "classwise_ece"))]
-    assert [row[0] for row in rows_of(text, "### By source")] == [row["source"] for row in test["by_source"]]
-    other = rows_of(text, "### Tumors in other kinds of scan")
-    assert (
-        other[0][1] == shown_value("", weak["called_no_tumor"])
-        and "60 groups of copies of a local folder named `br35h-tumors`" in text
-    )
+    kinds = rows_of(text, "### By kind of scan")
+    assert [row[0] for row in kinds] == ["owner/main", "other"]
+    missed = test["by_kind"][1]["missed"]
+    bounds = shown_bounds("", missed["interval"])
+    assert kinds[1][3] == f"{shown_value('', missed['value'])} ({bounds}; {missed['slices']} of {missed['patients']})"
+    assert f'tumors called "no tumor" {shown_value("", test["over_sets"]["missed"])}' in text
+    over_patients = next(row for row in rows_of(text, "| figure | test") if "mean over patients" in row[0])
+    assert over_patients[1] == shown_value("", test["by_patient"]["accuracy"])
+    assert "at least 0.5 of p(any tumor)" in text
     assert rows_of(text, "Does it look at the tumor?") == [["at 112 px", "43.2 %", "40.0 to 50.0", "a note"]]
     glioma = rows_of(text, "| class | precision")[0]
     assert glioma[1].endswith(f"({shown_bounds('', test['per_class']['glioma']['intervals']['precision'])})")
@@ -195,7 +217,7 @@ def test_tables_of_a_card_are_whole(new_results, results, tmp_path):
 def test_what_was_not_measured_is_not_in_the_card():
     older = read_results(RESULTS / "scans_copy-free_baseline-cnn_seed42.json")
     text = figures_section(older, "test")
-    for title in ("The verdict", "other kinds of scan", "Dangerous", "By source", "Does it look", "Brier"):
+    for title in ("The verdict", "By kind of scan", "Dangerous", "mean over patients", "Does it look", "Brier"):
         assert title not in text
 
 
