@@ -65,6 +65,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if push_at_end and (warning := check_token(args.hub_token)):
         logger.warning(warning)
     resume_from = find_resume_point(args, output_dir)
+    resumed = resumed_at(resume_from)  # before the training: it deletes old checkpoints
     started = time.time()
     keep_freed_memory()
     set_seed(args.seed)
@@ -101,7 +102,7 @@ def main(words: Sequence[str] | None = None) -> None:
         **describe_start(model_args.model_name_or_path),
         "history": epoch_history(trainer.state.log_history),
         "training_seconds": round(time.time() - started, 1),
-        "resumed_at_epoch": resumed_at(resume_from),
+        "resumed_at_epoch": resumed,
         "epochs_trained": trainer.state.epoch,
         "best_epoch": best_epoch(trainer),
         "world_size": args.world_size,

@@ -152,7 +152,7 @@ def _sections(card: str) -> dict[str, str]:
     sections = {"": start.strip()}
     for section in rest:
         title, _, text = section.partition("\n")
-        title = title.replace("licences", "licenses")  # as cards of earlier versions spell it
+        title = _EARLIER_TITLES.get(title, title)
         sections[title.strip()] = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text).strip()
     return sections
 

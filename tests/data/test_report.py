@@ -1,10 +1,10 @@
-"""`python -m brain_tumor.evaluation.copy_report` counts the copies that a set holds, and shows them."""
+"""`python -m brain_tumor.data.report` says what sets hold, counts their copies, and shows them."""
 
 import sys
 
 import numpy as np
 import pytest
-from brain_tumor.evaluation.copy_report import PAIRS_SHOWN, copy_report, correlations, pairs_to_show, run
+from brain_tumor.data.report import PAIRS_SHOWN, copy_report, correlations, pairs_to_show, run
 from PIL import Image, ImageOps
 
 from brain_tumor.data.copies import COPY_CORRELATION, thumbnails_of
@@ -20,7 +20,7 @@ def plain_correlation(picture: np.ndarray, other: np.ndarray) -> float:
 
 
 def command(monkeypatch, capsys, *words) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["copy_report", *map(str, words)])
+    monkeypatch.setattr(sys, "argv", ["report", *map(str, words)])
     code = run()
     return code, *capsys.readouterr()
 
@@ -46,8 +46,10 @@ def test_the_command_counts_copies_by_part_and_class_and_shows_them(slice_folder
         ("test", "Pituitary tumor"): ["4", "1", "25.0%"],
         ("test", "all"): ["14", "2", "14.3%"],
     }
-    assert "39 slices, 38 different files (1 exact duplicates), 36 groups of copies, the largest of 2 slices" in out
-    assert "2 groups are in more than one part" in out and "1 of 2 pairs of copies have different labels" in out
+    assert "39 slices, 38 different files (1 exact duplicates), 0 patients known for 0 slices" in out
+    assert "36 groups of patients and copies, the largest of 2 slices" in out
+    assert "2 groups are in more than one part" in out
+    assert "1 pairs of copies have labels that exclude each other" in out and "again.png (pituitary)" in out
     sheet = tmp_path / "runs/copies" / f"{folder.name}.png"
     assert str(sheet.relative_to(tmp_path)) in out
     with Image.open(sheet) as picture:
@@ -58,17 +60,24 @@ def test_the_command_counts_copies_by_part_and_class_and_shows_them(slice_folder
 def test_of_a_set_with_one_part_copies_within_it_are_counted(slice_folder, tmp_path, monkeypatch, capsys):
     folder = slice_folder(dict.fromkeys(LABELS, 4), side=100)
     ImageOps.flip(Image.open(next((folder / "glioma").iterdir()))).save(folder / "glioma/again.png")
-    tumors = slice_folder({"tumor": 3}, side=120)
-    ImageOps.mirror(Image.open(next((folder / "no_tumor").iterdir()))).save(tumors / "tumor/again.png")
-    flags = ["--output", tmp_path / "pairs.png", "--tumor_dataset", tumors]
-    code, out, error = command(monkeypatch, capsys, folder, *flags)
+    code, out, error = command(monkeypatch, capsys, folder, "--output", tmp_path / "pairs.png")
     assert code == 0, error
-    main, weak = out.split("\n\n")[:2]
-    assert table_of(main)[("train", "Glioma")] == ["5", "2", "40.0%"]
-    assert table_of(main)[("train", "all")] == ["17", "2", "11.8%"]
-    assert table_of(weak) == {("train", "Tumor, any type"): ["4", "0", "0.0%"], ("train", "all"): ["4", "0", "0.0%"]}
-    assert f"1 of its slices have a copy in {folder.name}" in weak
+    assert table_of(out)[("train", "Glioma")] == ["5", "2", "40.0%"]
+    assert table_of(out)[("train", "all")] == ["17", "2", "11.8%"]
     assert (tmp_path / "pairs.png").exists()
+
+
+def test_several_sets_are_told_by_kind_of_scan_with_copies_between_them(slice_folder, tmp_path, monkeypatch, capsys):
+    folder = slice_folder(dict.fromkeys(LABELS, 4), side=100)
+    other = slice_folder({"Schwannoma T2": 3, "Glioblastoma T1C+": 2}, side=120)
+    ImageOps.mirror(Image.open(next((folder / "no_tumor").iterdir()))).save(other / "Schwannoma T2/again.png")
+    code, out, error = command(monkeypatch, capsys, folder, other, "--output", tmp_path / "pairs.png")
+    assert code == 0, error
+    assert "1 pairs of copies have labels that exclude each other" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert [other.name + ",", "T2", "-", "-", "-", "-", "4"] in rows
+    assert [other.name + ",", "T1C+", "2", "-", "-", "-", "-"] in rows
+    assert [folder.name, "4", "4", "4", "4", "-"] in rows
 
 
 def test_a_set_without_copies_has_a_sheet_that_says_so(slice_folder, tmp_path, monkeypatch, capsys):

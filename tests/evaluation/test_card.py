@@ -95,7 +95,7 @@ def card_of(results: dict, tmp_path, **named) -> tuple[str, dict]:
 
 
 def test_a_folder_that_is_only_named_like_a_public_one_gets_nothing_of_its_identity(results, tmp_path):
-    named = {"dataset": SET.split("/")[1], "model_name_or_path": BASE.split("/")[1], "earlier_trainings": []}
+    named = {"dataset": SET.split("/")[1], "model_name_or_path": BASE.split("/")[1], "base_weights_sha256": None}
     text, fields = card_of(results, tmp_path, **named)
     for claim in (SET, BASE, "CC0", "Nickparvar", "derived from", "huggingface.co/google"):
         assert claim not in text, claim
@@ -141,7 +141,7 @@ def test_a_folder_whose_weights_are_known_by_their_sha256_is_derived_from_the_ba
 
 
 def test_a_network_trained_from_scratch_has_no_base_checkpoint(results, tmp_path):
-    text, fields = card_of(results, tmp_path, model_name_or_path="baseline-cnn")
+    text, fields = card_of(results, tmp_path, model_name_or_path="baseline-cnn", base_weights_sha256=None)
     assert "base_model" not in fields and "Base checkpoint" not in text
     assert "trained from scratch" in text and "trust_remote_code=True" in text
 

