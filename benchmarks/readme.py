@@ -189,9 +189,9 @@ def other_figures() -> list[str]:
         found = read_results(boxes)
         lines.append(
             f"- Does it look at the tumor? On {found['peak_in_box']['pictures']} test slices of figshare with a box "
-            f"around the tumor, the map's peak lies in the box, with one cell of tolerance, in {figure(found['peak_in_box'])}; "
-            f"the middle of the head would in {figure(found['middle_in_box'])}. In the box lies "
-            f"{figure(found['positive_map_in_box'])} of the positive map; the box is "
+            f"around the tumor, the map's peak lies in the box, with one cell of tolerance, in "
+            f"{figure(found['peak_in_box'])}; the middle of the head would in {figure(found['middle_in_box'])}. In the "
+            f"box lies {figure(found['positive_map_in_box'])} of the positive map; the box is "
             f"{figure(found['box_share_of_head'])} of the head."
         )
         lines.append(

@@ -122,6 +122,7 @@ def test_the_page_of_the_docs_classifies_in_a_browser_and_asks_nobody_else(node_
     (tmp_path / "model").symlink_to(checkpoint)
     (tmp_path / "node_modules").symlink_to(node_modules)
     classify = pipeline("image-classification", model=str(checkpoint))
+    side = classify.image_processor.size["height"]
     requests, errors = [], []
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -136,7 +137,7 @@ def test_the_page_of_the_docs_classifies_in_a_browser_and_asks_nobody_else(node_
         before = len(requests)
         for path in sorted(EXAMPLES.glob("*.png")):
             page.evaluate("document.querySelector('pre').textContent = ''")
-            Image.open(path).resize((224, 224)).save(tmp_path / path.name)  # what needs no resizing, which differs
+            Image.open(path).resize((side, side)).save(tmp_path / path.name)  # what needs no resizing, which differs
             page.set_input_files("input", tmp_path / path.name)
             page.wait_for_function("document.querySelector('pre').textContent")
             found = by_label(json.loads(page.text_content("pre")))

@@ -4,11 +4,11 @@ import sys
 
 import numpy as np
 import pytest
-from brain_tumor.data.report import PAIRS_SHOWN, copy_report, correlations, pairs_to_show, run
 from PIL import Image, ImageOps
 
 from brain_tumor.data.copies import COPY_CORRELATION, thumbnails_of
 from brain_tumor.data.dataset import load_scans
+from brain_tumor.data.report import PAIRS_SHOWN, copy_report, correlations, pairs_to_show, run
 from brain_tumor.data.split import whole_set
 from brain_tumor.labels import LABELS
 
