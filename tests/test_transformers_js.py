@@ -68,7 +68,7 @@ class Answers:
 
 @pytest.fixture(scope="module")
 def answers(node_modules, checkpoint, public_set, tmp_path_factory) -> Answers:
-    """On slices of the copy-free test part, their files as they are."""
+    """On slices of the test part by patient, their files as they are."""
     work = tmp_path_factory.mktemp("work")
     (work / "pictures").mkdir()
     test = split_scans(public_set("brain-tumour-MRI-scan").scans, "patients", 42)["test"]

@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_data_argument(parser)
     parser.add_argument("--checkpoint", default="google/mobilenet_v2_1.0_224", help="pretrained Hub id or folder")
-    parser.add_argument("--name", default="scans_copy-free_default-recipe_seed42", help="of the result")
+    parser.add_argument("--name", default="scans_patients_default-recipe_seed42", help="of the result")
     parser.add_argument("--output_dir", type=Path, default=ROOT / "runs/default_recipe", help="of the checkpoint")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result")
     parser.add_argument("--seed", type=int, default=42, help="of weights, order and crops; the library's default")

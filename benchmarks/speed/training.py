@@ -6,7 +6,7 @@
 `train.py` runs as it is, with its defaults. The other side is what `run_image_classification.py` of transformers does:
 the library's Trainer and network in float32, pictures decoded, cropped at random, mirrored and normalized in the loop
 (by Pillow here, which is what torchvision calls for pictures). Both fine-tune the same network on the train part of the
-copy-free split in batches of 32. Each has a process of its own, which stops after some steps until it is its turn.
+split by patients in batches of 32. Each has a process of its own, which stops after some steps until it is its turn.
 At the end a few steps of both are profiled. Writes `benchmarks/results/speed/training.json` and
 `training_profile.png`; with --accuracy, `training_accuracy.json`.
 """
