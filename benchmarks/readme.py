@@ -80,9 +80,7 @@ def bundled_checkpoint() -> str:
 
     def row(title: str, figures: dict, name: str, shown: Callable = lambda value: percent([value])) -> None:
         low, high = figures["intervals"][name]
-        before = earlier
-        for key in () if before is None else (["decision"] if figures is test["decision"] else []):
-            before = before[key]
+        before = earlier and (earlier["decision"] if figures is test["decision"] else earlier)
         rows.append(
             f"| {title} | {shown(figures[name])} ({shown(low)} to {shown(high)}) |"
             + (f" {shown(before[name])} |" if earlier else "")

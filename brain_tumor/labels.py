@@ -89,6 +89,11 @@ def sequence_in(name: str) -> str:
     return _SEQUENCES[found.group(1).lower()] if found else ""
 
 
+def kind_name(set_name: str, sequence: str) -> str:
+    """A kind of scan in words: "figshare, T1C+"; the set alone where no sequence is known."""
+    return f"{set_name}, {sequence}" if sequence else set_name
+
+
 def _meaning(name: str) -> str | None:
     letters = re.sub(r"[^a-z]", "", _SEQUENCE_AT_THE_END.sub("", name).lower())
     return _MEANINGS.get(re.sub(r"(?<=.)tumou?rs?$", "", letters))

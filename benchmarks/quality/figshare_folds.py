@@ -12,15 +12,13 @@ otherwise. Pictures of patients most of whose slices are wrong go to `runs/figsh
 import argparse
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from benchmarks.arguments import add_data_argument
-from benchmarks.quality.checkpoints import RECIPE, ROOT, Checkpoint
+from benchmarks.quality.checkpoints import ROOT, Checkpoint
+from benchmarks.quality.trainings import add_training_arguments, train_without, write_held_out
 from brain_tumor.data.patients import person
 from brain_tumor.data.sheets import Tile, write_sheet
 from brain_tumor.evaluation.intervals import group_draws, percentile_interval, sums_by_group
@@ -48,21 +46,10 @@ def read_rows(data: Path) -> list[dict[str, str]]:
 
 
 def train_fold(fold: str, rows: list[dict[str, str]], arguments: argparse.Namespace) -> Path:
-    """Train without the patients of a fold; a finished training is taken as it is, a stopped one goes on."""
-    folder = RUNS / f"fold{fold}"
-    folder.mkdir(parents=True, exist_ok=True)
-    held_out = folder.with_suffix(".csv")
-    lines = [f"{FIGSHARE},{row['file_name']}" for row in rows if row["fold"] == fold]
-    held_out.write_text("\n".join(["set,source", *lines]) + "\n", encoding="utf-8")
-    if (folder / "results.json").exists():
-        return folder
-    command = [sys.executable, "train.py", str(RECIPE), "--data_root", str(arguments.data.resolve())]
-    command += ["--model_name_or_path", arguments.checkpoint, "--hold_out", str(held_out), "--validation_only"]
-    command += ["--num_train_epochs", str(arguments.epochs), "--output_dir", str(folder)]
-    if any(folder.glob("checkpoint-*/trainer_state.json")):
-        command.append("--resume_from_checkpoint")
-    subprocess.run(command, cwd=ROOT, check=True)
-    return folder
+    """Train without the patients of a fold."""
+    own = [row["file_name"] for row in rows if row["fold"] == fold]
+    held_out = write_held_out(FIGSHARE, own, RUNS / f"fold{fold}.csv")
+    return train_without([str(held_out)], RUNS / f"fold{fold}", arguments, "--validation_only")
 
 
 def predict_fold(fold: str, rows: list[dict[str, str]], data: Path, checkpoint: Path) -> list[dict]:
@@ -133,9 +120,7 @@ def mostly_wrong(rows: list[dict]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_data_argument(parser)
-    parser.add_argument("--checkpoint", default="google/mobilenet_v2_1.0_224", help="pretrained Hub id or folder")
-    parser.add_argument("--epochs", type=float, default=6, help="of each training; the recipe's own are twice as many")
+    add_training_arguments(parser)
     parser.add_argument("--only", nargs="*", help="these folds alone")
     arguments = parser.parse_args()
     rows = read_rows(arguments.data)

@@ -11,12 +11,10 @@ training goes on.
 import argparse
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-from benchmarks.arguments import add_data_argument
-from benchmarks.quality.checkpoints import RECIPE, ROOT
+from benchmarks.quality.checkpoints import ROOT
+from benchmarks.quality.trainings import add_training_arguments, train_without, write_held_out
 from brain_tumor.evaluation.figures_text import over_sets_text
 from brain_tumor.provenance import read_results
 
@@ -44,39 +42,22 @@ def hold_out(sets: list[str], data: Path, folder: Path) -> list[str]:
         return sets
     with (data / STRIPPED / "metadata.csv").open(encoding="utf-8", newline="") as file:
         stripped = [row["file_name"] for row in csv.DictReader(file) if row["stripped"] == "yes"]
-    path = folder.with_suffix(".csv")
-    path.write_text("\n".join(["set,source", *(f"{STRIPPED},{name}" for name in stripped)]) + "\n", encoding="utf-8")
+    path = write_held_out(STRIPPED, stripped, folder.with_suffix(".csv"))
     return [*(name for name in sets if name != STRIPPED), str(path)]
-
-
-def train_without(name: str, arguments: argparse.Namespace) -> Path:
-    """Train without some sources; a finished training is taken as it is, a stopped one goes on."""
-    folder = RUNS / name
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / "results.json").exists():
-        return folder
-    command = [sys.executable, "train.py", str(RECIPE), "--data_root", str(arguments.data.resolve())]
-    command += ["--model_name_or_path", arguments.checkpoint, "--no_familiarity", "--output_dir", str(folder)]
-    command += ["--hold_out", *hold_out(SOURCES[name], arguments.data, folder)]
-    command += ["--num_train_epochs", str(arguments.epochs)]
-    if any(folder.glob("checkpoint-*/trainer_state.json")):
-        command.append("--resume_from_checkpoint")
-    subprocess.run(command, cwd=ROOT, check=True)
-    return folder
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_data_argument(parser)
-    parser.add_argument("--checkpoint", default="google/mobilenet_v2_1.0_224", help="pretrained Hub id or folder")
-    parser.add_argument("--epochs", type=float, default=6, help="of each training; the recipe's own are twice as many")
+    add_training_arguments(parser)
     parser.add_argument("--only", nargs="*", default=list(SOURCES), choices=list(SOURCES), help="these alone")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in arguments.only:
         path = RESULTS / f"{name}.json"
         if not path.exists():
-            results = read_results(train_without(name, arguments) / "results.json")
+            held_out = hold_out(SOURCES[name], arguments.data, RUNS / name)
+            folder = train_without(held_out, RUNS / name, arguments, "--no_familiarity")
+            results = read_results(folder / "results.json")
             kept = {key: results[key] for key in KEPT} | {
                 "left_out": SOURCES[name],
                 "test": {key: results["test"][key] for key in ("by_kind", "over_sets")},

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from brain_tumor.data.copies import BLOCK, find_copies, flips_and_rotations, standardize, thumbnails_of
+from brain_tumor.data.copies import BLOCK, flips_and_rotations, standardize, thumbnails_of
 from brain_tumor.data.dataset import SPLITS, load_scans
 from brain_tumor.data.errors import DatasetError
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.data.sheets import Tile, write_sheet
-from brain_tumor.data.split import contradictions, kinds, name_of, whole_set
+from brain_tumor.data.split import contradictions, kinds, name_of, pool_scans
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
 from brain_tumor.provenance import public_name
 
@@ -33,11 +33,11 @@ def correlations(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.max([(left * standardize(view)).sum(axis=1) for view in flips_and_rotations(others)], axis=0)
 
 
-def copy_report(rows: Dataset) -> dict:
+def copy_report(rows: Dataset, every: np.ndarray) -> dict:
     """How much of a set is there more than once.
 
     Args:
-        rows: of `whole_set`.
+        rows, every: of `split.pool_scans`.
 
     Returns:
         "slices"; "files" (distinct ones); "patients" that are known, and the slices "with_patient"; "groups" of
@@ -47,8 +47,6 @@ def copy_report(rows: Dataset) -> dict:
         with_copy counts slices that have a copy in train, or with a single part elsewhere in it.
     """
     part, labels, groups = (np.array(rows[column]) for column in ("part", "label", "group"))
-    thumbnails = thumbnails_of(rows)
-    every = find_copies(thumbnails)
     train, rest = np.flatnonzero(part == "train"), np.flatnonzero(part != "train")
     if len(train) and len(rest):
         crossing = every[(part[every[:, 0]] == "train") != (part[every[:, 1]] == "train")]
@@ -173,8 +171,8 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     names = [public_name(name) for name in arguments.dataset]
     output = arguments.output or Path("runs/copies") / f"{names[0].replace('/', '_')}.png"
-    rows = whole_set(load_scans(arguments.dataset, arguments.data_root))
-    report = copy_report(rows)
+    rows, every = pool_scans(load_scans(arguments.dataset, arguments.data_root))
+    report = copy_report(rows, every)
     print(report_text(report, ", ".join(names)))
     for pair in report["contradictions"][:CONTRADICTIONS_SHOWN]:
         print(f"  {' and '.join(name_of(rows, index) for index in pair)}")

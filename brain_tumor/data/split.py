@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from brain_tumor.data.copies import find_copies, group_slices, thumbnails_of
 from brain_tumor.data.dataset import SPLITS, DatasetError, counts_by_class
-from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, kind_name
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def split_scans(scans: DatasetDict, how: str, seed: int, hold_out: Sequence[str]
         DatasetError: a class is in none of the sets, a part would be empty or lack a class, nothing is held out by a
             name in `hold_out`.
     """
-    pooled, pairs = _pool(scans)
+    pooled, pairs = pool_scans(scans)
     report_contradictions(pooled, pairs)
     counts = counts_by_class(pooled)
     if missing := [label for label in LABELS if not counts[label]]:
@@ -93,11 +93,11 @@ def whole_set(scans: DatasetDict) -> Dataset:
 
     They are sorted by file hash: the order in which files were found must not matter.
     """
-    return _pool(scans)[0]
+    return pool_scans(scans)[0]
 
 
-def _pool(scans: DatasetDict) -> tuple[Dataset, np.ndarray]:
-    """`whole_set`, and the pairs of its copies."""
+def pool_scans(scans: DatasetDict) -> tuple[Dataset, np.ndarray]:
+    """`whole_set`, and the pairs (n, 2) of its copies."""
     parts = [rows.add_column("part", [name] * rows.num_rows) for name, rows in scans.items()]
     pooled = concatenate_datasets(parts)
     keys = list(zip(pooled["sha256"], pooled["source"], pooled["set"], strict=True))
@@ -117,11 +117,9 @@ def of_main_set(part: Dataset) -> np.ndarray:
 
 
 def kinds(part: Dataset) -> np.ndarray:
-    """(n,) str: set and sequence of each slice, as "figshare, T1C+"; the set alone where no sequence is known."""
+    """(n,) str: the `kind_name` of each slice."""
     names = part.features["set"].names
-    return np.array(
-        [", ".join(filter(None, (names[s], q))) for s, q in zip(part["set"], part["sequence"], strict=True)], dtype=str
-    )
+    return np.array([kind_name(names[s], q) for s, q in zip(part["set"], part["sequence"], strict=True)], dtype=str)
 
 
 def cells(rows: Dataset) -> np.ndarray:

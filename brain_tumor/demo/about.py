@@ -103,10 +103,9 @@ def about(model_id: str) -> About:
     """What the page says of a checkpoint: a folder or an id on the Hub. Never raises; what is missing is left out."""
     sections = _sections(_read_card(model_id))
     use = "\n\n".join(filter(None, (sections.get(""), sections.get(USE))))
+    use = re.sub(r"```.*?```\n*", "", use, flags=re.DOTALL)  # whoever reads the page has the demo, and needs no code
     known = {
-        "use": re.sub(
-            r"```.*?```\n*", "", use, flags=re.DOTALL
-        ),  # whoever reads the page has the demo, and needs no code
+        "use": use,
         "sections": {title: sections[title] for title in SECTIONS if title in sections},
     }
     try:

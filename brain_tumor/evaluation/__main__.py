@@ -24,6 +24,7 @@ from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import write_pictures
 from brain_tumor.inference.checkpoint import CheckpointError, find_file
 from brain_tumor.inference.verdict import from_config
+from brain_tumor.labels import kind_name
 from brain_tumor.network.checkpoint import load_checkpoint
 from brain_tumor.provenance import RESULTS, command_line, public_name, read_results, versions
 
@@ -161,8 +162,7 @@ def summary(results: dict, part: str) -> str:
             shown = [
                 shown_value("", (row[name] or {}).get("value")) for name in ("missed", "right_type", "specificity")
             ]
-            kind = ", ".join(filter(None, (row["set"], row["sequence"])))
-            lines.append(f"{kind:<38} {shown[0]:>8} {shown[1]:>11} {shown[2]:>12}")
+            lines.append(f"{kind_name(row['set'], row['sequence']):<38} {shown[0]:>8} {shown[1]:>11} {shown[2]:>12}")
     if "decision" not in own:
         lines.append("The checkpoint's config has no decision thresholds, so there are no figures of verdicts.")
     return "\n".join(lines)

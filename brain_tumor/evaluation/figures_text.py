@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 
 from brain_tumor.answers.words import tenths
-from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, kind_name
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "model_card.md"
 
@@ -112,7 +112,7 @@ def fails_first(by_kind: list[dict], most: int = 3) -> list[str]:
         ]
         worst = [(share, row) for share, row in sorted(found, key=lambda item: -item[0]) if share > 0][:most]
         if worst:
-            named = [f"{', '.join(filter(None, (r['set'], r['sequence'])))} {tenths(share)}" for share, r in worst]
+            named = [f"{kind_name(r['set'], r['sequence'])} {tenths(share)}" for share, r in worst]
             sentences.append(f"{what[0].upper()}{what[1:]}, most in: {'; '.join(named)} (test part).")
     return sentences
 

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from brain_tumor.answers.words import tenths
 from brain_tumor.evaluation.metrics import calibration_bins, expected_calibration_error, risk_coverage
 from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide
-from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, kind_name
 
 
 def plot_curves(history: list[dict], path: Path) -> None:
@@ -115,7 +115,7 @@ def plot_kinds(rows: list[dict], path: Path) -> None:
     axis.set(xlim=(-0.5, len(KIND_COLUMNS) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axis.set(xticks=range(len(KIND_COLUMNS)), yticks=range(len(rows)))
     axis.set_xticklabels([title for title, _, _ in KIND_COLUMNS.values()], fontsize=9)
-    axis.set_yticklabels([", ".join(filter(None, (row["set"], row["sequence"]))) for row in rows], fontsize=8)
+    axis.set_yticklabels([kind_name(row["set"], row["sequence"]) for row in rows], fontsize=8)
     axis.xaxis.tick_top()
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)

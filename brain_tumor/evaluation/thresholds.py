@@ -12,7 +12,7 @@ SENSITIVITY, SPECIFICITY, UNCERTAIN_SHARE = 0.993, 0.975, 0.08
 """The targets: least share of tumors not called "no tumor", least share of healthy slices not called a tumor, and
 largest share of slices without a verdict."""
 
-TYPE_RIGHT, TYPE_UNCLEAR = 0.95, 0.15
+TYPE_RIGHT, TYPES_GIVEN_UP = 0.95, 0.15
 """Share of the named types that are to be right, and the largest share of the tumors of a known type whose type may be
 called unclear for it."""
 
@@ -144,17 +144,17 @@ def evidence(cells: np.ndarray, groups: np.ndarray) -> np.ndarray:
 def _choose_type(probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray, thresholds: Thresholds) -> float:
     """The least share of a type in p(any tumor) at which `TYPE_RIGHT` of the named types are right.
 
-    A name for a tumor of unknown or another type counts as wrong. At most `TYPE_UNCLEAR` of the tumors of a known type
-    get no name for it.
+    A name for a tumor of unknown or another type counts as wrong. At most `TYPES_GIVEN_UP` of the tumors of a known
+    type get no name for it.
     """
     typed = (labels != NO_TUMOR) & (labels != TUMOR)
     best = float(TYPE_RANGE[0])
     for least in TYPE_RANGE:
         verdicts = decide(probabilities, Thresholds(thresholds.no_tumor, thresholds.tumor, float(least)))
-        named, found = np.isin(verdicts, TUMOR_TYPES) & (labels != NO_TUMOR), verdicts >= 0
-        called = typed & found & (verdicts != NO_TUMOR)
+        named = np.isin(verdicts, TUMOR_TYPES) & (labels != NO_TUMOR)
+        called = typed & np.isin(verdicts, (*TUMOR_TYPES, TUMOR))
         unclear = weights[called & (verdicts == TUMOR)].sum() / max(weights[called].sum(), 1e-9)
-        if unclear > TYPE_UNCLEAR:
+        if unclear > TYPES_GIVEN_UP:
             break
         best = float(least)
         if weights[named & (verdicts == labels)].sum() >= TYPE_RIGHT * weights[named].sum():

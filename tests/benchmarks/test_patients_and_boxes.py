@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.quality import figshare_folds, left_out, tumor_boxes
+from benchmarks.quality import figshare_folds, left_out, trainings, tumor_boxes
 from benchmarks.quality.checkpoints import recipe_sets
 from brain_tumor.labels import NO_TUMOR
 
@@ -43,7 +43,7 @@ def test_a_patient_most_of_whose_slices_are_wrong_is_named():
 def test_the_folds_hold_out_every_slice_once(shared, tmp_path, monkeypatch):
     monkeypatch.setattr(figshare_folds, "RUNS", tmp_path)
     commands = []
-    monkeypatch.setattr(figshare_folds.subprocess, "run", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(trainings.subprocess, "run", lambda command, **_: commands.append(command))
     rows = figshare_folds.read_rows(shared / "data")
     arguments = SimpleNamespace(data=shared / "data", checkpoint="base", epochs=6)
     held = []

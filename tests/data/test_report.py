@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from brain_tumor.data.copies import COPY_CORRELATION, thumbnails_of
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.report import PAIRS_SHOWN, copy_report, correlations, pairs_to_show, run
-from brain_tumor.data.split import whole_set
+from brain_tumor.data.split import pool_scans
 from brain_tumor.labels import LABELS
 
 
@@ -100,8 +100,8 @@ def test_pairs_are_shown_with_the_correlation_that_made_them_copies_the_least_al
         noise = random.normal(0, 4 * number, (100, 100))
         noisy = np.asarray(original, float) + noise
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"glioma/noisy{number}.png")
-    rows = whole_set(load_scans(folder))
-    pairs = copy_report(rows)["pairs"]
+    rows, every = pool_scans(load_scans(folder))
+    pairs = copy_report(rows, every)["pairs"]
     assert len(pairs) > 2 * PAIRS_SHOWN
     shown = pairs_to_show(rows, pairs)
     pictures = thumbnails_of(rows)

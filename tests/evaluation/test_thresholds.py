@@ -144,7 +144,7 @@ def test_a_type_is_named_from_where_named_types_are_right():
     # Where names cannot be right, no more than the allowed share of known types is given up for it.
     case[1][:n] = np.where(random.random(n) < 0.5, MENINGIOMA, GLIOMA)
     verdicts = decide(rows, choose_thresholds(*case))
-    assert (verdicts == TUMOR).mean() <= rule.TYPE_UNCLEAR + 0.01
+    assert (verdicts == TUMOR).mean() <= rule.TYPES_GIVEN_UP + 0.01
 
 
 def test_weak_tumors_and_healthy_slices_alone_are_enough():
