@@ -123,9 +123,16 @@ def kinds(part: Dataset) -> np.ndarray:
 
 
 def cells(rows: Dataset) -> np.ndarray:
-    """(n,) int64: the number of each slice's class, set and sequence together."""
+    """(n,) int64: the number of each slice's class, set and sequence together.
+
+    Cells are numbered from the largest to the smallest, those of one size by their first file hash: a set under another
+    name, or in another place of the list, must not lead to other parts.
+    """
     names = np.char.add(np.array(rows["label"]).astype(str), kinds(rows))
-    return np.unique(names, return_inverse=True)[1]
+    _, numbers, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    first = np.array(rows["sha256"])[np.unique(numbers, return_index=True)[1]]
+    order = sorted(range(len(sizes)), key=lambda cell: (-sizes[cell], first[cell]))
+    return np.argsort(order)[numbers]
 
 
 def slice_weights(part: Dataset) -> np.ndarray:

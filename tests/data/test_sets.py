@@ -251,3 +251,12 @@ def test_the_sets_together_have_the_patients_that_were_reported_of_them_and_none
         if count > 500:
             share = sum(n == number for n in parts["test"]["set"]) / count
             assert 0.15 < share < 0.27, (SETS[number], share)
+
+
+@pytest.mark.slow
+@pytest.mark.data
+def test_parts_do_not_depend_on_the_names_of_the_sets_or_on_the_order_of_those_beside_the_main_one(shared):
+    named = split_scans(load_scans(SETS, shared / "data"), "patients", 42)
+    other_names = ("Simezu/brain-tumour-MRI-scan", *reversed(SETS[1:]))
+    renamed = split_scans(load_scans(other_names, shared / "data"), "patients", 42)
+    assert {name: part["sha256"] for name, part in named.items()} == {n: p["sha256"] for n, p in renamed.items()}
