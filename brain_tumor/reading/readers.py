@@ -3,17 +3,19 @@
 A file is recognized by its content, never by its name. Nothing is written to disk.
 """
 
+import hashlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from brain_tumor.reading import nifti
 from brain_tumor.reading.archives import ZIP_SIGNATURES, UploadedFile, clean_name, keep_within_limits, list_files, unzip
-from brain_tumor.reading.dicom.header import Directory, read_header
+from brain_tumor.reading.dicom.header import Directory, NoScan, read_header
 from brain_tumor.reading.dicom.parsing import is_dicom
-from brain_tumor.reading.dicom.series import DicomFile, read_series
+from brain_tumor.reading.dicom.series import read_stack
+from brain_tumor.reading.dicom.stacks import DicomFile, Stack, find_stacks, join_lone
 from brain_tumor.reading.nifti import read_volume
 from brain_tumor.reading.pages import read_pages
 from brain_tumor.reading.pictures import FORMATS, ScanError
@@ -82,7 +84,7 @@ def read_scan(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[s
             files = unzip(UploadedFile("", len(source), lambda size: source[:size]), source, stack)
         else:
             files = list_files(Path(source), stack)
-        found = list(_read_files(keep_within_limits(files), None, alone=True))
+        found = list(_read_files(keep_within_limits(files), None))
     uploads = [upload for upload in found if isinstance(upload, Upload)]
     if len(uploads) > 1:
         raise ScanError(
@@ -104,51 +106,71 @@ def read_scan(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[s
 
 
 def _read_files(
-    files: Iterator[UploadedFile | Rejected], plane: str | None, alone: bool = False, until: float = math.inf
+    files: Iterator[UploadedFile | Rejected], plane: str | None, until: float = math.inf
 ) -> Iterator[Upload | Rejected]:
-    """Two rounds: the first looks at every file's header to find the series, the second reads one upload at a time."""
-    entries: list[UploadedFile | Rejected | tuple] = []
-    series: dict[tuple, list[DicomFile]] = {}
+    """Two rounds: the first looks at every file's header to find the stacks, the second reads one upload at a time.
+
+    The index of a disc is passed over where a scan is read beside it; else there is a word about it.
+    """
+    entries: list[UploadedFile | Rejected | list[DicomFile]] = []
+    series: dict[Hashable, list[DicomFile]] = {}
+    indices = []
     for file in files:
         try:
             if time.monotonic() > until:
                 entries.append(file)  # the second round says so
             elif isinstance(file, UploadedFile) and file.size and is_dicom(file.read(HEAD_BYTES)):
-                found_header = read_header(file.bytes())
-                found = DicomFile(file.name, found_header, file.bytes)
-                key = found_header.key  # a new one each time for a file that stands alone
+                data = file.bytes()
+                found = DicomFile(file.name, read_header(data), file.bytes, hashlib.blake2b(data).digest())
+                key = found.header.key
                 if key not in series:
-                    entries.append(key)
-                series.setdefault(key, []).append(found)
+                    entries.append(series.setdefault(key, []))
+                series[key].append(found)
             else:
                 entries.append(file)
         except Directory as error:
-            if alone:
-                entries.append(Rejected(file.name, str(error)))
+            indices.append(Rejected(file.name, str(error), error.what))
         except Exception as error:
-            entries.append(Rejected(file.name, explain(error)))
-    stacks = 0
-    for done, entry in enumerate(entries):
+            entries.append(Rejected(file.name, explain(error), error.what if isinstance(error, NoScan) else ""))
+    stacks = _name_stacks(entries)
+    for done, (name, entry) in enumerate(stacks):
         if time.monotonic() > until:
-            name = (entry if isinstance(entry, Rejected | UploadedFile) else series[entry][0]).name
-            yield Rejected(name, took_too_long(f"{done} uploads were read, {len(entries) - done} were left out"))
+            yield Rejected(name, took_too_long(f"{done} uploads were read, {len(stacks) - done} were left out"))
             return
-        name = ""
         try:
             if isinstance(entry, Rejected):
                 yield entry
-            elif isinstance(entry, UploadedFile):
-                name = entry.name
-                yield _read_file(entry, plane)
-            else:
-                members = series.pop(entry)
-                name = members[0].name
-                if len(members) > 1:
-                    stacks += 1
-                    name = f"DICOM series{f' {stacks}' if stacks > 1 else ''}, {len(members)} slices"
-                yield from read_series(members, name, plane)
+                continue
+            for found in (
+                [_read_file(entry, plane)] if isinstance(entry, UploadedFile) else read_stack(entry, name, plane)
+            ):
+                indices = indices if isinstance(found, Rejected) else []
+                yield found
         except Exception as error:
             yield Rejected(name, explain(error))
+    yield from indices
+
+
+def _name_stacks(
+    entries: list[UploadedFile | Rejected | list[DicomFile]],
+) -> list[tuple[str, UploadedFile | Rejected | Stack]]:
+    """Name what will be read: a file as it is called, stacks of several files by number, those of one file too."""
+    named, count = [], 0
+    joined = {id(files[0]): files for files in join_lone(entry for entry in entries if isinstance(entry, list))}
+    for entry in entries:
+        if not isinstance(entry, list):
+            named.append((entry.name, entry))
+            continue
+        stacks = find_stacks(joined[id(entry[0])]) if id(entry[0]) in joined else []
+        for part, stack in enumerate(stacks, 1):
+            name = stack.pictures[0].file.name
+            if len({id(picture.file) for picture in stack.pictures}) > 1:
+                count += 1
+                name = f"DICOM series{f' {count}' if count > 1 else ''}, {len(stack.pictures)} slices"
+            elif len(stacks) > 1 and len(stack.pictures) > 1:
+                name += f", part {part}"
+            named.append((name, stack))
+    return named
 
 
 def took_too_long(how_far: str) -> str:

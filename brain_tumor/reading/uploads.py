@@ -43,11 +43,13 @@ class Upload:
     name: str
     """The file's name as it came (it may be a patient's), or a series' neutral one: "DICOM series, 24 slices"."""
     kind: str
-    """ "picture", "pages" (a TIFF of pages, DICOM frames that are no volume), "series" or "volume"."""
+    """ "picture", "pages" (a TIFF of pages, DICOM frames that are no volume, a localizer), "series" or "volume"."""
     slices: list[Slice]
     """At least one."""
     facts: dict[str, str] = field(default_factory=dict)
-    """What the file was, in words for the page: "Format", "Size", "Bit depth", "Modality", "Sequence", ..."""
+    """What the file was, in words for the page: "Format", "Size", "Bit depth", "Modality", "Sequence", ...
+    Of DICOM also "Contrast agent" ("yes", "no"), "Body part" and "Series" (number and description in known words); what
+    a header does not say is "not stated"."""
     notes: list[str] = field(default_factory=list)
     """Sentences for the visitor."""
     plane: str | None = None
@@ -56,6 +58,8 @@ class Upload:
     """The planes that can be chosen; none if there is no choice."""
     sides_known: bool = False
     """True if the patient's right is on the left of each slice; sagittal slices show one side, so False for them."""
+    localizer: bool = False
+    """True for a few coarse slices by which a scan was planned (a scout), and which are none to be judged by."""
 
 
 @dataclass(frozen=True)
@@ -65,3 +69,5 @@ class Rejected:
     name: str
     reason: str
     """A sentence for the visitor: what was wrong, what to do."""
+    what: str = ""
+    """What it is, if it is no scan that failed but comes along with one, such as "a report"; else empty."""

@@ -1,13 +1,13 @@
 """A block of voxels -> the slices of a plane: radiological convention, square pixels, one window; and which count."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
 
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError
 from brain_tumor.reading.uploads import MAX_SLICES, Slice
-from brain_tumor.reading.windows import Window, find_head_threshold
+from brain_tumor.reading.windows import Window, find_head_threshold, middle_of
 
 MAX_SLICE_SIDE = 512
 """The longest side in pixels to which a slice with oblong voxels is stretched."""
@@ -47,6 +47,7 @@ class Block:
         self.spacing = np.empty(3)
         self.spacing[orientation[:, 0].astype(int)] = np.linalg.norm(affine[:3, :3], axis=0)
         self.stacked_along = int(orientation[stacked, 0])
+        self._backwards = orientation[stacked, 1] < 0
         self.regular = regular
 
     @property
@@ -75,11 +76,16 @@ class Block:
         axis = PLANES.index(plane)
         return find_square_size(np.delete(self.values.shape, axis), np.delete(self.spacing, axis))
 
-    def slices(self, plane: str, window: Window) -> tuple[list[Slice], list[str]]:
+    def slices(self, plane: str, window: Window | Sequence[Window]) -> tuple[list[Slice], list[str]]:
         """Slices of a plane, and notes for the visitor.
 
         Axial ones come from foot to head, coronal ones from back to front, sagittal ones from the patient's left to
         right. On an axial or coronal slice the patient's right is on the left; on a sagittal one the face is.
+
+        Args:
+            plane: "axial", "coronal" or "sagittal".
+            window: one for all voxels, or one for each slice as they were stacked. Cut across the stack, that would
+                make stripes, so there the middle one is used.
 
         Raises:
             ScanError: the slices are too small to show a brain.
@@ -92,12 +98,18 @@ class Block:
                 "shorter side."
             )
         stack = np.moveaxis(self.values, axis, 0)
+        if isinstance(window, Window):
+            windows = [window] * len(stack)
+        elif axis == self.stacked_along:
+            windows = list(window)[:: -1 if self._backwards else 1]
+        else:
+            windows = [middle_of(window)] * len(stack)
         counts = mark_counting(stack, self.spacing[axis], axial=plane == "axial")
         taken = thin(len(stack))
         notes = note_thinning(len(stack), taken)
         single = len(stack) == 1
         slices = [
-            Slice(to_picture(window(stack[i][::-1, ::-1].T), size), "" if single else f"slice {i + 1}", counts[i])
+            Slice(to_picture(windows[i](stack[i][::-1, ::-1].T), size), "" if single else f"slice {i + 1}", counts[i])
             for i in taken
         ]
         return slices, notes

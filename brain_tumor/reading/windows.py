@@ -1,6 +1,7 @@
 """Windows: which numbers of a scan become black and white."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +19,10 @@ class Window:
     sigmoid: bool = False
     """DICOM's VOI LUT function SIGMOID instead of a straight line (PS3.3 C.11.2.1.3)."""
 
+    def mirrored(self) -> "Window":
+        """The window that shows `-values` as this one shows `values`, with black and white exchanged."""
+        return replace(self, low=-self.high, high=-self.low)
+
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Numbers of any shape -> uint8; what is not finite becomes black."""
 
@@ -29,6 +34,42 @@ class Window:
 
         with np.errstate(all="ignore"):
             return paint(values, scale)
+
+
+def believe(stack: np.ndarray, own: Sequence[Window | None]) -> list[Window] | None:
+    """Choose a window for each slice of a stack: its own, if that shows something.
+
+    A slice that has none, or whose own would paint more than half of it white, gets the middle one of the others; so
+    does one that only its own would paint all but black.
+
+    Args:
+        stack: (slices, ., .) real.
+        own: of each slice, as its file says; None if it says nothing.
+
+    Returns:
+        One for each slice; None if no slice has one to be believed, or they would paint nearly all of the stack black.
+    """
+    step = max(1, stack.size // 500_000) | 1
+    samples = [slice_.reshape(-1)[i % step :: step] for i, slice_ in enumerate(stack)]
+    shown = [window and np.mean(window(sample) == 255) <= 0.5 for window, sample in zip(own, samples, strict=True)]
+    believed = [window for window, good in zip(own, shown, strict=True) if good]
+    if not believed:
+        return None
+    middle, chosen = middle_of(believed), []
+    for window, good, sample in zip(own, shown, samples, strict=True):
+        bad = not good or _is_black(window(sample)) and not _is_black(middle(sample))
+        chosen.append(middle if bad else window)
+    painted = np.concatenate([window(sample) for window, sample in zip(chosen, samples, strict=True)])
+    return None if _is_black(painted) else chosen
+
+
+def _is_black(pixels: np.ndarray) -> bool:
+    return np.percentile(pixels, 99.5) < 32
+
+
+def middle_of(windows: Sequence[Window]) -> Window:
+    """The middle one of several windows, by brightness: the one that shows them all if they must look alike."""
+    return sorted(windows, key=lambda w: (w.low + w.high, w.high))[len(windows) // 2]
 
 
 def find_percentile_window(values: np.ndarray) -> Window:

@@ -41,12 +41,17 @@ def decode_frame(source: bytes, runner) -> bytearray:
         return _decode_rle(source, runner)
     if syntax in uid.JPEG2000TransferSyntaxes:
         pixels = imagecodecs.jpeg2k_decode(source, numthreads=1)
-        if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):  # OpenJPEG has undone these
-            runner.set_option("photometric_interpretation", "RGB")
+        turned = runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT") or _has_color_transform(source)
+        if turned and runner.samples_per_pixel == 3:
+            runner.set_option("photometric_interpretation", "RGB")  # OpenJPEG has undone it
     elif syntax in uid.JPEGLSTransferSyntaxes:
         pixels = imagecodecs.jpegls_decode(source)
     else:
         pixels = imagecodecs.jpeg8_decode(source)
+        if (
+            syntax == uid.JPEGExtended12Bit and runner.samples_per_pixel == 3
+        ):  # libjpeg turns color to RGB; in lossless JPEG it cannot
+            runner.set_option("photometric_interpretation", "RGB")
     runner.set_option("planar_configuration", 0)
     runner.set_option("bits_allocated", pixels.dtype.itemsize * 8)
     if pixels.size != runner.rows * runner.columns * runner.samples_per_pixel:
@@ -56,20 +61,29 @@ def decode_frame(source: bytes, runner) -> bytearray:
 
 def _decode_rle(source: bytes, runner) -> bytearray:
     """PackBits per byte plane (PS3.5 Annex G), most significant byte first; never more than the header says."""
-    import imagecodecs
-
     count, *offsets = struct.unpack("<16L", source[:64])
     pixels, width = runner.rows * runner.columns, runner.bits_allocated // 8
     if count != width * runner.samples_per_pixel:
         raise ValueError("the frame does not have the header's number of byte planes")
     planes = np.zeros((runner.samples_per_pixel, pixels, width), np.uint8)
     for index, (start, end) in enumerate(zip(offsets[:count], [*offsets[1:count], len(source)], strict=True)):
-        plane = np.zeros(pixels + 1, np.uint8)  # one more: a plane of odd length may be padded
-        decoded = imagecodecs.packbits_decode(source[start:end], out=plane)
-        if len(decoded) < pixels:
-            raise ValueError("a byte plane ends too early")
-        planes[index // width, :, width - 1 - index % width] = plane[:pixels]
+        planes[index // width, :, width - 1 - index % width] = _unpack_plane(source[start:end], pixels)
     return bytearray(planes.tobytes())
+
+
+def _unpack_plane(segment: bytes, pixels: int) -> np.ndarray:
+    """Unpack one byte plane, whatever byte its segment was made even with: 0 as the standard says, a space, ..."""
+    import imagecodecs
+
+    plane = np.zeros(pixels + 1, np.uint8)  # one more: a byte of padding may unpack to another
+    for end in (len(segment), len(segment) - 1):
+        try:
+            unpacked = imagecodecs.packbits_decode(segment[:end], out=plane)
+        except imagecodecs.PackbitsError:
+            continue
+        if len(unpacked) >= pixels:
+            return plane[:pixels]
+    raise ValueError("a byte plane is damaged, or ends too early")
 
 
 def check_frames(dataset, frames: int) -> None:
@@ -82,6 +96,13 @@ def check_frames(dataset, frames: int) -> None:
     for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
         if read_frame_size(frame) != (dataset.Columns, dataset.Rows, dataset.get("SamplesPerPixel", 1)):
             raise ValueError("a frame is not of the header's size")
+
+
+def _has_color_transform(frame: bytes) -> bool:
+    """Whether a JPEG 2000 codestream says that its colors were turned, whatever the header says (COD marker, SGcod)."""
+    size = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
+    coding = frame.find(b"\xff\x52", size + 4 + int.from_bytes(frame[size + 4 : size + 6], "big"))
+    return 0 <= size < coding and frame[coding + 8 : coding + 9] == b"\1"
 
 
 def read_frame_size(frame: bytes) -> tuple[int, int, int] | None:

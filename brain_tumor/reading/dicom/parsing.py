@@ -26,7 +26,7 @@ MAX_READS = 500_000
 _LONG = (0x7FE00008, 0x7FE00009, 0x7FE00010, 0x7FE00001, 0x7FE00002)
 """Pixel data of the three kinds, and the tables of where compressed frames begin: these may be long."""
 
-_SEQUENCES = (0x52009229, 0x52009230, 0x00283000, 0x00283010)
+_SEQUENCES = (0x52009229, 0x52009230, 0x00283000, 0x00283010, 0x00082218, 0x00180012)
 """The sequences of `HEADER_TAGS`, which in a file of implicit VR are not marked as such."""
 
 _CHARACTER_SETS = b"\x08\0\5\0"
@@ -40,12 +40,17 @@ MAX_VALUE_BYTES = 2**18
 PIXEL_DATA = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 HEADER_TAGS = (
-    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "InstanceNumber", "SliceLocation"),
-    *("ScanningSequence", "SequenceVariant", "EchoTime", "RepetitionTime", "InversionTime", "ContrastBolusAgent"),
-    *("SeriesDescription", "ProtocolName"),  # free text: `sequences` takes only the words it knows from it
-    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelAspectRatio", "SliceThickness"),
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "SeriesNumber", "InstanceNumber"),
+    *("ImageType", "AcquisitionNumber", "TemporalPositionIdentifier", "TriggerTime"),
+    *("ScanningSequence", "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "DiffusionBValue"),
+    *("SeriesDescription", "ProtocolName"),  # free text: `words` takes only the words it knows from it
+    *("AcquisitionContrast", "ContrastBolusAgent", "ContrastBolusAgentSequence"),
+    *("BodyPartExamined", "AnatomicRegionSequence"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "SliceLocation", "SliceThickness"),
+    *("PixelSpacing", "PixelAspectRatio"),
     *("SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "PlanarConfiguration"),
-    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "LossyImageCompression"),
+    *(f"{kind}PixelPadding{what}" for kind in ("", "Float", "DoubleFloat") for what in ("Value", "RangeLimit")),
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("ModalityLUTSequence", "VOILUTSequence"),
     *(f"{c}PaletteColorLookupTable{what}" for c in ("Red", "Green", "Blue") for what in ("Descriptor", "Data")),
@@ -214,14 +219,20 @@ def read_value(dataset, tag: str):
     return dataset.get(tag) if tag in dataset and is_short(dataset, tag) else None
 
 
-def read_word(dataset, tag: str) -> str:
-    """A code of letters, digits, dots and spaces; "" if it is missing or anything else."""
+def read_words(dataset, tag: str) -> tuple[str, ...]:
+    """The codes of a tag, each of letters, digits, dots and spaces; none if it is missing or holds anything else."""
     try:
         value = read_value(dataset, tag)
-        value = str(value[0] if isinstance(value, (list, tuple)) and value else value or "").strip()
+        values = [value] if value is None or isinstance(value, (str, int, float)) else list(value)
+        words = tuple(str(word or "").strip() for word in values[:100])
     except Exception:
-        return ""
-    return value if re.fullmatch(r"[\w. ]{1,64}", value) else ""
+        return ()
+    return words if all(re.fullmatch(r"[\w. ]{0,64}", word) for word in words) else ()
+
+
+def read_word(dataset, tag: str) -> str:
+    """The first code of a tag, as `read_words`; "" if there is none."""
+    return (read_words(dataset, tag) or ("",))[0]
 
 
 def read_numbers(dataset, tag: str, count: int) -> tuple[float, ...] | None:

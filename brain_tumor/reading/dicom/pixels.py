@@ -5,21 +5,24 @@ from collections.abc import Iterator
 import numpy as np
 
 from brain_tumor.reading import pictures
+from brain_tumor.reading.dicom.frames import Groups
+from brain_tumor.reading.dicom.grays import Grays, map_grays
 from brain_tumor.reading.dicom.header import Header
 from brain_tumor.reading.dicom.parsing import (
     PIXEL_DATA,
     PIXEL_TAGS,
-    is_short,
     load_pydicom,
     parse,
     quiet,
-    read_number,
     read_word,
 )
 from brain_tumor.reading.pictures import ScanError
 
+_USUAL = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelRepresentation": 0}
+"""What a file of gray pixels means if it does not say it."""
 
-def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarray]:
+
+def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[Grays | np.ndarray]:
     """Decode frames of a file.
 
     Args:
@@ -28,8 +31,7 @@ def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarr
         wanted: the indices of the frames, from 0.
 
     Returns:
-        For each frame (rows, columns) float32, rescaled, NaN where the file says that there is nothing; or
-        (rows, columns, 3) uint8 for color.
+        For each frame its `Grays`; or (rows, columns, 3) uint8 for color.
 
     Raises:
         ScanError: the pixels are missing, incomplete, damaged, or of another size than the header says.
@@ -50,40 +52,22 @@ def read_frames(data: bytes, header: Header, wanted: list[int]) -> list[np.ndarr
             ) from None
 
 
-def _decode(dataset, header: Header, wanted: list[int]) -> Iterator[np.ndarray]:
+def _decode(dataset, header: Header, wanted: list[int]) -> Iterator[Grays | np.ndarray]:
     from brain_tumor.reading.dicom import codecs
 
+    for tag, usual in _USUAL.items():  # other readers take these for granted
+        if tag not in dataset:
+            setattr(dataset, tag, usual)
     decoder = load_pydicom().pixels.get_decoder(dataset.file_meta.TransferSyntaxUID)
     plugin = ""
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         codecs.check_frames(dataset, len(header.frames))
-        plugin = "pillow" if header.syntax == "JPEG" else codecs.LABEL
+        by_pillow = header.syntax == "JPEG" or header.syntax == "JPEG extended" and header.bits == 8
+        plugin = "pillow" if by_pillow else codecs.LABEL
+    groups = Groups(dataset)
     frames = decoder.iter_array(dataset, indices=wanted if len(header.frames) > 1 else None, decoding_plugin=plugin)
     for index, (frame, _) in zip(wanted, frames, strict=True):
-        yield _to_colors(frame, dataset) if header.color else _to_grays(frame, dataset, header, index)
-
-
-def _to_grays(frame: np.ndarray, dataset, header: Header, index: int) -> np.ndarray:
-    """Stored numbers -> what they measure; more is always brighter."""
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi
-
-    place = header.frames[index]
-    padding = read_number(dataset, "PixelPaddingValue")
-    if _has_tables(dataset, "ModalityLUTSequence"):
-        values = apply_modality_lut(frame, dataset).astype(np.float32)
-    else:
-        values = frame.astype(np.float32) * np.float32(place.slope) + np.float32(place.intercept)
-    if place.window is None and _has_tables(dataset, "VOILUTSequence"):
-        values = apply_voi(frame, dataset).astype(np.float32)
-    if padding is not None:
-        values[frame == padding] = np.nan
-    values[~np.isfinite(values)] = np.nan
-    return -values if header.inverted else values
-
-
-def _has_tables(dataset, tag: str) -> bool:
-    """True if a file has look-up tables, none of them too long."""
-    return tag in dataset and all(is_short(item, "LUTData") for item in dataset[tag] if "LUTData" in item)
+        yield _to_colors(frame, dataset) if header.color else map_grays(frame, groups, index, header)
 
 
 def _to_colors(frame: np.ndarray, dataset) -> np.ndarray:
@@ -91,7 +75,7 @@ def _to_colors(frame: np.ndarray, dataset) -> np.ndarray:
         from pydicom.pixels.processing import apply_color_lut
 
         frame = apply_color_lut(frame, dataset)
-        if frame.dtype.itemsize > 1:  # tables of 16 bits have their colors in the high byte
-            frame = (frame >> 8).astype(np.uint8)
+        if frame.dtype.itemsize > 1:  # tables of 16 bits have their colors in the high byte, unless none has one
+            frame = (frame >> (8 if frame.max() > 255 else 0)).astype(np.uint8)
     frame = frame[..., :3]
     return frame if frame.dtype == np.uint8 else np.asarray(pictures.window(frame))

@@ -1,118 +1,112 @@
-"""DICOM files -> uploads: single slices, frames, and series sorted along the normal of their slices."""
+"""A stack of DICOM slices -> an upload: decoded, cut in a plane, with facts and notes."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Hashable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from brain_tumor.reading.dicom.header import Frame, Header
+from brain_tumor.reading.dicom.frames import Frame
+from brain_tumor.reading.dicom.grays import Grays
+from brain_tumor.reading.dicom.header import Header
 from brain_tumor.reading.dicom.pixels import read_frames
+from brain_tumor.reading.dicom.stacks import Picture, Stack, measure_steps
+from brain_tumor.reading.dicom.words import NOT_STATED, name_times
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError
 from brain_tumor.reading.uploads import MAX_VOXELS, Rejected, Slice, Upload
 from brain_tumor.reading.volumes import MIN_STACK, PLANES, Block, find_square_size, note_thinning, thin, to_picture
-from brain_tumor.reading.windows import Window, describe_percentiles, find_percentile_window, hide_background
+from brain_tumor.reading.windows import (
+    Window,
+    believe,
+    describe_percentiles,
+    find_percentile_window,
+    hide_background,
+    middle_of,
+)
 
-SAME_SPACING = 0.05
-"""Slices are evenly spaced if no distance between two is off by more than this share (or 0.1 mm)."""
+_MOSAIC = (
+    "This DICOM file is a mosaic: one picture that holds many small slices, as scanners of Siemens store echo planar "
+    "series. It is not read. Upload another series, or convert this one to NIfTI, for instance with dcm2niix."
+)
+
+Decoded = tuple[int, Picture, Grays | np.ndarray]
+"""A picture's number in its whole stack, from 1; the picture; and its grays, or (rows, columns, 3) uint8 of color."""
 
 
-@dataclass(frozen=True)
-class DicomFile:
-    """A DICOM file whose header has been read; it is read again when its pixels are needed."""
-
-    name: str
-    header: Header
-    read: Callable[[], bytes]
-
-
-def read_series(files: list[DicomFile], name: str, plane: str | None = None) -> Iterator[Upload | Rejected]:
-    """Read the files of one key (`Header.key`) as one upload.
+def read_stack(stack: Stack, name: str, plane: str | None = None) -> Iterator[Upload | Rejected]:
+    """Read a stack as one upload.
 
     Args:
-        files: at least one, in any order.
+        stack: as `stacks.find_stacks` returns it.
         name: what the upload is called.
         plane: how a volume that has a choice is cut. Default: as it is finest.
 
     Yields:
         `Rejected` for each file that cannot be decoded, then the upload, if anything is left of it.
     """
-    notes = []
-    different = list({file.header.instance or id(file): file for file in reversed(files)}.values())[::-1]
-    if len(different) < len(files):
-        notes.append(f"{len(files) - len(different)} of the files are duplicates and are left out.")
-    first = different[0].header
-    pictures = _sort([(file, index) for file in different for index in range(len(file.header.frames))])
+    pictures = stack.pictures
+    first = pictures[0].file.header
+    if first.mosaic:
+        yield Rejected(name, _MOSAIC)
+        return
     taken = thin(len(pictures), max(1, MAX_VOXELS // (first.rows * first.columns)))
-    notes += note_thinning(len(pictures), taken)
-    numbered = [(i + 1, *pictures[i]) for i in taken]
-    decoded: dict[tuple[int, int], np.ndarray] = {}
-    for file in {id(f): f for _, f, _ in numbered}.values():
-        wanted = [index for _, f, index in numbered if f is file]
+    notes = [*stack.notes, *note_thinning(len(pictures), taken)]
+    numbered = [(i + 1, pictures[i]) for i in taken]
+    decoded: dict[int, Grays | np.ndarray] = {}
+    files = {id(picture.file): picture.file for _, picture in numbered}
+    for file in files.values():
+        wanted = [picture for _, picture in numbered if picture.file is file]
         try:
-            for index, values in zip(wanted, read_frames(file.read(), file.header, wanted), strict=True):
-                decoded[id(file), index] = values
+            read = read_frames(file.read(), file.header, [picture.index for picture in wanted])
+            decoded |= {id(picture): pixels for picture, pixels in zip(wanted, read, strict=True)}
         except ScanError as error:
             yield Rejected(file.name, str(error))
-    numbered = [entry for entry in numbered if (id(entry[1]), entry[2]) in decoded]
-    if not numbered:
+    left = [(number, picture, decoded.pop(id(picture))) for number, picture in numbered if id(picture) in decoded]
+    if not left:
         return
-    if len(different) - len({id(f) for _, f, _ in numbered}) and len(numbered) > 1:
+    if len(left) < len(numbered) and len(left) > 1:
         notes.append("Slices whose files cannot be read are missing.")
-    if first.modality and first.modality not in ("MRI", "other", "secondary capture"):
-        notes.append(f"The file says that this is {first.modality}, not MRI: the model was trained on MRI alone.")
+    if not stack.placed and not stack.alone and len(files) > 1:
+        left, before = _leave_out_copies(left), len(left)
+        notes += [f"{before - len(left)} of the pictures are copies of others and are left out."] * (len(left) < before)
+    modality = first.facts.get("Modality")
+    if modality not in (None, "MRI", "other", "secondary capture"):
+        notes.append(f"The file says that this is {modality}, not MRI: the model was trained on MRI alone.")
     try:
-        yield _make_upload(name, [(n, f, i, decoded.pop((id(f), i))) for n, f, i in numbered], plane, notes)
+        yield _make_upload(name, stack, left, plane, notes)
     except ScanError as error:
         yield Rejected(name, str(error))
 
 
-def _normal(frame: Frame) -> np.ndarray:
-    """Unit vector across the slices, towards the patient's right to left, front to back or foot to head (LPS)."""
-    row, column = np.array(frame.orientation[:3]), np.array(frame.orientation[3:])
-    return np.cross(row, column)
+def _leave_out_copies(pictures: list[Decoded]) -> list[Decoded]:
+    """Pictures without those whose pixels are those of an earlier one, if nothing says that they lie elsewhere."""
+    different: dict[Hashable, Decoded] = {}
+    for number, picture, pixels in pictures:
+        values = pixels.values if isinstance(pixels, Grays) else pixels
+        key = picture.frame.position, picture.file.header.location, hashlib.blake2b(values.tobytes()).digest()
+        empty = (values == values.flat[0]).all()  # slices above and below the head are no copies
+        different.setdefault(object() if empty else key, (number, picture, pixels))
+    return list(different.values())
 
 
-def _sort(pictures: list[tuple[DicomFile, int]]) -> list[tuple[DicomFile, int]]:
-    """Sort along the slices' normal, in the order in which `Block` stacks them; by number if one has no place."""
-
-    def number(picture: tuple[DicomFile, int]) -> tuple:
-        file, index = picture
-        return (file.header.number is None, file.header.number or 0, index)
-
-    frames = [file.header.frames[index] for file, index in pictures]
-    pictures = sorted(pictures, key=number)
-    orientation = frames[0].orientation
-    if orientation is None or any(f.position is None or not _are_parallel(f.orientation, orientation) for f in frames):
-        return pictures
-    normal = _normal(frames[0])
-    axis = int(np.argmax(abs(normal)))
-    upwards = normal * np.sign(normal[axis]) * (1 if axis == 2 else -1)  # LPS -> right, front, head
-    return sorted(pictures, key=lambda p: round(float(upwards @ p[0].header.frames[p[1]].position), 3))
-
-
-def _are_parallel(orientation: tuple[float, ...] | None, other: tuple[float, ...]) -> bool:
-    return orientation is not None and bool(np.abs(np.subtract(orientation, other)).max() < 0.02)
-
-
-def _make_upload(
-    name: str, pictures: list[tuple[int, DicomFile, int, np.ndarray]], plane: str | None, notes: list[str]
-) -> Upload:
-    header, frame = pictures[0][1].header, pictures[0][1].header.frames[pictures[0][2]]
-    frames = [file.header.frames[index] for _, file, index, _ in pictures]
-    stacked = frame.orientation is not None and all(_are_parallel(f.orientation, frame.orientation) for f in frames)
-    placed = stacked and (len(pictures) == 1 or all(f.position is not None for f in frames))
-    if header.color or not placed:
-        return _make_pages(name, pictures, notes)
+def _make_upload(name: str, stack: Stack, pictures: list[Decoded], plane: str | None, notes: list[str]) -> Upload:
+    _, picture, _ = pictures[0]
+    header, frames = picture.file.header, [picture.frame for _, picture, _ in pictures]
+    placed = frames[0].orientation is not None and (stack.placed or len(pictures) == 1)
+    if header.color or stack.alone or not placed:
+        return _make_pages(name, stack, pictures, notes)
     values, affine, regular = _stack(pictures, frames)
-    window = _choose_window(values, frames, header)
+    windows = _choose_windows(values, [grays for *_, grays in pictures], header)
     block = Block(values, affine, regular, stacked=0)
     planes = block.planes
     native = block.native_plane if planes else PLANES[block.stacked_along]
     shown = plane if plane in planes else native
-    slices, more = block.slices(shown, window)
+    slices, more = block.slices(shown, windows)
     if 1 < len(pictures) == len(slices) and shown == PLANES[block.stacked_along]:  # numbered within the whole series
         slices = [Slice(s.image, f"slice {p[0]}", s.counts) for s, p in zip(slices, pictures, strict=True)]
-    facts = _describe(header, slices, window) | {"Plane": shown}
+    if shown != PLANES[block.stacked_along]:
+        windows = [middle_of(windows)]
+    facts = _describe(picture, slices, windows) | {"Plane": shown}
     if len(pictures) == 1:
         facts |= _describe_place(header)
     if regular:
@@ -121,30 +115,26 @@ def _make_upload(
     return Upload(name, kind, slices, facts, notes + more, shown, planes, sides_known=shown != "sagittal")
 
 
-def _stack(pictures: list, frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, bool]:
+def _stack(pictures: list[Decoded], frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, bool]:
     """Stack pictures: (slices, rows, columns) float32, its affine to RAS, and whether it can be cut in other planes.
 
     Each picture's numbers are released once they are copied, so memory holds them only once.
     """
     first = frames[0]
-    values = np.empty((len(pictures), *pictures[0][3].shape), np.float32)
-    for place, (number, file, index, picture) in enumerate(pictures):
-        values[place], pictures[place] = picture, (number, file, index, None)
-    normal = _normal(first)
-    step, regular = normal * (pictures[0][1].header.thickness or 1.0), False
+    values = np.empty((len(pictures), *pictures[0][2].values.shape), np.float32)
+    for place, (number, picture, grays) in enumerate(pictures):
+        values[place] = grays.values
+        pictures[place] = number, picture, Grays(grays.values[:0], grays.window, grays.range)
+    thickness = pictures[0][1].file.header.thickness or 1.0
+    step, regular = thickness, False
     if len(frames) > 1:
-        positions = np.array([f.position for f in frames])
-        steps = np.diff(positions, axis=0)
-        along = steps @ normal
-        typical = float(np.median(along))
-        aside = np.abs(steps - np.outer(along, normal)).max()
-        even = np.abs(along - typical).max() <= max(SAME_SPACING * abs(typical), 0.1)
+        typical, even, aside = measure_steps(frames)
         # A tilted gantry shifts every slice: cut in other planes, the head would lean.
         regular = len(frames) >= MIN_STACK and abs(typical) > 0.05 and even and aside <= 0.1 * abs(typical)
         regular = bool(regular and all(_same_spacing(f.spacing, first.spacing) for f in frames))
-        step = normal * (typical if abs(typical) > 1e-3 else pictures[0][1].header.thickness or 1.0)
+        step = typical if abs(typical) > 1e-3 else thickness
     affine = np.eye(4)
-    affine[:3, :3] = _axes(first, step)
+    affine[:3, :3] = _axes(first, first.normal * step)
     return values, affine, regular
 
 
@@ -159,61 +149,57 @@ def _same_spacing(spacing: tuple[float, float] | None, other: tuple[float, float
     return spacing == other or (spacing is not None and other is not None and np.allclose(spacing, other, rtol=0.01))
 
 
-def _choose_window(values: np.ndarray, frames: list[Frame], header: Header) -> Window:
-    """Choose one window for all slices: the file's (the middle one of several) if it fits, or percentiles.
+def _choose_windows(values: np.ndarray, grays: list[Grays], header: Header) -> list[Window]:
+    """Choose a window for each slice: its file's, if it shows something; else one for all of them.
 
-    A window that paints half of the picture white, or nearly all of it black, is a mistake. Gray levels of 8 bits
-    without a window are shown as they are, like those of a PNG.
+    Gray levels of 8 bits without a window are shown as they are, like those of a PNG, if that is the same for all
+    slices; others get a window by percentiles.
     """
-    windows = [f.window for f in frames if f.window is not None]
-    window = None
-    if len(windows) == len(frames):
-        window = sorted(windows, key=lambda w: (w.low + w.high, w.high))[len(windows) // 2]
-        if header.inverted:
-            window = Window(-window.high, -window.low, window.words, window.sigmoid)
-        sample = window(values.reshape(-1)[:: max(1, values.size // 500_000) | 1])
-        if np.mean(sample == 255) > 0.5 or np.percentile(sample, 99.5) < 32:
-            window = None
-    elif header.bits <= 8 and all((f.slope, f.intercept) == (1, 0) for f in frames):
-        low = -255 if header.inverted else 0
-        window = Window(low, low + 255, "as stored")
-    if window is not None and np.isfinite(values).any():
-        return window
+    windows = believe(values, [one.window for one in grays])
+    if windows is None and len({one.range for one in grays}) == 1 and not any(one.window for one in grays):
+        windows = [one.range for one in grays]
+    if windows is not None and windows[0] is not None and np.isfinite(values).any():
+        return windows
     hide_background(values)
     window = find_percentile_window(values)
     if header.inverted:
-        return replace(window, words=describe_percentiles(-window.high, -window.low))
-    return window
+        window = replace(window, words=describe_percentiles(-window.high, -window.low))
+    return [window] * len(values)
 
 
-def _make_pages(name: str, pictures: list, notes: list[str]) -> Upload:
-    """Make an upload of pictures that form no stack, being in color or without a place: each stands alone."""
-    header = pictures[0][1].header
-    one_file = all(file is pictures[0][1] for _, file, *_ in pictures)
-    frames = [file.header.frames[index] for _, file, index, _ in pictures]
-    window = None if header.color else _choose_window(np.stack([p[3] for p in pictures]), frames, header)
+def _make_pages(name: str, stack: Stack, pictures: list[Decoded], notes: list[str]) -> Upload:
+    """Make an upload of pictures that form no volume, being in color, without a place, or a localizer's."""
+    _, first, _ = pictures[0]
+    header = first.file.header
+    one_file = all(picture.file is first.file for _, picture, _ in pictures)
+    windows: list[Window | None] = [None] * len(pictures)
+    if not header.color:
+        grays = [grays for *_, grays in pictures]
+        windows = _choose_windows(np.stack([one.values for one in grays]), grays, header)
     slices, planes = [], set()
-    for (number, *_, values), frame in zip(pictures, frames, strict=True):
-        picture, plane = _show_alone(values, frame, window)
+    for (number, picture, pixels), window in zip(pictures, windows, strict=True):
+        image, plane = _show_alone(pixels, picture.frame, window)
         word = "" if len(pictures) == 1 else f"frame {number}" if one_file else f"slice {number}"
-        slices.append(Slice(picture, word))
+        slices.append(Slice(image, word))
         planes.add(plane)
     plane = planes.pop() if len(planes) == 1 else None
     unit = "frames" if one_file else "slices"
-    facts = _describe(header, slices, window, unit) | ({"Plane": plane} if plane else {})
+    facts = _describe(first, slices, windows, unit) | {"Plane": plane or NOT_STATED}
     facts |= _describe_place(header) if len(slices) == 1 else {}
-    kind = "picture" if len(slices) == 1 else "pages" if one_file else "series"
-    if kind == "pages":
+    kind = "picture" if len(slices) == 1 else "pages" if one_file or stack.alone else "series"
+    if kind == "pages" and not stack.alone:
         notes = [*notes, f"A file of {len(slices)} frames: each frame is a scan of its own."]
-    return Upload(name, kind, slices, facts, notes, plane, (), sides_known=plane in ("axial", "coronal"))
+    sides_known = plane in ("axial", "coronal")
+    return Upload(name, kind, slices, facts, notes, plane, (), sides_known, stack.localizer)
 
 
-def _show_alone(values: np.ndarray, frame: Frame, window: Window | None):
+def _show_alone(pixels: Grays | np.ndarray, frame: Frame, window: Window | None):
     """Show a picture by itself: 8-bit RGB of square pixels; and its plane, None if the file does not tell."""
+    values = pixels.values if isinstance(pixels, Grays) else pixels
     height, width = values.shape[:2]
     if frame.orientation is not None and values.ndim == 2:
         affine = np.eye(4)
-        affine[:3, :3] = _axes(frame, _normal(frame))
+        affine[:3, :3] = _axes(frame, frame.normal)
         block = Block(values[None], affine, regular=False, stacked=0)
         (slice_,), _ = block.slices(block.native_plane, window)
         return slice_.image, block.native_plane
@@ -225,15 +211,19 @@ def _show_alone(values: np.ndarray, frame: Frame, window: Window | None):
     return to_picture(window(values) if window else values, size), None
 
 
-def _describe(header: Header, slices: list[Slice], window: Window | None, unit: str = "slices") -> dict[str, str]:
-    width, height = slices[0].image.size
+def _describe(
+    first: Picture, slices: list[Slice], windows: list[Window | None], unit: str = "slices"
+) -> dict[str, str]:
+    header, (width, height) = first.file.header, slices[0].image.size
     facts = {
         "Format": f"DICOM, {header.syntax}",
         "Size": f"{width} x {height} pixels" + (f", {len(slices)} {unit}" if len(slices) > 1 else ""),
         "Bit depth": f"{header.bits} bits, {'color' if header.color else 'gray'}",
-    }
-    facts |= {name: words for name, words in (("Modality", header.modality), ("Sequence", header.sequence)) if words}
-    return facts | ({"Window": window.words} if window else {})
+    } | header.facts
+    if "Sequence" in facts:
+        facts["Sequence"] = ", ".join(filter(None, (facts["Sequence"], name_times(first.frame)))) or NOT_STATED
+    words = {window.words for window in windows if window}
+    return facts | ({"Window": words.pop() if len(words) == 1 else "each slice's own (the file's)"} if words else {})
 
 
 def _describe_place(header: Header) -> dict[str, str]:

@@ -1,0 +1,170 @@
+"""What a DICOM header says of a scan, in fixed words and numbers: nothing else is taken from its free text.
+
+Descriptions, body parts and agents are typed by people, and may hold a name: of each only the words of this module are
+told. What a header does not say is "not stated"; nothing is guessed from the numbers.
+"""
+
+import contextlib
+import re
+
+from brain_tumor.reading.dicom.frames import Frame, Groups
+from brain_tumor.reading.dicom.parsing import read_number, read_value, read_word, read_words
+
+NOT_STATED = "not stated"
+
+LOCALIZER = "localizer"
+
+MODALITIES = {
+    **{"MR": "MRI", "CT": "CT", "PT": "PET", "NM": "nuclear medicine", "US": "ultrasound", "XA": "angiography"},
+    **{"CR": "X-ray", "DX": "X-ray", "RF": "X-ray", "MG": "mammography", "OT": "other", "SC": "secondary capture"},
+}
+
+_SEQUENCE_WORDS = {
+    r"flair|dark.?fluid": "FLAIR",
+    r"mp2?.?rage|t1.?tfe|bravo|spgr|fspgr": "gradient echo T1 (3D)",
+    r"(?<![a-z0-9])t1": "T1",
+    r"(?<![a-z0-9])t2(?!\*|.?star)": "T2",
+    r"(?<![a-z0-9])t2(\*|.?star)|gre.?heme": "T2*",
+    r"(?<![a-z])(pd|dp)(?![a-z])|proton": "proton density",
+    r"dwi|diff|(?<![a-z])dti|trace": "diffusion",
+    r"(?<![a-z])adc": "ADC map",
+    r"(?<![a-z])swi|suscept": "susceptibility",
+    r"(?<![a-z])stir|(?<![a-z])tirm": "STIR",
+    r"(?<![a-z])tof|angio": "angiography",
+    r"(?<![a-z])perf|(?<![a-z])pwi|(?<![a-z])asl(?![a-z])": "perfusion",
+    r"localizer|scout|survey|(?<![a-z])loc(?![a-z])": LOCALIZER,
+}
+
+_ACQUISITION_CONTRASTS = {
+    **{"T1": "T1", "T2": "T2", "T2_STAR": "T2*", "PROTON_DENSITY": "proton density", "FLUID_ATTENUATED": "FLAIR"},
+    **{"DIFFUSION": "diffusion", "PERFUSION": "perfusion", "STIR": "STIR", "TOF": "angiography"},
+}
+
+_SCANNING = {"SE": "spin echo", "IR": "inversion recovery", "GR": "gradient echo", "EP": "echo planar"}
+
+_TIMES = {"TR": "repetition times", "TE": "echo times", "TI": "inversion times"}
+
+_AGENT = r"(gd|gad[a-z]*|contrast[a-z]*|ce|km|c)"
+
+_NO_AGENT = (
+    rf"(?<![a-z])(w/?o|without|no|non|ohne|sans|sin|senza)[ _.-]*{_AGENT}(?![a-z])|(?<![a-z])c-(?![a-z0-9])"
+    r"|(?<![a-z])(pre(?!.?op)|nativ[eo]?|unenhanced|non.?enhanced)(?![a-z])"
+)
+
+_WITH_AGENT = r"(?<![a-z])(gd|gad[a-z]*|post(?!.?op)|c\+|ce|km|contrast[a-z]*|enhanced)(?![a-z])|\+ ?(c|gd|km)(?![a-z])"
+
+_NO_AGENT_NAMED = r"(none|no|n|0|nil|null|off|false|without|ohne|-+)\b.*|-+"
+"""What scanners write where an agent would be named, if none was given."""
+
+_BODY_PARTS = {
+    r"brain|cerebr|hirn|enceph": "brain",
+    r"pituit|sella|hypoph": "pituitary",
+    r"orbit": "orbits",
+    r"head|skull|kopf|sch(ae|ä)del|crani|cr(a|â)ne|t(e|ê)te|cabeza": "head",
+    r"spine|vertebr|wirbel|lumb|sacr|cervical|(?<![a-z])[hbl]ws(?![a-z])": "spine",
+    r"neck|(?<![a-z])hals": "neck",
+    r"breast|mamma": "breast",
+    r"chest|thora|lung": "chest",
+    r"heart|cardi": "heart",
+    r"abdom|liver|hepat|kidney|renal|pancrea": "abdomen",
+    r"pelvi|prostat|uter": "pelvis",
+    r"knee|shoulder|elbow|wrist|ankle|(?<![a-z])(hand|foot|hip|leg|arm|thigh|finger|toe|extremity)(?![a-z])": "limb",
+    r"whole.?body": "whole body",
+}
+
+_DESCRIPTION_WORDS = """
+ax axial tra trans transversal transverse cor coronal sag sagittal obl oblique mpr mip
+t1 t1w t1wi t2 t2w t2wi t2* pd pdw flair dwi dti adc swi swan stir tirm tof pwi asl perf perfusion mra mrv diff
+diffusion trace map fieldmap se tse fse frfse gre fgre ffe tfe spgr fspgr bravo mprage mp2rage space cube vista
+vibe haste blade propeller tfl epi ep2d fl2d fl3d trufi ciss fiesta flash ir fl dixon star dark fluid irfse mt
+2d 3d iso fs fatsat fat sat spair spir water inphase opphase magnitude phase norm
+pre post gd gado gadolinium km ce c+ +c nativ native contrast without with dynamic sub
+head brain skull neck spine pituitary sella orbit orbits iac scout survey localizer loc thin thick
+"""
+
+_DESCRIPTION_NUMBERS = r"b\d{1,4}|\d{1,2}mm|p\d"
+
+MOST_DESCRIPTION_WORDS = 10
+
+
+def describe_scan(dataset, groups: Groups) -> dict[str, str]:
+    """Facts of a file in words of this module: "Modality", "Sequence", "Contrast agent", "Body part" and "Series".
+
+    Args:
+        dataset: the header, as `parsing.parse` returns it.
+        groups: of the same file.
+    """
+    code = read_word(dataset, "Modality")
+    text = " ".join(_text(dataset, tag) for tag in ("SeriesDescription", "ProtocolName"))
+    facts = {"Modality": MODALITIES[code]} if code in MODALITIES else {}
+    if code in ("MR", ""):
+        facts["Sequence"] = _name_sequence(dataset, text)
+    if code in ("MR", "CT", ""):
+        facts["Contrast agent"] = _find_contrast_agent(dataset, text)
+    facts["Body part"] = _find_body_part(dataset, groups, text)
+    facts["Series"] = _describe_series(dataset)
+    return facts
+
+
+def name_times(frame: Frame) -> str:
+    """TR, TE and TI of a frame in milliseconds, as words; "" if they are unknown."""
+    known = dict(frame.settings)
+    times = [(name, known.get(setting)) for name, setting in _TIMES.items()]
+    return ", ".join(f"{name} {time:,.4g} ms" for name, time in times if time is not None and 0 < time < 1e6)
+
+
+def _text(dataset, tag: str) -> str:
+    try:
+        return str(read_value(dataset, tag) or "").strip().lower()[:500]
+    except Exception:  # pydicom converts a value when it is asked for, and a damaged one can raise nearly anything
+        return ""
+
+
+def _name_sequence(dataset, text: str) -> str:
+    words = [word for pattern, word in _SEQUENCE_WORDS.items() if re.search(pattern, text)]
+    if "gradient echo T1 (3D)" in words and "T1" in words:
+        words.remove("T1")
+    if not words:
+        words = [_ACQUISITION_CONTRASTS.get(read_word(dataset, "AcquisitionContrast").upper(), "")]
+    if words == [""]:
+        words = [_SCANNING[code] for code in read_words(dataset, "ScanningSequence") if code in _SCANNING]
+    if "LOCALIZER" in read_words(dataset, "ImageType") and LOCALIZER not in words:
+        words.append(LOCALIZER)
+    return ", ".join(words)
+
+
+def _find_contrast_agent(dataset, text: str) -> str:
+    """ "yes", "no", or `NOT_STATED`, also where a header says both."""
+    said, agent = set(), _text(dataset, "ContrastBolusAgent")
+    if agent:
+        said.add("no" if re.fullmatch(_NO_AGENT_NAMED, agent) else "yes")
+    with contextlib.suppress(Exception):
+        said |= {"yes"} if dataset.get("ContrastBolusAgentSequence") else set()
+    without = re.sub(_NO_AGENT, " ", text)
+    said |= {"no"} if without != text else set()
+    said |= {"yes"} if re.search(_WITH_AGENT, without) else set()
+    return said.pop() if len(said) == 1 else NOT_STATED
+
+
+def _find_body_part(dataset, groups: Groups, text: str) -> str:
+    places = [_text(dataset, "BodyPartExamined")]
+    for holder in (dataset, groups.find(0, "FrameAnatomySequence")):
+        try:
+            places.append(_text(holder.get("AnatomicRegionSequence")[0], "CodeMeaning"))
+        except Exception:
+            continue
+    for place in (*places, text):
+        for pattern, word in _BODY_PARTS.items():
+            if re.search(pattern, place):
+                return word
+    return NOT_STATED
+
+
+def _describe_series(dataset) -> str:
+    """Number and description of a series, the latter in `_DESCRIPTION_WORDS`."""
+    number = read_number(dataset, "SeriesNumber")
+    words = re.findall(r"[a-z0-9*+]+", _text(dataset, "SeriesDescription") or _text(dataset, "ProtocolName"))
+    known = [w for w in words if w in _DESCRIPTION_WORDS.split() or re.fullmatch(_DESCRIPTION_NUMBERS, w)]
+    parts = [f"{number:.0f}"] if number is not None and 0 <= number < 100_000 else []
+    parts += [" ".join(known[:MOST_DESCRIPTION_WORDS])] if known else []
+    return ", ".join(parts) or NOT_STATED
