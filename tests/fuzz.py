@@ -2,6 +2,7 @@
 
     python -m tests.fuzz --minutes 10             # prints how many inputs there were, and what went wrong
     python -m tests.fuzz --minutes 1 --seed 7     # rounds from seed 7 on; the same seeds damage the same files alike
+    python -m tests.fuzz --kind structure         # good DICOM series of every structure instead: see tests.structures
 
 The last line but one lists what the readers' last net caught: an exception that no line of theirs expected. The visitor
 gets a sentence for it, and it may be worth one of its own.
@@ -33,6 +34,7 @@ from brain_tumor.reading import readers
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError, open_scan
 from brain_tumor.reading.readers import read_scan, read_uploads
 from brain_tumor.reading.uploads import Rejected
+from tests import independent, structures
 from tests.bad_files import whole
 from tests.memory import peak_memory_of
 from tests.scan_files import DEFLATED, JPEG2000, RLE, dicom, nifti, picture, rle_frame, volume, zip_files
@@ -170,13 +172,24 @@ def assert_is_a_slice(image: Image.Image) -> None:
     )
 
 
-def fuzz(seconds: float, seed: int = 0) -> Iterator[tuple[int, tuple, BaseException | None]]:
-    """Check damaged files until the time is over.
+def check_damaged(case: tuple[str, list[tuple], str | None], folder: Path) -> None:
+    """Damage a file and check it."""
+    name, damage, plane = case
+    check(name, damage_file(name, damage), plane, folder)
+
+
+KINDS = {"damage": (CASES, check_damaged), "structure": (structures.CASES, independent.check)}
+"""What is drawn, and how it is checked."""
+
+
+def fuzz(seconds: float, seed: int = 0, kind: str = "damage") -> Iterator[tuple[int, list, BaseException | None]]:
+    """Check inputs of one of `KINDS` until the time is over.
 
     Yields:
-        After each round of `ROUND` inputs, or what went wrong: the round's seed, the last input (its name, its damage
-        and a plane), and the exception, if there was one.
+        After each round of `ROUND` inputs, or what went wrong: the round's seed, its inputs so far, and the exception,
+        if there was one.
     """
+    cases, check_case = KINDS[kind]
     end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         while time.monotonic() < end:
@@ -186,12 +199,11 @@ def fuzz(seconds: float, seed: int = 0) -> Iterator[tuple[int, tuple, BaseExcept
             @hypothesis.seed(seed)
             @settings(max_examples=ROUND, deadline=None, database=None, phases=[Phase.generate],
                       suppress_health_check=list(HealthCheck))  # fmt: skip
-            @given(CASES)
+            @given(cases)
             def one_round(case):
                 if time.monotonic() < end:
                     last.append(case)  # noqa: B023  called within this turn
-                    name, damage, plane = case
-                    check(name, damage_file(name, damage), plane, Path(folder))
+                    check_case(case, Path(folder))
 
             error = None
             try:
@@ -222,9 +234,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
+    parser.add_argument("--kind", choices=KINDS, default="damage")
     args = parser.parse_args()
     counts, inputs, findings, seed = count_unforeseen(), 0, 0, args.seed
-    for seed, cases, error in fuzz(60 * args.minutes, args.seed):
+    for seed, cases, error in fuzz(60 * args.minutes, args.seed, args.kind):
         inputs += len(cases)
         if error is not None:
             findings += 1

@@ -58,7 +58,7 @@ def dicom(
         syntax: the UID of the transfer syntax.
         data: pixel data instead of those of `pixels`, in frames if the syntax wants them.
         preamble: False for a file of implicit VR that begins with its first tag.
-        tags: by keyword; None removes one.
+        tags: by keyword; None removes one, an element of pydicom's is written as it is.
     """
     dataset = Dataset()
     dataset.SOPClassUID, dataset.Modality = MR, "MR"
@@ -79,6 +79,8 @@ def dicom(
     for tag, value in tags.items():
         if value is None:
             del dataset[tag]
+        elif isinstance(value, pydicom.DataElement):
+            dataset.add(value)
         else:
             setattr(dataset, tag, value)
     if "SOPInstanceUID" not in dataset:  # another one for each slice of a series

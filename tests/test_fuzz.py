@@ -1,26 +1,56 @@
-"""Some seconds of damaged files, or half a minute; `python -m tests.fuzz --minutes 10` is the same for longer."""
+"""Some seconds of damaged files and of series of every structure; `python -m tests.fuzz --minutes 10` is for longer."""
 
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from brain_tumor.reading import pictures, readers
+from brain_tumor.reading.dicom import frames, grays, series, stacks
 from brain_tumor.reading.readers import read_uploads
 from brain_tumor.reading.uploads import Upload
-from tests.fuzz import check, damage_file, seeds
+from brain_tumor.reading.windows import middle_of
+from tests.fuzz import check, damage_file, fuzz, seeds
 from tests.serving import ROOT
+
+
+def run_fuzz(seconds: float, kind: str) -> int:
+    """Fuzz in a process of its own: what other tests have loaded is no memory of the readers. Returns the inputs."""
+    command = [sys.executable, "-m", "tests.fuzz", "--minutes", str(seconds / 60), "--kind", kind]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return int(re.search(r"^(\d+) inputs", done.stdout, re.MULTILINE).group(1))
 
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.slow)])
 def test_damaged_files_are_read_or_refused_with_a_sentence_soon_and_in_little_memory(seconds):
-    """In a process of its own: what other tests have loaded is no memory of the readers."""
-    command = [sys.executable, "-m", "tests.fuzz", "--minutes", str(seconds / 60)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.search(r"^(\d+) inputs", done.stdout, re.MULTILINE).group(1)) > 20
+    assert run_fuzz(seconds, "damage") > 20
+
+
+@pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.slow)])
+def test_series_of_every_structure_show_what_pydicom_and_nibabel_make_of_them(seconds):
+    assert run_fuzz(seconds, "structure") > 20
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "instead"),
+    [
+        (series, "believe", lambda values, own: None if None in own else [middle_of(own)] * len(own)),
+        (grays, "find_padding", lambda frame, *_: np.zeros(frame.shape, bool)),
+        (grays, "_read_table", lambda *_: None),
+        (stacks, "SAME_PLACE", -1),
+        (stacks, "note_gaps", lambda distances: []),
+        (frames, "PARALLEL", 1e-8),
+        (frames, "_SETTINGS", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_reader_that_breaks_one_of_the_rules_is_found(module, name, instead, monkeypatch):
+    monkeypatch.setattr(module, name, instead)
+    assert any(isinstance(error, AssertionError) for _, _, error in fuzz(20, kind="structure"))
 
 
 @pytest.mark.parametrize("name", seeds())

@@ -185,6 +185,23 @@ def test_one_scan_may_be_any_file_but_not_several_scans(tmp_path):
         read_scan(dicom(None, SOPClassUID="1.2.840.10008.1.3.10"))
 
 
+def test_the_index_of_a_disc_is_passed_over_beside_a_scan_and_else_there_is_a_word_about_it(tmp_path):
+    index = dicom(None, SOPClassUID="1.2.840.10008.1.3.10")
+    paths = write_all(tmp_path, {"DICOMDIR": index, "a.png": png_bytes(), "b.txt": b"read me", "c.dcm": dicom(GRAY16)})
+    for beside, expected in (
+        ([], ["DICOMDIR"]),
+        ([2], ["b.txt", "DICOMDIR"]),
+        ([1], ["a.png"]),
+        ([3], ["c.dcm"]),
+        ([2, 3], ["b.txt", "c.dcm"]),
+    ):
+        found = list(read_uploads([paths[0], *[paths[i] for i in beside]]))
+        assert [one.name for one in found] == expected
+        if expected[-1] == "DICOMDIR":
+            assert "index of a disc" in found[-1].reason and found[-1].what == "the index of a disc"
+            assert_is_a_sentence(found[-1].reason)
+
+
 def test_uploads_are_read_one_at_a_time(tmp_path):
     paths = write_all(tmp_path, {"a.png": png_bytes(), "b.png": png_bytes()})
     uploads = read_uploads(paths)

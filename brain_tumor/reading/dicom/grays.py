@@ -177,17 +177,16 @@ def _as_stored(number: float, frame: np.ndarray, bits: int) -> float:
 def _find_blur(frame: np.ndarray, low: float, high: float) -> float:
     """How far from their number lossy compression may have moved pixels of padding.
 
-    Up to the first gray level that more than `FEW` of the pixels have, since what lies between padding and head are
-    echoes of the edge. If the head's gray levels begin at the padding's, or lie on both sides, 1 % or nothing.
+    Up to the first gray level that more than `FEW` of the pixels have behind the padding's own, since what lies between
+    padding and head are echoes of the edge. Where head and padding are not further apart than the padding is wide, 1 %;
+    where the head lies on both sides of it, nothing.
     """
     distance = np.maximum(np.maximum(low - frame.astype(np.float64), frame - float(high)), 0)
     counts, edges = np.histogram(distance, 100, (0, max(distance.max(), 1)))
     below, above = np.mean(frame < low - edges[1]), np.mean(frame > high + edges[1])
     common = counts > FEW * distance.size
-    if min(below, above) > FEW or not common[0]:
+    if min(below, above) > 20 * FEW or not common[0]:  # echoes on one side, or the head on both
         return 0
-    gap = int(np.argmin(common)) if not common.all() else len(common)
-    if gap > 3:
-        return edges[1]
-    head = np.flatnonzero(common[gap:])
-    return edges[gap + head[0]] - edges[1] / 2 if len(head) else edges[-1]
+    wide = int(np.argmin(common)) if not common.all() else len(common)
+    head = wide + int(np.argmax(common[wide:])) if common[wide:].any() else len(common)
+    return edges[head] - edges[1] / 2 if head >= 2 * wide else edges[1]

@@ -10,7 +10,8 @@ from brain_tumor.reading.dicom.frames import Frame
 from brain_tumor.reading.dicom.grays import Grays
 from brain_tumor.reading.dicom.header import Header
 from brain_tumor.reading.dicom.pixels import read_frames
-from brain_tumor.reading.dicom.stacks import Picture, Stack, measure_steps
+from brain_tumor.reading.dicom.places import measure_steps
+from brain_tumor.reading.dicom.stacks import Picture, Stack
 from brain_tumor.reading.dicom.words import NOT_STATED, name_times
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError
 from brain_tumor.reading.uploads import MAX_VOXELS, Rejected, Slice, Upload
@@ -99,14 +100,15 @@ def _make_upload(name: str, stack: Stack, pictures: list[Decoded], plane: str | 
     windows = _choose_windows(values, [grays for *_, grays in pictures], header)
     block = Block(values, affine, regular, stacked=0)
     planes = block.planes
-    native = block.native_plane if planes else PLANES[block.stacked_along]
+    scanned = PLANES[block.stacked_along]
+    native = block.native_plane if planes else scanned
     shown = plane if plane in planes else native
     slices, more = block.slices(shown, windows)
-    if 1 < len(pictures) == len(slices) and shown == PLANES[block.stacked_along]:  # numbered within the whole series
+    if 1 < len(pictures) == len(slices) and shown == scanned:  # numbered within the whole series
         slices = [Slice(s.image, f"slice {p[0]}", s.counts) for s, p in zip(slices, pictures, strict=True)]
-    if shown != PLANES[block.stacked_along]:
-        windows = [middle_of(windows)]
-    facts = _describe(picture, slices, windows) | {"Plane": shown}
+    windows = windows if shown == scanned else [middle_of(windows)]
+    facts = _describe(picture, slices, windows)
+    facts["Plane"] = shown if shown == scanned else f"{shown}, cut from {scanned} slices"
     if len(pictures) == 1:
         facts |= _describe_place(header)
     if regular:
@@ -124,7 +126,7 @@ def _stack(pictures: list[Decoded], frames: list[Frame]) -> tuple[np.ndarray, np
     values = np.empty((len(pictures), *pictures[0][2].values.shape), np.float32)
     for place, (number, picture, grays) in enumerate(pictures):
         values[place] = grays.values
-        pictures[place] = number, picture, Grays(grays.values[:0], grays.window, grays.range)
+        pictures[place] = number, picture, Grays(np.empty(0), grays.window, grays.range)
     thickness = pictures[0][1].file.header.thickness or 1.0
     step, regular = thickness, False
     if len(frames) > 1:

@@ -15,20 +15,15 @@ The place of a slice is that along its normal; without positions, SliceLocation;
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from brain_tumor.reading.dicom.frames import Frame
 from brain_tumor.reading.dicom.header import Header
+from brain_tumor.reading.dicom.places import SAME_PLACE, cluster, measure_steps, note_gaps
 from brain_tumor.reading.dicom.words import NOT_STATED
-
-SAME_PLACE = 0.1
-"""Millimeters between slices that share a place: less than between any two neighbors, more than any rounding."""
-
-SAME_SPACING = 0.05
-"""Slices are evenly spaced if no distance between two is off by more than this share (or 0.1 mm)."""
 
 MOST_IN_LOCALIZER = 45
 """Slices in all three planes of the body; more are reformats."""
@@ -118,20 +113,6 @@ def _lie_evenly_on_a_line(pictures: list[Picture]) -> bool:
     return even and abs(step) > SAME_PLACE and aside <= SAME_PLACE
 
 
-def measure_steps(frames: Sequence[Frame]) -> tuple[float, bool, float]:
-    """Measure the way from slice to slice of a placed stack of two or more.
-
-    Returns:
-        The typical distance along the normal in millimeters, signed; whether all are as long; and how far, at most, a
-        slice lies aside of the one before it.
-    """
-    steps = np.diff(np.array([frame.position for frame in frames]), axis=0)
-    along = steps @ frames[0].normal
-    typical = float(np.median(along))
-    even = bool(np.abs(along - typical).max() <= max(SAME_SPACING * abs(typical), 0.1))
-    return typical, even, float(np.abs(steps - np.outer(along, frames[0].normal)).max())
-
-
 def find_stacks(files: list[DicomFile]) -> list[Stack]:
     """Find the stacks in the files of one series.
 
@@ -155,29 +136,6 @@ def find_stacks(files: list[DicomFile]) -> list[Stack]:
         notes.append("The slices lie in many directions: each stands alone.")
         return [Stack(sorted(pictures, key=_number), notes, alone=True)]
     return [stack for some in directions for stack in _split_by_place(some, notes)]
-
-
-def cluster(numbers: Sequence[float], apart: float, share: float = 0.0) -> list[int]:
-    """Tell which numbers belong together.
-
-    Args:
-        numbers: at least one.
-        apart: numbers further apart than this, with no other between them, do not belong together.
-        share: nor do those less than this share of their size apart, if that is more.
-
-    Returns:
-        Of each number which cluster it belongs to, from 0, by size.
-
-    >>> cluster([5.0, 0.04, 0.05, 0.06], 0.1)
-    [1, 0, 0, 0]
-    """
-    numbers = np.asarray(numbers, float)
-    order = np.argsort(numbers, kind="stable")
-    sizes = numbers[order]
-    begins = np.diff(sizes) > np.maximum(apart, share * np.abs(sizes[1:]))
-    places = np.empty(len(numbers), int)
-    places[order] = np.concatenate([[0], np.cumsum(begins)])
-    return places.tolist()
 
 
 def _split_by_direction(pictures: list[Picture]) -> list[list[Picture]]:
@@ -252,7 +210,7 @@ def _split_by_place(pictures: list[Picture], notes: list[str]) -> list[Stack]:
     times = Counter(places)
     shared = [place for place, count in times.items() if count > 1]
     if not shared:
-        return [Stack(pictures, [*notes, *_note_gaps(distances)], placed)]
+        return [Stack(pictures, [*notes, *note_gaps(distances)], placed)]
     for setting, ids in _settings(pictures):
         found: dict[int, set] = {}
         for place, id_ in zip(places, ids, strict=True):
@@ -264,13 +222,15 @@ def _split_by_place(pictures: list[Picture], notes: list[str]) -> list[Stack]:
             note = f"The same places were scanned with {len(parts)} {setting}: each is a scan of its own."
             ordered = [parts[id_] for id_ in sorted(parts)]
             return [stack for part in ordered for stack in _split_by_place(part, [*notes, note])]
-    firsts = [i for i, place in enumerate(places) if i == 0 or place != places[i - 1]]
+    ranks = list(zip(*(ids for _, ids in _settings(pictures)), strict=True))
+    order = sorted(range(len(pictures)), key=lambda i: (places[i], ranks[i], i))
+    firsts = [i for n, i in enumerate(order) if n == 0 or places[i] != places[order[n - 1]]]
     note = (
         f"The same {len(firsts)} places were scanned up to {max(times.values())} times (time points, directions or "
         f"copies): the first picture of each is read, {len(pictures) - len(firsts)} are left out."
     )
     distances = None if distances is None else distances[firsts]
-    return [Stack([pictures[i] for i in firsts], [*notes, note, *_note_gaps(distances)], placed)]
+    return [Stack([pictures[i] for i in firsts], [*notes, note, *note_gaps(distances)], placed)]
 
 
 def _settings(pictures: list[Picture]) -> Iterable[tuple[str, list[int]]]:
@@ -286,24 +246,3 @@ def _settings(pictures: list[Picture]) -> Iterable[tuple[str, list[int]]]:
         else:
             words = sorted({str(value) for value in column})
             yield name, [words.index(str(value)) for value in column]
-
-
-def _note_gaps(distances: np.ndarray | None) -> list[str]:
-    """A note if slices are missing between others, or lie unevenly."""
-    if distances is None or len(distances) < 4:
-        return []
-    steps = np.diff(distances)
-    typical = float(np.median(steps))
-    uneven = np.abs(steps - typical) > max(SAME_SPACING * typical, 0.1)
-    if not uneven.any() or typical <= SAME_PLACE:
-        return []
-    gaps = np.flatnonzero(uneven)
-    missing = np.rint(steps[gaps] / typical).astype(int) - 1
-    off = np.abs(steps[gaps] / typical - missing - 1)
-    if (missing < 1).any() or (off > 0.1).any() or len(gaps) > len(steps) / 4:
-        return [f"The slices are unevenly spaced, {steps.min():.3g} to {steps.max():.3g} mm apart."]
-    where = f"between slices {gaps[0] + 1} and {gaps[0] + 2}" if len(gaps) == 1 else f"in {len(gaps)} places"
-    seem = "1 slice seems" if missing.sum() == 1 else f"{missing.sum()} slices seem"
-    return [
-        f"{seem} to be missing {where}: the distance is {steps[gaps].max():.3g} mm there, {typical:.3g} mm elsewhere."
-    ]

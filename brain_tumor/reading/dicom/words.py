@@ -97,9 +97,10 @@ def describe_scan(dataset, groups: Groups) -> dict[str, str]:
     code = read_word(dataset, "Modality")
     text = " ".join(_text(dataset, tag) for tag in ("SeriesDescription", "ProtocolName"))
     facts = {"Modality": MODALITIES[code]} if code in MODALITIES else {}
-    if code in ("MR", ""):
+    modality = facts.get("Modality", "MRI")
+    if modality == "MRI":
         facts["Sequence"] = _name_sequence(dataset, text)
-    if code in ("MR", "CT", ""):
+    if modality in ("MRI", "CT"):
         facts["Contrast agent"] = _find_contrast_agent(dataset, text)
     facts["Body part"] = _find_body_part(dataset, groups, text)
     facts["Series"] = _describe_series(dataset)

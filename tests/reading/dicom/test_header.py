@@ -42,7 +42,7 @@ def test_no_text_of_a_dicom_file_leaves_the_reader(tmp_path, caplog, recwarn, ca
     said = repr(found) + caplog.text + "".join(str(w.message) for w in recwarn) + "".join(capfd.readouterr())
     assert SECRET.lower() not in said.lower() and "1901" not in said
     (upload,) = [f for f in found if isinstance(f, Upload)]
-    assert upload.facts["Sequence"] == "gradient echo T1 (3D), with contrast agent"
+    assert upload.facts["Sequence"] == "gradient echo T1 (3D)" and upload.facts["Series"] == "t1 mprage post"
 
 
 def test_wrong_tags_make_no_warning_that_would_quote_them(tmp_path, caplog, recwarn, capfd):
@@ -67,52 +67,52 @@ def test_no_tag_that_describes_the_patient_is_ever_parsed():
     assert SECRET not in str(parsing.parse(data, parsing.PIXEL_TAGS, pixels=True))
 
 
-@pytest.mark.parametrize(
-    ("tags", "words"),
-    [
-        ({"SeriesDescription": "AX T2 FLAIR"}, "FLAIR, T2"),
-        ({"SeriesDescription": "t1_mprage_sag_p2"}, "gradient echo T1 (3D)"),
-        ({"ProtocolName": "T1 TSE tra +C"}, "T1, with contrast agent"),
-        ({"SeriesDescription": "ep2d_diff_ADC"}, "diffusion, ADC map"),
-        ({"SeriesDescription": "t2*_gre"}, "T2*"),
-        ({"ScanningSequence": ["SE", "IR"]}, "spin echo, inversion recovery"),
-        ({"ContrastBolusAgent": SECRET, "SeriesDescription": "T1"}, "T1, with contrast agent"),
-        ({"RepetitionTime": 500, "EchoTime": 15.25, "SeriesDescription": SECRET}, "TR 500 ms, TE 15.25 ms"),
-        ({"SeriesDescription": SECRET}, None),
-    ],
-    ids=str,
-)
-def test_the_sequence_is_told_in_known_words_and_numbers(tags, words, read):
-    assert read(dicom(GRAY16, **tags)).facts.get("Sequence") == words
-
-
 def test_what_is_no_mri_says_so(read):
     assert any("CT, not MRI" in note for note in read(dicom(GRAY16, Modality="CT")).notes)
     assert not read(dicom(GRAY16)).notes
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"),
-    {
-        "test-SR.dcm": "a report",
-        "rtstruct.dcm": "outlines",
-        "rtplan.dcm": "a plan",
-        "rtdose.dcm": "dose",
-        "liver_1frame.dcm": "segmentation",
-        "waveform_ecg.dcm": "curves",
-        "MR_truncated.dcm": "damaged or incomplete",
-        "UN_sequence.dcm": "no picture",
-        "SC_rgb_small_odd.dcm": "3 x 3 pixels",
-        "JPEG2000-embedded-sequence-delimiter.dcm": "cannot be decoded",
-    }.items(),
+    ("name", "reason", "what"),
+    [
+        ("test-SR.dcm", "a report", "a report"),
+        ("rtstruct.dcm", "outlines", "outlines for radiotherapy"),
+        ("rtplan.dcm", "a plan", "a plan for radiotherapy"),
+        ("rtdose.dcm", "dose", "a radiotherapy dose"),
+        ("liver_1frame.dcm", "segmentation", "a segmentation"),
+        ("waveform_ecg.dcm", "curves", "curves"),
+        ("MR_truncated.dcm", "damaged or incomplete", ""),
+        ("UN_sequence.dcm", "no picture", ""),
+        ("SC_rgb_small_odd.dcm", "3 x 3 pixels", ""),
+        ("JPEG2000-embedded-sequence-delimiter.dcm", "cannot be decoded", ""),
+    ],
 )
-def test_a_dicom_file_without_a_picture_says_what_it_is(name, reason):
+def test_a_dicom_file_without_a_picture_says_what_it_is_and_is_no_failed_scan(name, reason, what):
     path = get_testdata_file(name, download=False)
     (rejected,) = read_uploads([path])
-    assert isinstance(rejected, Rejected) and reason in rejected.reason
+    assert isinstance(rejected, Rejected) and reason in rejected.reason and rejected.what == what
     assert_is_a_sentence(rejected.reason)
     with pytest.raises(ScanError, match=reason):
         read_scan(path)
+
+
+@pytest.mark.parametrize(
+    ("class_", "what"),
+    [
+        ("1.2.840.10008.5.1.4.1.1.4.2", "spectroscopy"),
+        ("1.2.840.10008.5.1.4.1.1.66", "raw data of a scanner"),
+        ("1.2.840.10008.5.1.4.1.1.88.33", "a report"),
+        ("1.2.840.10008.5.1.4.1.1.88.59", "a list of key pictures"),
+        ("1.2.840.10008.5.1.4.1.1.104.1", "a document"),
+        ("1.2.840.10008.5.1.4.1.1.11.1", "settings of a viewer"),
+        ("1.3.12.2.1107.5.9.1", "a maker's own data"),
+    ],
+)
+def test_an_object_of_a_study_that_is_no_picture_is_told_by_its_class(class_, what, read):
+    rejected = read(dicom(None, SOPClassUID=class_))
+    assert isinstance(rejected, Rejected) and rejected.what == what and what in rejected.reason
+    assert_is_a_sentence(rejected.reason)
+    assert read(dicom(None)).what == "", "a picture's file that was cut off"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,293 @@
+"""Slices are neighbors only where they lie side by side, and what belongs together is told by what the files hold."""
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import generate_uid
+
+from brain_tumor.reading.readers import read_uploads
+from brain_tumor.reading.uploads import Rejected, Upload
+from tests.reading.scans import dicom_series, gray, marked_volume, write_all
+from tests.scan_files import dicom
+
+VOLUME = marked_volume()[:, :, :20]
+
+
+def read_all(folder, files):
+    for path in folder.iterdir():
+        path.unlink()
+    return list(read_uploads(write_all(folder, files)))
+
+
+def assert_same_slices(one: Upload, other: Upload) -> None:
+    assert [s.name for s in one.slices] == [s.name for s in other.slices]
+    assert [s.counts for s in one.slices] == [s.counts for s in other.slices]
+    for left, right in zip(one.slices, other.slices, strict=True):
+        assert (gray(left) == gray(right)).all()
+
+
+@pytest.mark.parametrize("times", [2, 7])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        lambda time: {"TemporalPositionIdentifier": time + 1},
+        lambda time: {"AcquisitionNumber": time + 1},
+        lambda time: {"TriggerTime": 31.5 * time},
+        lambda time: {"PatientComments": str(time)},  # other bytes, and nothing else
+    ],
+    ids=["time points", "acquisitions", "triggers", "copies"],
+)
+def test_of_slices_that_share_a_place_the_first_is_taken_as_if_the_others_were_not_there(tags, times, tmp_path):
+    many = [f for time in range(times) for f in dicom_series(VOLUME, SeriesInstanceUID="1.2.3", **tags(time))]
+    (one,) = read_all(tmp_path, dicom_series(VOLUME))
+    (upload,) = read_all(tmp_path, many)
+    assert_same_slices(upload, one)
+    assert upload.kind == "volume" and upload.name == "DICOM series, 20 slices"
+    assert any(f"same 20 places were scanned up to {times} times" in note for note in upload.notes)
+    assert not one.notes
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        (lambda way: {"EchoTime": 15 + 80 * way}, "2 echo times"),
+        (lambda way: {"InversionTime": 400 + 800 * way}, "2 inversion times"),
+        (lambda way: {"RepetitionTime": 500 + 3000 * way}, "2 repetition times"),
+        (lambda way: {"FlipAngle": 4 + 14 * way}, "2 flip angles"),
+        (lambda way: {"DiffusionBValue": 1000.0 * way}, "2 b values"),
+        (lambda way: {"ImageType": ["ORIGINAL", "PRIMARY", "MP"[way]]}, "2 types of picture"),
+        (lambda way: {"ContrastBolusAgent": ["NONE", "Gadovist"][way]}, "2 states of contrast agent"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_pictures_of_a_place_with_other_settings_are_scans_of_their_own(tags, words, tmp_path):
+    files = [
+        file
+        for way, volume in enumerate((VOLUME, VOLUME[::-1] // 2))
+        for file in dicom_series(
+            volume, SeriesInstanceUID="1.2.3", **tags(way), **{"WindowCenter": 500, "WindowWidth": 1000}
+        )
+    ]
+    uploads = read_all(tmp_path, files)
+    assert len(uploads) == 2 and all(words in upload.notes[0] for upload in uploads)
+    for upload, volume in zip(uploads, (VOLUME, VOLUME[::-1] // 2), strict=True):
+        assert upload.kind == "volume" and len(upload.slices) == 20
+        assert np.abs(gray(upload.slices[10]) - (volume[::-1, ::-1, 10].T / 1000 * 255).clip(0, 255)).max() <= 1
+    assert len({upload.name for upload in uploads}) == 2
+
+
+def test_settings_that_hardly_differ_are_the_same(tmp_path):
+    files = [
+        file
+        for time in range(3)
+        for file in dicom_series(
+            VOLUME, SeriesInstanceUID="1.2.3", EchoTime=90 + 1e-4 * time, DiffusionBValue=1000.0 + time
+        )
+    ]
+    (upload,) = read_all(tmp_path, files)
+    assert len(upload.slices) == 20 and "up to 3 times" in upload.notes[0]
+
+
+def test_a_setting_that_changes_from_slice_to_slice_makes_no_stacks(tmp_path):
+    files = []
+    for index, file in enumerate(dicom_series(VOLUME)):
+        dataset = pydicom.dcmread(write_all(tmp_path, {"x": file})[0])
+        dataset.RepetitionTime, dataset.EchoTime = 800 + 13 * index, 20 + index % 2
+        dataset.save_as(tmp_path / "x")
+        files.append((tmp_path / "x").read_bytes())
+    (upload,) = read_all(tmp_path, files)
+    assert upload.kind == "volume" and len(upload.slices) == 20 and not upload.notes
+
+
+def test_of_very_many_settings_the_first_is_taken(tmp_path):
+    files = [f for way in range(10) for f in dicom_series(VOLUME, SeriesInstanceUID="1.2.3", EchoTime=10 + 10 * way)]
+    (upload,) = read_all(tmp_path, files)
+    assert len(upload.slices) == 20 and "up to 10 times" in upload.notes[0] and "TE 10 ms" in upload.facts["Sequence"]
+
+
+def test_a_place_that_the_first_time_point_lacks_is_taken_from_the_next(tmp_path):
+    one, two = (dicom_series(VOLUME, SeriesInstanceUID="1.2.3", AcquisitionNumber=n) for n in (1, 2))
+    (upload,) = read_all(tmp_path, one[:7] + one[8:] + two)
+    (whole,) = read_all(tmp_path, one)
+    assert_same_slices(upload, whole)
+
+
+def test_frames_of_a_file_that_share_a_place_are_no_neighbors(tmp_path):
+    frames, pixels = [], []
+    for time in range(3):
+        for echo in (20.0, 90.0):
+            for index in range(12):
+                frame, place, direction, measures, content, echoes = (Dataset() for _ in range(6))
+                place.ImagePositionPatient, measures.PixelSpacing = [0, 0, 4 * index], [2, 2]
+                direction.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+                content.TemporalPositionIndex, echoes.EffectiveEchoTime = time + 1, echo
+                frame.PlanePositionSequence, frame.PlaneOrientationSequence = Sequence([place]), Sequence([direction])
+                frame.FrameContentSequence, frame.MREchoSequence = Sequence([content]), Sequence([echoes])
+                frame.PixelMeasuresSequence = Sequence([measures])
+                frames.append(frame)
+                pixels.append(np.full((40, 40), 10 * index + time + 100 * (echo > 50)))
+                pixels[-1][5:9, 5:9] = 255
+    data = dicom(np.array(pixels, np.uint8), PerFrameFunctionalGroupsSequence=Sequence(frames))
+    one, two = read_uploads(write_all(tmp_path, {"scan": data}))
+    assert [int(gray(s)[0, 0]) for s in one.slices] == [10 * index for index in range(12)]
+    assert [int(gray(s)[0, 0]) for s in two.slices] == [10 * index + 100 for index in range(12)]
+    assert (one.name, two.name) == ("scan, part 1", "scan, part 2") and "TE 90 ms" in two.facts["Sequence"]
+
+
+def test_a_mosaic_is_refused_with_a_sentence_once_for_its_series(tmp_path):
+    tiles = np.tile(VOLUME[:, :, 10], (4, 4)).astype(np.uint16)
+    tags = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], "SeriesInstanceUID": "1.2.3"}
+    files = [dicom(tiles, AcquisitionNumber=n, InstanceNumber=n, **tags) for n in range(1, 6)]
+    (rejected,) = read_all(tmp_path, files)
+    assert isinstance(rejected, Rejected) and "is a mosaic" in rejected.reason and "5 slices" in rejected.name
+
+
+@pytest.mark.parametrize("value", [0.995, 0.9949999, 0.7071068])
+def test_directions_that_differ_in_the_seventh_digit_are_one(value, tmp_path):
+    other = np.sqrt(1 - value**2)
+    files = []
+    for index in range(20):
+        cosine = value + 1e-7 * (-1) ** index
+        files.append(
+            dicom(
+                VOLUME[:, :, index].astype(np.uint16), SeriesInstanceUID="1.2.3", InstanceNumber=index,
+                ImageOrientationPatient=[f"{cosine:.10f}", f"{other:.10f}", 0, f"{-other:.10f}", f"{cosine:.10f}", 0],
+                ImagePositionPatient=[0, 0, 3 * index], PixelSpacing=[2, 2],
+            )
+        )  # fmt: skip
+    (upload,) = read_all(tmp_path, files)
+    assert upload.kind == "volume" and len(upload.slices) == 20
+
+
+def test_two_series_under_one_identifier_are_two_by_their_numbers(tmp_path):
+    files = [f for n in (3, 4) for f in dicom_series(VOLUME, SeriesInstanceUID="1.2.3", SeriesNumber=n)]
+    uploads = read_all(tmp_path, files)
+    assert [len(upload.slices) for upload in uploads] == [20, 20] and not any(upload.notes for upload in uploads)
+
+
+def test_one_identifier_for_all_slices_makes_no_copies_of_them_but_equal_bytes_do(tmp_path):
+    files = dicom_series(VOLUME, SOPInstanceUID=generate_uid())
+    (upload,) = read_all(tmp_path, files)
+    assert upload.kind == "volume" and len(upload.slices) == 20 and not upload.notes
+    (upload,) = read_all(tmp_path, [*files, files[3], files[3], files[8]])
+    assert len(upload.slices) == 20 and upload.notes == ["3 of the files are duplicates and are left out."]
+
+
+@pytest.mark.parametrize("how", ["each its own", "none"])
+def test_slices_without_a_common_series_are_one_if_they_lie_evenly_on_a_line(how, tmp_path):
+    def with_series(files):
+        for number, file in enumerate(files):
+            dataset = pydicom.dcmread(write_all(tmp_path, {"x": file})[0])
+            dataset.SeriesInstanceUID = f"1.2.3.{number}"
+            if how == "none":
+                del dataset.SeriesInstanceUID
+            dataset.save_as(tmp_path / "x")
+            yield (tmp_path / "x").read_bytes()
+
+    files = list(with_series(dicom_series(VOLUME)))
+    (upload,) = read_all(tmp_path, files)
+    assert upload.kind == "volume" and len(upload.slices) == 20
+    uneven = [files[i] for i in (0, 1, 3, 7, 12, 18)]  # slices of six patients, perhaps
+    assert len(read_all(tmp_path, uneven)) == 6
+    assert len(read_all(tmp_path, files[:4])) == 4
+
+
+@pytest.mark.parametrize("tag", ["ImagePositionPatient", "SliceLocation", "InstanceNumber"])
+def test_slices_are_sorted_by_the_best_that_is_known_of_their_places(tag, tmp_path):
+    known = ["ImagePositionPatient", "SliceLocation", "InstanceNumber"]
+    known = known[known.index(tag) :]
+    files = []
+    for index in np.random.default_rng(3).permutation(20):
+        wrong = int(index * 7 % 20)  # what is less good says something else
+        tags = dict.fromkeys(("SliceLocation", "InstanceNumber"), wrong + 1)
+        tags[tag] = [0, 0, 3 * index] if tag == "ImagePositionPatient" else int(index) + 1
+        tags = {name: value for name, value in tags.items() if name in known}
+        pixels = np.full((40, 40), 10 * index, np.uint8)
+        files.append(dicom(pixels, SeriesInstanceUID="1.2.3", **tags))
+    for orientation in ([1, 0, 0, 0, 1, 0], None):
+        some = files
+        if orientation:
+            some = []
+            for file in files:
+                dataset = pydicom.dcmread(write_all(tmp_path, {"x": file})[0])
+                dataset.ImageOrientationPatient = orientation
+                dataset.save_as(tmp_path / "x")
+                some.append((tmp_path / "x").read_bytes())
+        (upload,) = read_all(tmp_path, some)
+        shades = [int(gray(slice_)[0, 0]) for slice_ in upload.slices]
+        assert shades in ([10 * i for i in range(20)], [10 * i for i in range(20)][::-1])
+
+
+def test_positions_that_were_all_set_to_zero_are_none(tmp_path):
+    files = [
+        dicom(
+            np.full((40, 40), 10 * i, np.uint8), SeriesInstanceUID="1.2.3", InstanceNumber=i + 1,
+            ImagePositionPatient=[0, 0, 0], ImageOrientationPatient=[1, 0, 0, 0, 1, 0], SliceLocation=0,
+        )
+        for i in range(20)
+    ]  # fmt: skip
+    (upload,) = read_all(tmp_path, files)
+    assert [int(gray(s)[0, 0]) for s in upload.slices] == [10 * i for i in range(20)]
+
+
+def test_copies_without_a_place_are_told_by_their_pixels(tmp_path):
+    pictures = [(VOLUME[:, :, i] // 4).astype(np.uint8) for i in range(4, 16)]
+    tags = {"SeriesInstanceUID": "1.2.3"}
+    files = [dicom(p, InstanceNumber=i + 12 * n, **tags) for n in range(3) for i, p in enumerate(pictures)]
+    (upload,) = read_all(tmp_path, files)
+    assert len(upload.slices) == len({p.tobytes() for p in pictures}) and "copies of others" in upload.notes[0]
+
+
+@pytest.mark.parametrize("place", [6, 7])
+def test_missing_slices_are_said_with_where_and_how_many(place, tmp_path):
+    files = dicom_series(VOLUME, spacing=3.0)
+    (upload,) = read_all(tmp_path, files[:place] + files[place + 1 :])
+    (note,) = upload.notes
+    assert upload.kind == "series" and note.startswith(
+        f"1 slice seems to be missing between slices {place} and {place + 1}"
+    )
+    assert "6 mm there, 3 mm elsewhere" in note
+    (upload,) = read_all(tmp_path, files[:4] + files[5:9] + files[11:])
+    assert upload.notes[0].startswith("3 slices seem to be missing in 2 places")
+    assert not read_all(tmp_path, files)[0].notes
+
+
+def test_uneven_slices_are_said_to_be_uneven(tmp_path):
+    files = [
+        dicom(
+            VOLUME[:, :, i].astype(np.uint16), SeriesInstanceUID="1.2.3", ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+            ImagePositionPatient=[0, 0, 3 * i + (i % 3) * 0.8], PixelSpacing=[2, 2],
+        )
+        for i in range(20)
+    ]  # fmt: skip
+    (upload,) = read_all(tmp_path, files)
+    assert upload.kind == "series" and upload.notes == ["The slices are unevenly spaced, 1.4 to 3.8 mm apart."]
+
+
+@pytest.mark.parametrize("told", ["ImageType", "SeriesDescription", "planes"])
+def test_a_localizer_is_told_from_scans_and_each_of_its_slices_stands_alone(told, tmp_path):
+    tags = {"SeriesInstanceUID": "1.2.3"}
+    tags |= {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]} if told == "ImageType" else {}
+    tags |= {"SeriesDescription": "3-plane scout"} if told == "SeriesDescription" else {}
+    planes = ("axial", "coronal", "sagittal") if told == "planes" else ("axial", "coronal")
+    volume = [f for plane in planes for f in dicom_series(marked_volume()[8:48, :40], plane, **tags)[18:21]]
+    (upload,) = read_all(tmp_path, volume)
+    assert upload.localizer and upload.kind == "pages" and len(upload.slices) == 3 * len(planes)
+    assert "localizer" in upload.notes[0]
+
+
+def test_slices_around_an_axis_stand_alone(tmp_path):
+    files = []
+    for index in range(15):
+        angle = np.pi * index / 15
+        direction = [f"{np.cos(angle):.8f}", f"{np.sin(angle):.8f}", 0, 0, 0, -1]
+        files.append(
+            dicom(
+                VOLUME[:, :, 10].astype(np.uint16) + index, SeriesInstanceUID="1.2.3", InstanceNumber=index,
+                ImageOrientationPatient=direction, ImagePositionPatient=[1, 2, 3],
+            )
+        )  # fmt: skip
+    (upload,) = read_all(tmp_path, files)
+    assert upload.kind == "pages" and len(upload.slices) == 15 and "many directions" in upload.notes[0]

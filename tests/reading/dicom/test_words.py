@@ -1,0 +1,130 @@
+"""What a header says of a scan is told in known words and numbers; what it does not say is "not stated"."""
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from brain_tumor.reading.readers import read_uploads
+from tests.reading.scans import GRAY16, dicom_series, marked_volume, write_all
+from tests.scan_files import dicom
+
+NAME = "Zzyzx"
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"SeriesDescription": "AX T2 FLAIR"}, "FLAIR, T2"),
+        ({"SeriesDescription": "t1_mprage_sag_p2"}, "gradient echo T1 (3D)"),
+        ({"ProtocolName": "T1 TSE tra +C"}, "T1"),
+        ({"SeriesDescription": "ep2d_diff_ADC"}, "diffusion, ADC map"),
+        ({"SeriesDescription": "t2*_gre"}, "T2*"),
+        ({"ScanningSequence": ["SE", "IR"]}, "spin echo, inversion recovery"),
+        ({"AcquisitionContrast": "FLUID_ATTENUATED", "ScanningSequence": ["SE", "IR"]}, "FLAIR"),
+        ({"SeriesDescription": NAME, "AcquisitionContrast": "T1"}, "T1"),
+        ({"RepetitionTime": 500, "EchoTime": 15.25, "SeriesDescription": NAME}, "TR 500 ms, TE 15.25 ms"),
+        ({"SeriesDescription": NAME}, "not stated"),
+        ({"Modality": "CT", "SeriesDescription": "T1"}, None),
+    ],
+    ids=str,
+)
+def test_the_sequence(tags, words, read):
+    assert read(dicom(GRAY16, **tags)).facts.get("Sequence") == words
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"ContrastBolusAgent": NAME}, "yes"),
+        ({"ContrastBolusAgent": "NONE"}, "no"),
+        ({"ContrastBolusAgent": "no contrast"}, "no"),
+        ({"ContrastBolusAgent": ""}, "not stated"),
+        ({"ContrastBolusAgentSequence": Sequence([Dataset()])}, "yes"),
+        ({"SeriesDescription": "t1_mprage_post"}, "yes"),
+        ({"SeriesDescription": "T1 +C"}, "yes"),
+        ({"SeriesDescription": "AX T1 GD FS"}, "yes"),
+        ({"SeriesDescription": "t1 tra KM"}, "yes"),
+        ({"SeriesDescription": "T1 without contrast"}, "no"),
+        ({"SeriesDescription": "T1 w/o gad"}, "no"),
+        ({"SeriesDescription": "t1 ohne KM"}, "no"),
+        ({"SeriesDescription": "t1_tra_nativ"}, "no"),
+        ({"SeriesDescription": "AX T1 PRE"}, "no"),
+        ({"SeriesDescription": "T1 pre and post"}, "not stated"),
+        ({"SeriesDescription": "T1 pre", "ContrastBolusAgent": NAME}, "not stated"),
+        ({"SeriesDescription": "T1 post op"}, "not stated"),
+        ({"SeriesDescription": "space cube precise posterior"}, "not stated"),
+        ({}, "not stated"),
+    ],
+    ids=str,
+)
+def test_the_contrast_agent(tags, words, read):
+    assert read(dicom(GRAY16, **tags)).facts["Contrast agent"] == words
+
+
+def with_region(meaning: str) -> dict:
+    region, anatomy, shared = Dataset(), Dataset(), Dataset()
+    region.CodeMeaning = meaning
+    anatomy.AnatomicRegionSequence = Sequence([region])
+    shared.FrameAnatomySequence = Sequence([anatomy])
+    return {"SharedFunctionalGroupsSequence": Sequence([shared])}
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"BodyPartExamined": "BRAIN"}, "brain"),
+        ({"BodyPartExamined": "HEAD"}, "head"),
+        ({"BodyPartExamined": "CSPINE"}, "spine"),
+        ({"BodyPartExamined": "KNEE", "SeriesDescription": "head coil"}, "limb"),
+        ({"BodyPartExamined": NAME.upper()}, "not stated"),
+        ({"SeriesDescription": "T2 lumbar spine"}, "spine"),
+        ({"SeriesDescription": "t2 cor hippocampus"}, "not stated"),
+        (with_region("Brain"), "brain"),
+        ({}, "not stated"),
+    ],
+    ids=str,
+)
+def test_the_body_part(tags, words, read):
+    assert read(dicom(GRAY16, **tags)).facts["Body part"] == words
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"SeriesNumber": 5, "SeriesDescription": f"t1_mprage_sag {NAME}^John 19010203 p2"}, "5, t1 mprage sag p2"),
+        ({"SeriesNumber": 1201}, "1201"),
+        ({"SeriesNumber": 19010203, "SeriesDescription": NAME}, "not stated"),
+        ({"ProtocolName": "AX T2* GRE b1000"}, "t2* gre b1000"),
+        ({"SeriesDescription": "t1 " * 30}, "t1 " * 9 + "t1"),
+    ],
+    ids=str,
+)
+def test_number_and_description_of_a_series_hold_nothing_of_a_person(tags, words, read):
+    expected = words if words.startswith(("5", "1", "n", "t1")) else f"ax {words}"
+    assert read(dicom(GRAY16, **tags)).facts["Series"] == expected
+
+
+def test_each_series_of_a_study_has_its_own_facts(tmp_path):
+    kinds = {
+        "ax t1": ("T1", "no", {"ContrastBolusAgent": "NONE"}),
+        "ax t1 post": ("T1", "yes", {}),
+        "cor t2": ("T2", "not stated", {}),
+        "sag flair": ("FLAIR", "not stated", {"BodyPartExamined": "BRAIN"}),
+    }
+    files, volume = [], marked_volume()[8:40, 2:34, :32]
+    for number, (description, (_, _, tags)) in enumerate(kinds.items(), 1):
+        plane = {"ax": "axial", "cor": "coronal", "sag": "sagittal"}[description.split()[0]]
+        files += dicom_series(volume, plane, SeriesNumber=number, SeriesDescription=description, **tags)
+    files.append(dicom(None, Modality="SR"))
+    files += dicom_series(volume, SeriesNumber=9, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])[15:18]
+    found = list(read_uploads(write_all(tmp_path, files)))
+    scans = sorted(
+        (u for u in found if not getattr(u, "what", "") and not u.localizer), key=lambda u: u.facts["Series"]
+    )
+    assert [u.facts["Series"] for u in scans] == [f"{n}, {words}" for n, words in enumerate(kinds, 1)]
+    assert [(u.facts["Sequence"], u.facts["Contrast agent"]) for u in scans] == [k[:2] for k in kinds.values()]
+    cut = ["axial, cut from coronal slices", "axial, cut from sagittal slices"]
+    assert [u.facts["Plane"] for u in scans] == ["axial", "axial", *cut] and {u.plane for u in scans} == {"axial"}
+    assert [u.facts["Body part"] for u in scans] == ["not stated"] * 3 + ["brain"]
+    (scout,) = [u for u in found if getattr(u, "localizer", False)]
+    assert scout.facts["Sequence"] == "localizer" and [u.what for u in found if hasattr(u, "what")] == ["a report"]
