@@ -10,6 +10,7 @@ from brain_tumor.reading.dicom.parsing import (
     MAX_FRAME_BYTES,
     TRANSFER_SYNTAXES,
     damaged_file,
+    load_pydicom,
     parse,
     quiet,
     read_number,
@@ -103,7 +104,7 @@ class Header:
     def key(self) -> Hashable:
         """Files of the same key are of one series, if they name one; `stacks` tells which of them are neighbors."""
         series = object() if self.series is None else self.series  # an object is equal to no other
-        return series, self.series_number, self.rows, self.columns, self.color
+        return series, self.series_number, self.rows, self.columns, self.color, self.mosaic
 
 
 def read_header(data: bytes) -> Header:
@@ -183,8 +184,8 @@ def _refuse_what_is_no_scan(dataset) -> None:
     if modality in _NO_PICTURE or None in (read_number(dataset, "Rows"), read_number(dataset, "Columns")):
         ends = class_.removeprefix(_STORAGE) if class_.startswith(_STORAGE) else ""
         what = _NO_PICTURE.get(modality) or _CLASSES.get(ends) or _CLASSES.get(ends.partition(".")[0] + ".")
-        if what is None and class_ and not class_.startswith("1.2.840.10008."):
-            what = "a maker's own data"
+        if what is None and class_ and "Image" not in load_pydicom().uid.UID(class_).name:
+            what = "other data" if class_.startswith("1.2.840.10008.") else "a maker's own data"
         if what is None:  # of a class of pictures: it was cut off, or never finished
             raise ScanError("This DICOM file holds no picture. Upload the files of the scan itself.")
         raise NoScan(f"This DICOM file holds {what} and no picture. Upload the files of the scan itself.", what)

@@ -127,6 +127,8 @@ def find_stacks(files: list[DicomFile]) -> list[Stack]:
     notes = [f"{left} of the files {'is a duplicate and is' if left == 1 else 'are duplicates and are'} left out."]
     notes = notes if left else []
     pictures = [Picture(file, index) for file in different for index in range(len(file.header.frames))]
+    if different[0].header.mosaic:  # each holds a whole volume
+        return [Stack(pictures, notes, alone=True)]
     directions = _split_by_direction(pictures)
     all_planes = len(pictures) <= MOST_IN_LOCALIZER and _are_all_planes(directions)
     if all_planes or any(file.header.localizer for file in different):

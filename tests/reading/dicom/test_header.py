@@ -105,6 +105,7 @@ def test_a_dicom_file_without_a_picture_says_what_it_is_and_is_no_failed_scan(na
         ("1.2.840.10008.5.1.4.1.1.88.59", "a list of key pictures"),
         ("1.2.840.10008.5.1.4.1.1.104.1", "a document"),
         ("1.2.840.10008.5.1.4.1.1.11.1", "settings of a viewer"),
+        ("1.2.840.10008.5.1.4.39.1", "other data"),
         ("1.3.12.2.1107.5.9.1", "a maker's own data"),
     ],
 )

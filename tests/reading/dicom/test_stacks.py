@@ -139,6 +139,7 @@ def test_frames_of_a_file_that_share_a_place_are_no_neighbors(tmp_path):
 def test_a_mosaic_is_refused_with_a_sentence_once_for_its_series(tmp_path):
     tiles = np.tile(VOLUME[:, :, 10], (4, 4)).astype(np.uint16)
     tags = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], "SeriesInstanceUID": "1.2.3"}
+    tags |= {"ImagePositionPatient": [1, 2, 3], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
     files = [dicom(tiles, AcquisitionNumber=n, InstanceNumber=n, **tags) for n in range(1, 6)]
     (rejected,) = read_all(tmp_path, files)
     assert isinstance(rejected, Rejected) and "is a mosaic" in rejected.reason and "5 slices" in rejected.name
