@@ -4,9 +4,9 @@ python-gdcm, the usual choice, aborts the whole process when a file is damaged, 
 imagecodecs (BSD) binds libjpeg-turbo, CharLS and OpenJPEG, which answer damage with an exception. Before anything is
 decoded, a frame must claim the size that the header does: some of these libraries trust it.
 
-The rule: what a decoder puts out is taken for what it is, whatever the header calls it. Color that the decoder has turned
-to RGB is not turned again, of every frame alike; numbers have the depth that it gives them. And what other readers
-forgive is forgiven, such as a byte of padding that is not 0.
+The rule: what a decoder puts out is taken for what it is, whatever the header calls it. Color that the decoder has
+turned to RGB is not turned again, of every frame alike; numbers have the depth that it gives them. And what other
+readers forgive is forgiven, such as a byte of padding that is not 0.
 """
 
 import struct
