@@ -233,12 +233,14 @@ def test_positions_that_were_all_set_to_zero_are_none(tmp_path):
     assert [int(gray(s)[0, 0]) for s in upload.slices] == [10 * i for i in range(20)]
 
 
-def test_copies_without_a_place_are_told_by_their_pixels(tmp_path):
-    pictures = [(VOLUME[:, :, i] // 4).astype(np.uint8) for i in range(4, 16)]
+def test_a_series_that_comes_several_times_without_places_is_told_by_its_pixels(tmp_path):
+    pictures = [(VOLUME[:, :, i] // 4).astype(np.uint8) + np.uint8(i) for i in range(4, 16)]
     tags = {"SeriesInstanceUID": "1.2.3"}
     files = [dicom(p, InstanceNumber=i + 12 * n, **tags) for n in range(3) for i, p in enumerate(pictures)]
     (upload,) = read_all(tmp_path, files)
-    assert len(upload.slices) == len({p.tobytes() for p in pictures}) and "copies of others" in upload.notes[0]
+    assert len(upload.slices) == 12 and upload.notes == ["24 of the pictures are copies of others and are left out."]
+    (upload,) = read_all(tmp_path, files[:13])  # some slices of a head may well be equal
+    assert len(upload.slices) == 13 and not upload.notes
 
 
 @pytest.mark.parametrize("place", [6, 7])
