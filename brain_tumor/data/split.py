@@ -123,16 +123,9 @@ def kinds(part: Dataset) -> np.ndarray:
 
 
 def cells(rows: Dataset) -> np.ndarray:
-    """(n,) int64: the number of each slice's class, set and sequence together.
-
-    Cells are numbered from the largest to the smallest, those of one size by their first file hash: a set under another
-    name, or in another place of the list, must not lead to other parts.
-    """
+    """(n,) int64: the number of each slice's class, set and sequence together."""
     names = np.char.add(np.array(rows["label"]).astype(str), kinds(rows))
-    _, numbers, sizes = np.unique(names, return_inverse=True, return_counts=True)
-    first = np.array(rows["sha256"])[np.unique(numbers, return_index=True)[1]]
-    order = sorted(range(len(sizes)), key=lambda cell: (-sizes[cell], first[cell]))
-    return np.argsort(order)[numbers]
+    return np.unique(names, return_inverse=True)[1]
 
 
 def slice_weights(part: Dataset) -> np.ndarray:
@@ -181,7 +174,7 @@ def first_of_each_class(part: Dataset, count: int) -> Dataset:
 def _patient_parts(pooled: Dataset, groups: np.ndarray, seed: int) -> np.ndarray:
     """(n,) names of parts, of folds dealt out so that each class, set and sequence has about its share in each part."""
     folds = _folds(pooled, groups, FOLDS, seed)
-    counts = np.zeros((len(np.unique(numbers := cells(pooled))), FOLDS))
+    counts = np.zeros((len(np.unique(numbers := _nameless_cells(pooled))), FOLDS))
     np.add.at(counts, (numbers, folds), 1)
     slots = np.array(["test"] * TEST_FOLDS + ["validation"] * VALIDATION_FOLDS)
     slots = np.concatenate([slots, np.full(FOLDS - len(slots), "train")])
@@ -227,7 +220,7 @@ def _folds(rows: Dataset, groups: np.ndarray, folds: int, seed: int) -> np.ndarr
         raise DatasetError(
             f"Too few pictures to split: the smallest class has {least}, and at least {folds} are needed."
         )
-    of_cell = cells(rows)
+    of_cell = _nameless_cells(rows)
     fold = np.empty(len(labels), np.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # a sequence that a set has little of
@@ -235,6 +228,18 @@ def _folds(rows: Dataset, groups: np.ndarray, folds: int, seed: int) -> np.ndarr
         for number, (_, members) in enumerate(splitter.split(of_cell, of_cell, groups)):
             fold[members] = number
     return fold
+
+
+def _nameless_cells(rows: Dataset) -> np.ndarray:
+    """`cells`, numbered from the largest to the smallest, those of one size by their first file hash.
+
+    The splitter breaks ties by number: a set under another name, or in another place of the list, must not lead to
+    other parts.
+    """
+    _, first, numbers, sizes = np.unique(cells(rows), return_index=True, return_inverse=True, return_counts=True)
+    hashes = np.array(rows["sha256"])[first]
+    order = sorted(range(len(sizes)), key=lambda cell: (-sizes[cell], hashes[cell]))
+    return np.argsort(order)[numbers]
 
 
 def _held_out(pooled: Dataset, hold_out: Sequence[str]) -> np.ndarray:
