@@ -2,11 +2,11 @@
 
 import math
 
-from PIL import Image
-
 from brain_tumor.reading.archives import UploadedFile
-from brain_tumor.reading.pictures import ScanError, count_bits, open_file, open_page, open_scan
-from brain_tumor.reading.uploads import MAX_PAGES, MAX_VOXELS, Slice, Upload
+from brain_tumor.reading.levels import ScanError
+from brain_tumor.reading.pictures import Picture, is_tiff, read_page, read_picture
+from brain_tumor.reading.stream import TiffStream
+from brain_tumor.reading.uploads import MAX_VOXELS, Slice, Upload
 from brain_tumor.reading.volumes import note_thinning, thin
 
 
@@ -17,77 +17,64 @@ def read_pages(file: UploadedFile) -> Upload:
         ScanError: it cannot be read, or none of its pages can.
     """
     data = file.bytes()
-    image = open_file(data)
-    depth, format = count_bits(image), image.format
-    color = "gray" if image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") else "color"
-    if format == "PNG" and data[25:26] == b"\4":  # gray with alpha, which Pillow opens as color if it has 16 bits
-        color = "gray"
-    frames = _count_pages(image) if format == "TIFF" else 1
-    notes = []
-    if frames > 1:
-        slices, reasons = [], []
-        taken = thin(frames)
-        notes += note_thinning(frames, taken)
-        again = open_file(data)
-        pixels = 0
-        for page in taken:
-            try:
-                pixels += math.prod(_turn_to(image, page).size)
-                if slices and pixels > MAX_VOXELS:
-                    notes.append(
-                        f"The file has more pixels than are read at once: pages from {page + 1} on are missing."
-                    )
-                    break
-                slices.append(Slice(open_page(image, lambda page=page: _turn_to(again, page)), f"page {page + 1}"))
-            except ScanError as error:
-                reasons.append(str(error))
-                notes.append(f"Page {page + 1} cannot be read. {error}")
-        if not slices:
-            raise ScanError(reasons[0])
-    else:
-        slices = [Slice(open_scan(data), "")]
-        if format != "TIFF" and _is_animated(image):
-            notes.append("The file is an animation; its first frame is read.")
-    if len(slices) > 1:
-        notes.insert(0, f"A file of {frames} pages: each page is a scan of its own.")
-    width, height = slices[0].image.size
-    facts = {
-        "Format": {"WEBP": "WebP"}.get(format, format),
-        "Size": f"{width} x {height} pixels" + (f", {len(slices)} pages" if len(slices) > 1 else ""),
-        "Bit depth": f"{depth} bit{'s' if depth > 1 else ''}, {color}",
-    }
-    if depth > 8:
-        facts["Window"] = "0.5 % to 99.5 % of the gray levels"
-    return Upload(file.name, "pages" if len(slices) > 1 else "picture", slices, facts, notes)
+    if is_tiff(data):
+        return _read_tiff(file.name, TiffStream(data))
+    picture = read_picture(data)
+    return Upload(file.name, "picture", [Slice(picture.image, "")], _facts([picture]), picture.notes)
 
 
-def _count_pages(image: Image.Image) -> int:
-    """Count the pages of a TIFF that can be reached. Raises ScanError if they are too many."""
-    pages = 1
-    while pages <= MAX_PAGES:
+def _read_tiff(name: str, tiff: TiffStream) -> Upload:
+    pages, notes, unread, pixels = len(tiff.pages), [], {}, 0
+    taken, read = thin(pages), {}
+    for page in taken:
         try:
-            image.seek(pages)
-        except ScanError:
-            raise
-        except Exception:  # EOFError behind the last; a damaged page can raise nearly anything
-            return pages
-        pages += 1
-    raise ScanError(f"This file has more than {MAX_PAGES:,} pages, too many parts to be read. Save fewer in a file.")
+            picture = read_page(tiff, page)
+        except ScanError as error:
+            unread.setdefault(str(error), []).append(page + 1)
+            continue
+        pixels += math.prod(picture.image.size)
+        if read and pixels > MAX_VOXELS:
+            notes.append(f"The file has more pixels than are read at once: pages from {page + 1} on are missing.")
+            break
+        read[page] = picture
+        notes += [f"Page {page + 1}: {note}" if pages > 1 else note for note in picture.notes]
+    if not read:
+        raise ScanError(next(iter(unread)))
+    several = len(read) > 1
+    if pages > 1:
+        notes += [f"{_name_pages(numbers)} cannot be read. {reason}" for reason, numbers in unread.items()]
+        notes = note_thinning(pages, taken) + notes
+    if tiff.cut_off:
+        notes.append(f"The file is damaged behind page {pages}: pages that may follow are missing.")
+    if several:
+        notes.insert(0, f"A file of {pages} pages: each page is a scan of its own.")
+    slices = [Slice(picture.image, f"page {page + 1}" if pages > 1 else "") for page, picture in read.items()]
+    return Upload(name, "pages" if several else "picture", slices, _facts(list(read.values())), notes)
 
 
-def _turn_to(image: Image.Image, page: int) -> Image.Image:
-    """Turn an opened TIFF to one of its pages: quick from the page before, while a new file walks through them all."""
-    try:
-        image.seek(page)
-    except ScanError:
-        raise
-    except Exception:
-        raise ScanError("This page is damaged. Save or download the file again.") from None
-    return image
+def _facts(pictures: list[Picture]) -> dict[str, str]:
+    """Of several pages, the size and depth of the first that could be read."""
+    first = pictures[0]
+    width, height = first.image.size
+    facts = {
+        "Format": first.format,
+        "Size": f"{width} x {height} pixels" + (f", {len(pictures)} pages" if len(pictures) > 1 else ""),
+        "Bit depth": f"{first.bits} bit{'s' if first.bits > 1 else ''}, {'gray' if first.gray else 'color'}",
+    }
+    if any(picture.windowed for picture in pictures):
+        facts["Window"] = "0.5 % to 99.5 % of the gray levels"
+    return facts
 
 
-def _is_animated(image: Image.Image) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # Pillow looks at a damaged file's second frame here
-        return False
+def _name_pages(numbers: list[int], most: int = 5) -> str:
+    """Which pages, in words; of many, the first ones.
+
+    >>> _name_pages([2]), _name_pages([2, 3, 5]), _name_pages([1, 2, 3, 4, 5, 6, 9])
+    ('Page 2', 'Pages 2, 3 and 5', 'Pages 1, 2, 3, 4, 5 and 2 more')
+    """
+    if len(numbers) == 1:
+        return f"Page {numbers[0]}"
+    *shown, last = (
+        [*map(str, numbers[:most]), f"{len(numbers) - most} more"] if len(numbers) > most else map(str, numbers)
+    )
+    return f"Pages {', '.join(shown)} and {last}"

@@ -1,16 +1,24 @@
 """A picture's file -> an 8-bit RGB slice, with the limits of pictures and the sentences for bad ones.
 
 Training, evaluation and the app all open pictures here, so a picture looks the same to all of them.
+
+The rules: 8-bit pictures are what `pipeline("image-classification")` makes of them. Numbers of any other kind (more
+bits, signed, decimals) are windowed, all of their bits, with black where the file says that black is. Each page of a
+TIFF is read by itself. A file of a known format that cannot be opened is called by that format.
 """
 
-import io
-import sys
+import contextlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
+
+from brain_tumor.reading.levels import ScanError, check_number_bytes, window
+from brain_tumor.reading.stream import Parts, TiffStream
+from brain_tumor.reading.tiff import read_numbers
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
 
@@ -22,30 +30,30 @@ MAX_PIXELS = 40_000_000
 MIN_SIDE = 32
 """The shortest side in pixels; a smaller picture cannot show a brain."""
 
-MAX_PARTS = 10_000, 200_000
-"""The most pieces in which a picture's file is read: until its size is known, and in all. Files of scanners, cameras
-and programs have hundreds; millions of empty ones would keep the server busy for minutes."""
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-MAX_VALUE_BYTES = 4 * 2**20
-"""The longest value in a picture's header, such as where a TIFF's strips lie: of 50 MB of them Pillow makes a GB."""
+_SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", b"GIF8": "GIF"} | dict.fromkeys(
+    _TIFF_SIGNATURES, "TIFF"
+)
 
-WINDOW_PERCENTILES = (0.5, 99.5)
-"""The gray levels of a picture of more than 8 bits at these percentiles become 0 and 255."""
-
-STRIP = 2**20
-"""How many numbers are turned into gray levels at a time: the steps in between take many times their memory."""
-
-TIFF_PHOTOMETRIC = 262
-
-_SWAPPED = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
-
-_OTHER_BYTES = {f"{m};16{order}": f"{m};16{_SWAPPED[order]}" for m in ("RGB", "RGBA", "RGBX") for order in "BLN"}
-
-_OTHER_BYTES["LA;16B"] = "RGBA"  # gray with alpha is read as four bytes a pixel
+_BITS, _SAMPLE_FORMAT = 258, 339  # tags of a TIFF
 
 
-class ScanError(ValueError):
-    """A scan that cannot be used. The message is a sentence for the person who brought it."""
+@dataclass(frozen=True)
+class Picture:
+    """A picture, or a page of a TIFF, and what its file says about it."""
+
+    image: Image.Image
+    """Mode "RGB", values 0 to 255, upright."""
+    format: str
+    """ "JPEG", "WebP", ..."""
+    bits: int
+    """Per channel, in the file."""
+    gray: bool
+    windowed: bool
+    """True if its numbers were not 0 to 255."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the visitor."""
 
 
 def open_scan(source: str | Path | bytes | Image.Image, page: int = 0) -> Image.Image:
@@ -53,11 +61,11 @@ def open_scan(source: str | Path | bytes | Image.Image, page: int = 0) -> Image.
 
     8-bit pictures come out exactly as `pipeline("image-classification")` would open them (EXIF orientation
     applied, palette and CMYK converted, transparency dropped, first frame of an animation). Pictures of more
-    than 8 bits a channel, which that pipeline clips to white, are windowed by percentiles instead.
+    than 8 bits a channel, which that pipeline clips to white, and of signed numbers are windowed by percentiles.
 
     Args:
-        source: a path, the bytes of a file, or a picture that Pillow has opened (of a color picture of 16 bits a
-            channel Pillow itself keeps only the high bytes; given as a file, all its bits are windowed).
+        source: a path, the bytes of a file, or a picture that Pillow has opened (of which it has the numbers that
+            Pillow gives: of a color picture of 16 bits a channel the high bytes; given as a file, all bits count).
         page: of a file of several (TIFF), from 0.
 
     Returns:
@@ -68,97 +76,78 @@ def open_scan(source: str | Path | bytes | Image.Image, page: int = 0) -> Image.
             `MIN_SIDE` or above `MAX_PIXELS`.
     """
     if isinstance(source, Image.Image):
-        return open_page(source)
-    return open_page(open_file(source, page), lambda: open_file(source, page))
+        check_size(source.size)
+        with _damage_in_words():
+            return _to_rgb(ImageOps.exif_transpose(source))
+    return read_picture(_read_file(source), page).image
 
 
-def open_page(image: Image.Image, again: Callable[[], Image.Image] | None = None) -> Image.Image:
-    """`open_scan` for a picture that `open_file` has opened; `again` opens the same page of the same file once more."""
-    _check_size(image)
-    try:
-        low_bytes = None if again is None else _read_low_bytes(image, again)
-        inverted = _is_deep(image) and _white_is_zero(image)
+def read_picture(data: bytes, page: int = 0) -> Picture:
+    """`open_scan` for the bytes of a file, with what they say about the picture."""
+    if is_tiff(data):
+        return read_page(TiffStream(data), page)
+    image = _open(Parts(data))
+    if image is None:
+        raise _unknown(data)
+    check_size(image.size)
+    bits, gray = _count_bits(image), _is_gray(image)
+    # Of color and of gray with alpha, 16 bits a channel, Pillow keeps the high bytes alone.
+    halved = bits == 16 and not _is_deep(image)
+    if halved:
+        gray = data[25:26] == b"\4"  # a PNG of gray with alpha, which Pillow opens as color
+        check_number_bytes(*image.size, 2 * len(image.getbands()))
+    with _damage_in_words():
         image.load()
-        image = ImageOps.exif_transpose(image)
-        if low_bytes is not None:
-            values = np.asarray(image)[..., :3].astype(np.uint16)
-            values *= 256
-            values += np.asarray(ImageOps.exif_transpose(low_bytes))
-            del image, low_bytes  # what follows takes as much again
-            return window(values)
-        if not _is_deep(image):
-            return image.convert("RGB")
-        values = np.asarray(image)
-        return window(values if not inverted else -values if values.dtype.kind == "f" else ~values)
-    except ScanError:
-        raise
-    except MemoryError as error:
-        raise ScanError("This picture needs more memory than is available. Export it smaller and try again.") from error
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and more
-        raise ScanError(
-            "This picture is damaged or incomplete: it could be opened but not read to its end. "
-            "Save or download it again."
-        ) from error
+        if not halved:
+            upright = _to_rgb(ImageOps.exif_transpose(image))
+        else:
+            import imagecodecs
+
+            values = imagecodecs.png_decode(data)
+            shown = window(values[..., 0] if gray else values[..., :3])
+            upright = _turn(shown, image.getexif().get(ExifTags.Base.Orientation, 1))
+    format = {"WEBP": "WebP", "MPO": "JPEG"}.get(image.format, image.format)
+    return Picture(upright, format, bits, gray, bits > 8, _note_more_pictures(image))
 
 
-def window(values: np.ndarray) -> Image.Image:
-    """Gray levels of any depth -> 8-bit RGB, linear between the 0.5th and the 99.5th percentile.
-
-    Args:
-        values: (height, width), or (height, width, 3) of which all channels get one window and color stays color;
-            any real dtype; values that are not finite become black.
-
-    Returns:
-        `PIL.Image.Image` of mode "RGB", values 0 to 255; one flat gray becomes black.
-    """
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
-    if not finite.size:
-        raise ScanError("This picture holds no numbers that could be shown as gray levels.")
-    low, high = _percentiles(finite, WINDOW_PERCENTILES)
-    if high <= low:  # almost flat: nothing between the percentiles, so take the extremes
-        low, high = float(finite.min()), float(finite.max())
-    width = max(high - low, np.finfo(np.float64).tiny)
-
-    def scale(strip: np.ndarray) -> np.ndarray:
-        return np.where(np.isfinite(strip), strip - low, 0) / width
-
-    return Image.fromarray(paint(values, scale)).convert("RGB")
+def read_page(tiff: TiffStream, page: int = 0) -> Picture:
+    """Read a page of a TIFF, from 0, whatever the other pages are. Raises ScanError as `open_scan` does."""
+    tiff.turn_to(page)
+    image = _open(tiff)
+    if image is not None and _holds_plain_bytes(image):
+        check_size(image.size)
+        with contextlib.suppress(Exception):  # what Pillow opens and cannot unpack, tifffile may
+            return Picture(_to_rgb(image), "TIFF", _count_bits(image), _is_gray(image), False)
+    with _damage_in_words():
+        numbers = read_numbers(tiff, check_size)
+        values, notes = numbers.values, []
+        gray = values.ndim == 2
+        if gray and numbers.channels > 2:
+            notes.append(f"The picture has {numbers.channels} channels that are no colors; the first is read.")
+        if not numbers.levels:
+            shown = window(values)
+        else:
+            shown = Image.fromarray(values, "CMYK" if values.shape[2:] == (4,) else None).convert("RGB")
+        return Picture(_turn(shown, numbers.orientation), "TIFF", numbers.bits, gray, not numbers.levels, notes)
 
 
-def paint(values: np.ndarray, scale: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Numbers -> uint8. `scale` is given some rows at a time, as float64, and returns 0 (black) to 1 (white)."""
-    pixels = np.empty(values.shape, np.uint8)
-    rows = max(1, STRIP * len(values) // max(1, values.size))
-    for start in range(0, len(values), rows):
-        share = scale(values[start : start + rows].astype(np.float64))
-        pixels[start : start + rows] = (share.clip(0, 1) * 255).round()
-    return pixels
+def is_tiff(data: bytes) -> bool:
+    return data.startswith(_TIFF_SIGNATURES)
 
 
-def _percentiles(values: np.ndarray, percentiles: tuple[float, ...]) -> list[float]:
-    """`np.percentile` without a copy of all the numbers in float64."""
-    places = np.array(percentiles) / 100 * (len(values) - 1)
-    below = np.floor(places).astype(int)
-    above = np.minimum(below + 1, len(values) - 1)
-    ordered = np.partition(values, sorted({*below.tolist(), *above.tolist()}))
-    return [
-        float(a) + (float(b) - float(a)) * share if share < 0.5 else float(b) - (float(b) - float(a)) * (1 - share)
-        for a, b, share in zip(ordered[below], ordered[above], places - below, strict=True)
-    ]
+def is_picture(head: bytes) -> bool:
+    """True for the first 12 bytes of a picture of `FORMATS`, sound or not."""
+    return _format_of(head) is not None
 
 
-def count_bits(image: Image.Image) -> int:
-    """Bits per channel in the file of a picture that has been opened but not loaded: 1, 8, 12, 16 or 32."""
-    if image.mode == "1":
-        return 1
-    rawmode = _rawmode(image)
-    if image.mode in ("I", "F") and ";16" not in rawmode:
-        return 32
-    return 12 if ";12" in rawmode else 16 if ";16" in rawmode or image.mode.startswith("I;16") else 8
+def _format_of(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    return next((name for signature, name in _SIGNATURES.items() if head.startswith(signature)), None)
 
 
-def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
-    """Open a picture's file with Pillow; only its header is read. Raises ScanError as `open_scan` does."""
+def _read_file(source: str | Path | bytes) -> bytes:
+    """Raises ScanError if a file is empty, too large or not there."""
     size = len(source) if isinstance(source, bytes) else _file_size(source)
     if size == 0:
         raise ScanError("This file is empty (0 bytes). Choose another file.")
@@ -168,41 +157,75 @@ def open_file(source: str | Path | bytes, page: int = 0) -> Image.Image:
             "Export the slice as a smaller PNG or JPEG."
         )
     try:
+        return source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise ScanError("This file cannot be opened: it does not exist or may not be read.") from error
+
+
+def _open(stream: Parts) -> Image.Image | None:
+    """Open a picture's file with Pillow: only its header is read. None if Pillow does not know it, or it is damaged.
+
+    Raises:
+        ScanError: it has too many parts or pixels.
+    """
+    try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures and raises for huge ones; `_check_size` refuses both with a sentence.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            parts = _Parts(source if isinstance(source, bytes) else Path(source).read_bytes())
-            image = Image.open(parts, formats=FORMATS)
-            parts.left = MAX_PARTS[1]
-            if page:
-                image.seek(page)
-            return image
+            # Of large pictures (raising for huge ones; `check_size` refuses both with a sentence), of damaged headers.
+            warnings.simplefilter("ignore")
+            image = Image.open(stream, formats=FORMATS)
+        stream.begin_pixels()
+        return image
     except ScanError:
         raise
     except Image.DecompressionBombError as error:
         raise ScanError(_too_many_pixels("with hundreds of megapixels")) from error
-    except UnidentifiedImageError as error:
+    except Exception:  # a damaged header can raise nearly anything in Pillow's plugins
+        return None
+
+
+def _unknown(data: bytes) -> ScanError:
+    if format := _format_of(data):
+        return ScanError(
+            f"This {format} picture cannot be opened: it is damaged, or of a rare kind. Open it in another program and "
+            "save it as PNG."
+        )
+    return ScanError(
+        f"This file is not a picture that can be read here, whatever its name says. Use one of {', '.join(FORMATS)}."
+    )
+
+
+def _holds_plain_bytes(image: Image.Image) -> bool:
+    """True for a page of unsigned numbers of 8 bits or fewer, which Pillow reads as they are."""
+    try:
+        bits, formats = image.tag_v2.get(_BITS, (1,)), image.tag_v2.get(_SAMPLE_FORMAT, (1,))
+        return max(bits) <= 8 and set(formats) <= {1, 4}  # 4: undefined
+    except (TypeError, ValueError):  # a damaged tag
+        return True
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Of any mode, loaded or not."""
+    image.load()
+    return window(np.asarray(image)) if _is_deep(image) else image.convert("RGB")
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    image.getexif()[ExifTags.Base.Orientation] = orientation
+    return ImageOps.exif_transpose(image)
+
+
+@contextlib.contextmanager
+def _damage_in_words() -> Iterator[None]:
+    try:
+        yield
+    except ScanError:
+        raise
+    except MemoryError as error:
+        raise ScanError("This picture needs more memory than is available. Export it smaller and try again.") from error
+    except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error and more
         raise ScanError(
-            "This file is not a picture that can be read here, whatever its name says. "
-            f"Use one of {', '.join(FORMATS)}."
+            "This picture is damaged or incomplete: it cannot be read to its end. Save or download it again."
         ) from error
-    except Exception as error:  # a damaged header can raise nearly anything in Pillow's plugins
-        raise ScanError("This picture is damaged: its header cannot be read. Save or download it again.") from error
-
-
-class _Parts(io.BytesIO):
-    """A picture's file that is read in at most `MAX_PARTS` pieces, none of them a long table."""
-
-    left = MAX_PARTS[0]
-    blocks = 0
-    """How many of `SAFEBLOCK` bytes came one after the other: so Pillow reads a longer value of a header."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        self.left -= 1
-        self.blocks = self.blocks + 1 if size == ImageFile.SAFEBLOCK else 0
-        if self.left < 0 or self.blocks * ImageFile.SAFEBLOCK > MAX_VALUE_BYTES:
-            raise ScanError("This picture's file has too many parts to be read. Save it again as PNG or JPEG.")
-        return super().read(size)
 
 
 def _file_size(path: str | Path) -> int:
@@ -212,8 +235,9 @@ def _file_size(path: str | Path) -> int:
         raise ScanError("This file cannot be opened: it does not exist or may not be read.") from error
 
 
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
+def check_size(size: tuple[int, int]) -> None:
+    """Raise ScanError if a picture of (width, height) is too large or too small."""
+    width, height = size
     if width * height > MAX_PIXELS:
         raise ScanError(_too_many_pixels(f"{width} x {height} pixels"))
     if min(width, height) < MIN_SIDE:
@@ -226,44 +250,32 @@ def _too_many_pixels(size: str) -> str:
     return f"This picture is too large ({size}); at most {MAX_PIXELS // 10**6} megapixels are read. Export it smaller."
 
 
+def _is_gray(image: Image.Image) -> bool:
+    return image.mode in ("1", "L", "LA", "La") or _is_deep(image)
+
+
 def _is_deep(image: Image.Image) -> bool:
     """True for Pillow's modes of more than 8 bits a channel: I, I;16, I;16B, F, ..."""
     return image.mode.startswith(("I", "F"))
 
 
-def _white_is_zero(image: Image.Image) -> bool:
-    """True for a TIFF whose smallest number is white, which Pillow respects for 8 bits only."""
-    return image.format == "TIFF" and image.tag_v2.get(TIFF_PHOTOMETRIC) == 0
-
-
-def _rawmode(image: Image.Image) -> str:
-    """How Pillow will read a picture's bytes, such as "RGB;16B"; "" once it is loaded."""
+def _count_bits(image: Image.Image) -> int:
+    """Bits per channel in the file of a picture that has been opened but not loaded: 1, 8 or 16."""
+    if image.mode == "1":
+        return 1
     arguments = image.tile[0].args if image.tile else ""
-    return str(arguments[0]) if isinstance(arguments, tuple) and arguments else str(arguments or "")
+    rawmode = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return 16 if ";16" in str(rawmode) else 8
 
 
-def _read_low_bytes(image: Image.Image, again: Callable[[], Image.Image]) -> Image.Image | None:
-    """Read what Pillow drops of a color picture of 16 bits a channel; None for any other picture.
-
-    Pillow reads the high byte of each number ("RGB;16B": big-endian). Told that the bytes are the other way
-    round, it reads the low ones, so a second reading, of the same picture opened again, gives the rest.
-
-    Returns:
-        `PIL.Image.Image` of mode "RGB" as stored, not upright yet.
-    """
-    other = _OTHER_BYTES.get(_rawmode(image))
-    if other is None or len(image.tile) != 1:
-        return None
-    width, height = image.size
-    if width * height > MAX_PIXELS // 3:  # three numbers of two bytes a pixel, and both halves of each before
-        raise ScanError(
-            f"This picture is too large ({width} x {height} pixels in color of 16 bits); of such at most "
-            f"{MAX_PIXELS // 3 // 10**6} megapixels are read. Save it with 8 bits, or smaller."
-        )
-    twin = again()
-    (tile,) = twin.tile
-    twin.tile = [tile._replace(args=(other, *tile.args[1:]) if isinstance(tile.args, tuple) else other)]
-    twin.load()
-    if other == "RGBA":  # gray high, gray low, alpha high, alpha low
-        return Image.merge("RGB", [twin.getchannel("G")] * 3)
-    return twin.convert("RGB")
+def _note_more_pictures(image: Image.Image) -> list[str]:
+    """What of a file is not read: frames of an animation, or the pictures that phones put behind a JPEG."""
+    try:
+        several = bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow looks at a damaged file's second frame here
+        return []
+    if not several:
+        return []
+    if image.format == "MPO":
+        return [f"The file holds {image.n_frames} pictures, as phones and cameras save them; the first is read."]
+    return ["The file is an animation; its first frame is read."]

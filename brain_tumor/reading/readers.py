@@ -1,4 +1,4 @@
-"""Reads uploaded files (pictures, DICOM, NIfTI, and zips of these) as 8-bit slices: `read_uploads` and `read_scan`.
+"""Reads uploaded files (pictures, DICOM, NIfTI, MGH, zips of these) as 8-bit slices: `read_uploads`, `read_scan`.
 
 A file is recognized by its content, never by its name. Nothing is written to disk.
 """
@@ -10,38 +10,26 @@ from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from brain_tumor.reading import nifti
 from brain_tumor.reading.archives import ZIP_SIGNATURES, UploadedFile, clean_name, keep_within_limits, list_files, unzip
 from brain_tumor.reading.dicom.header import Directory, NoScan, read_header
 from brain_tumor.reading.dicom.parsing import is_dicom
 from brain_tumor.reading.dicom.series import read_stack
 from brain_tumor.reading.dicom.stacks import DicomFile, Stack, find_stacks, join_lone
-from brain_tumor.reading.nifti import read_volume
+from brain_tumor.reading.levels import ScanError
+from brain_tumor.reading.other_files import why_not_read, why_not_unpacked
 from brain_tumor.reading.pages import read_pages
-from brain_tumor.reading.pictures import FORMATS, ScanError
+from brain_tumor.reading.pictures import is_picture
 from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, Rejected, Slice, Upload
+from brain_tumor.reading.volume_files import is_gzip, is_volume, read_volume, unpack_head
 
 HEAD_BYTES = 4096
 """So many bytes from its beginning tell what a file is."""
-
-PICTURE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"GIF8")
-
-_OTHER_FILES = {
-    b"%PDF": "a PDF",
-    b"Rar!": "a RAR archive",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"\xfd7zXZ": "an .xz archive",
-    b"BZh": "a .bz2 archive",
-    b"\x89HDF": "an HDF5 file",
-    b"CDF": "a MINC file",
-    b"\0\0\1\0": "an icon",
-}
 
 
 def read_uploads(
     paths: Sequence[str | Path], plane: str | None = None, until: float = math.inf
 ) -> Iterator[Upload | Rejected]:
-    """Read any number of files: pictures, DICOM files, NIfTI volumes, and zips of these.
+    """Read any number of files: pictures, DICOM files, NIfTI and MGH volumes, and zips of these.
 
     The DICOM files of one series make one upload, which comes where the first of them stood. Each file is read when
     its turn comes, so memory holds one upload at a time.
@@ -192,27 +180,12 @@ def _read_file(file: UploadedFile, plane: str | None) -> Upload:
     head = file.read(HEAD_BYTES)
     if head.startswith(ZIP_SIGNATURES):
         raise ScanError("This is a zip inside a zip. Unpack it, and zip the scans themselves.")
-    if nifti.is_gzip(head) or nifti.is_nifti(head):
+    inner = unpack_head(head, HEAD_BYTES) if is_gzip(head) else head
+    if is_volume(inner):
         return read_volume(file, plane)
-    if head.startswith(PICTURE_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
+    if inner is not head:
+        raise ScanError(why_not_unpacked(inner))
+    if is_picture(head):
         return read_pages(file)
-    data = file.bytes()  # says so if it is empty or too large
-    what = next((what for signature, what in _OTHER_FILES.items() if data.startswith(signature)), None)
-    if what is None and _is_text(head):
-        what = "text"
-    if what:
-        raise ScanError(f"This file is {what}, not a scan. {_READABLE}")
-    raise ScanError(f"This file is not a picture that can be read here, whatever its name says. {_READABLE}")
-
-
-_READABLE = f"Use one of {', '.join(FORMATS)}, DICOM, NIfTI, or a zip of these."
-
-
-def _is_text(head: bytes) -> bool:
-    try:
-        text = head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:
-            return False
-        text = head[: error.start].decode("utf-8")
-    return all(c.isprintable() or c.isspace() for c in text)
+    file.bytes()  # says so if it is empty or too large
+    raise ScanError(why_not_read(head))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from brain_tumor.reading.pictures import WINDOW_PERCENTILES, ScanError, paint
+from brain_tumor.reading.levels import WINDOW_PERCENTILES, ScanError, paint
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from brain_tumor.reading import pictures
-from brain_tumor.reading.pictures import MIN_SIDE, ScanError, count_bits, open_file, open_scan, window
+from brain_tumor.reading.pictures import MIN_SIDE, ScanError, open_scan, read_picture, window
 from tests.sentences import assert_is_a_sentence
 from tests.slices import draw_slice
 
@@ -250,7 +250,7 @@ def test_a_16_bit_color_picture_is_windowed_by_all_its_bits_and_stays_color(kind
     expected = (DEEP_COLOR - low) / (high - low) * 255
     assert np.abs(color - expected.clip(0, 255)).max() <= 0.51  # Pillow's high bytes alone have 13 levels here
     assert np.mean(color == 255) < 0.02 and len(np.unique(color)) > 150
-    assert count_bits(open_file(data)) == 16
+    assert read_picture(data).bits == 16
 
 
 def test_a_16_bit_gray_picture_with_alpha_is_windowed_by_all_its_bits():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom.encaps import encapsulate
 
-from brain_tumor.reading import pages, pictures, readers
+from brain_tumor.reading import pages, readers, stream
 from brain_tumor.reading.dicom import parsing
 from brain_tumor.reading.pictures import ScanError, open_scan
 from brain_tumor.reading.readers import read_scan, read_uploads
@@ -133,10 +133,10 @@ def test_a_bad_file_does_not_stop_the_rest(tmp_path):
 
 def test_an_error_that_nobody_thought_of_is_still_a_sentence(tmp_path, monkeypatch):
     paths = write_all(tmp_path, {"a.png": png_bytes(), "b.nii": nifti(marked_volume())})
-    monkeypatch.setattr(pages, "open_scan", lambda *_: 1 / 0)
+    monkeypatch.setattr(pages, "read_picture", lambda *_: 1 / 0)
     rejected, upload = read_uploads(paths)
     assert isinstance(upload, Upload) and "damaged" in rejected.reason
-    monkeypatch.setattr("brain_tumor.reading.nifti.read_nifti", lambda *_: bytearray(10**18))
+    monkeypatch.setattr("brain_tumor.reading.volume_files.read_voxels", lambda *_: bytearray(10**18))
     assert "memory" in list(read_uploads(paths))[1].reason
 
 
@@ -158,7 +158,7 @@ def test_what_is_not_read_when_the_time_is_over_is_left_out_with_a_sentence(tmp_
 
 
 def test_a_file_of_too_many_pieces_is_refused(read, monkeypatch):
-    monkeypatch.setattr(pictures._Parts, "left", 3)
+    monkeypatch.setattr(stream.Parts, "left", 3)
     for data in (png_bytes(), png_bytes(number=2)):
         rejected = read(data)
         assert isinstance(rejected, Rejected) and "too many parts" in rejected.reason
