@@ -411,8 +411,14 @@ def test_without_a_scan_the_answer_is_a_sentence(client):
         client.predict([], api_name="/predict_batch")
 
 
-def test_a_data_uri_is_classified_like_the_file(client, demo):
-    uri = "data:image/png;base64," + base64.b64encode(GOOD.read_bytes()).decode()
+@pytest.mark.parametrize("spelling", ["usual", "capitals, in lines, unpadded", "percent-encoded"])
+def test_a_data_uri_is_classified_like_the_file(spelling, client, demo):
+    content = GOOD.read_bytes()
+    uri = {
+        "usual": "data:image/png;base64," + base64.b64encode(content).decode(),
+        "capitals, in lines, unpadded": "DATA:Image/PNG;BASE64," + base64.encodebytes(content).decode().rstrip("=\n"),
+        "percent-encoded": "data:image/png," + urllib.parse.quote_from_bytes(content),
+    }[spelling]
     expected = ask(client, GOOD)
     for endpoint in ("predict", "predict_batch"):
         event, data = call_endpoint(demo, endpoint, {"url": uri, "meta": FILE_META}).strip().split("\n", 1)

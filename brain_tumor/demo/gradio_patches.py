@@ -216,18 +216,17 @@ def _ask_for_data_uris(original):
     return simplify
 
 
-def _take_data_uris_alone(original):
-    """Gradio answers a string that is no file by asking for an address; base64 that is none is such a string too."""
+def _leave_data_uris(original):
+    """Files stay the strings that came, for `ScanUpload` to read as it reads those of any program.
+
+    Gradio knows `data:` URIs in one spelling alone, and answers a string that is no file by asking for an address.
+    """
 
     @functools.wraps(original)
-    def convert(self, value, filedata_positions):
-        try:
-            return original(self, value, filedata_positions)
-        except ValueError:
-            words = "This is no file. Send it as a data: URI: data:image/png;base64, and the file in base64."
-            raise ValueError(words) from None
+    def leave(self, value, filedata_positions):
+        return value
 
-    return convert
+    return leave
 
 
 SERVER = mcp.GradioMCPServer
@@ -254,7 +253,7 @@ PATCHES = (
         SERVER,
         "convert_strings_to_filedata",
         ("self", "value", "filedata_positions"),
-        _take_data_uris_alone,
+        _leave_data_uris,
         for_mcp=True,
     ),
     # It tells a tool's caller to upload files with another tool, which is not there.

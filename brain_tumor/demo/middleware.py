@@ -14,8 +14,9 @@ from brain_tumor.reading.uploads import MAX_TOTAL_BYTES
 MAX_UPLOAD_BYTES = MAX_TOTAL_BYTES + 16 * 1024**2
 """Most bytes of one request that uploads files: those, and what a form of a thousand files adds."""
 
-MAX_REQUEST_BYTES = MAX_FILE_BYTES * 4 // 3 + 1024**2
-"""Most bytes of any other request: a file in a `data:` URI, which memory holds whole, several times over."""
+MAX_REQUEST_BYTES = MAX_FILE_BYTES * 3 // 2
+"""Most bytes of any other request: a file in a `data:` URI, in base64 with breaks of lines, which memory holds whole,
+several times over."""
 
 
 class ClosedDoors:

@@ -1,12 +1,11 @@
 """The demo's file component: it hands over uploads as they came, and takes nothing but uploads and `data:` URIs."""
 
-import base64
-import binascii
 import os
 
 import gradio as gr
 from gradio.data_classes import FileData
 
+from brain_tumor.demo.data_uris import is_data_uri, read_data_uri
 from brain_tumor.demo.errors import gone, no_file, sentence
 from brain_tumor.demo.gradio_patches import NoStubFile, is_upload
 from brain_tumor.demo.retention import new_file
@@ -45,7 +44,7 @@ class ScanUpload(gr.File, metaclass=NoStubFile):
     def _path(self, payload) -> str:
         given = payload if isinstance(payload, dict) else {"url": payload if isinstance(payload, str) else None}
         url, path = given.get("url"), given.get("path")
-        if isinstance(url, str) and url.startswith("data:"):
+        if is_data_uri(url):
             return self._write(url, given.get("orig_name"))
         # Gradio checks this only for requests with its mark of a file; without it any file here could be read.
         if not isinstance(path, str) or not _is_upload(path):
@@ -57,9 +56,9 @@ class ScanUpload(gr.File, metaclass=NoStubFile):
     def _write(self, uri: str, name) -> str:
         """A `data:` URI as a file, since every reader takes files."""
         try:
-            content = base64.b64decode(uri.partition(",")[2], validate=True)
-        except (binascii.Error, ValueError):
-            raise sentence("This data: URI is not base64.") from None
+            content = read_data_uri(uri)
+        except ValueError as error:
+            raise sentence(error) from None
         return str(new_file(_file_name(name), content))
 
     def api_info(self):

@@ -112,7 +112,18 @@ def test_a_path_of_the_server_is_refused(demo):
 
 @needs_mcp
 def test_what_is_no_base64_is_refused_in_words(demo):
-    assert "Send it as a data: URI" in call(demo, "predict", scan="data:,hello")
+    assert "not base64" in call(demo, "predict", scan="data:image/png;base64,hello")
+    assert "send it as a data: URI" in call(demo, "predict", scan="hello")
+    assert "is text" in call(demo, "predict", scan="data:,hello")
+
+
+@needs_mcp
+def test_a_data_uri_may_be_spelled_as_standards_allow(demo):
+    picture = (EXAMPLES / "glioma.png").read_bytes()
+    expected = call(demo, "predict", scan=data_uri(picture))["confidences"]
+    wrapped = base64.encodebytes(picture).decode().rstrip("=\n")
+    (result,) = call(demo, "predict_batch", files=[f"DATA:image/PNG;BASE64,{wrapped}"])["results"]
+    assert result["slices"][0]["confidences"] == expected
 
 
 @needs_mcp
