@@ -65,14 +65,14 @@ def parse_nifti(head: bytes) -> VolumeHeader:
     shape = tuple(max(1, size) for size in (*shape, 1, 1))
     try:
         dtype = header.get_data_dtype()
-    except HeaderDataError:
+    except (HeaderDataError, KeyError):
         dtype = np.dtype("V1")
     if dtype.names or dtype.kind not in "iufc":
         raise ScanError(
             "This NIfTI file holds colors, or numbers of a kind that is not read here (data type "
             f"{int(header['datatype'])}). Save the scan itself as whole numbers of 16 bits or decimals of 32."
         )
-    affine, sides_known, notes = _find_affine(header, shape[:3])
+    affine, sides_known, notes = _find_affine(header)
     affine, more = measure_in_millimeters(affine, shape[:3], _UNITS.get(int(header["xyzt_units"]) & 7))
     scale = None
     if slope and np.isfinite(slope):
@@ -96,10 +96,8 @@ def _magic(head: bytes) -> bytes | None:
     return head[4:8] if head[4:8] in (b"n+2\0", b"ni2\0") else None
 
 
-def _find_affine(header, shape: tuple[int, ...]) -> tuple[np.ndarray, bool, list[str]]:
+def _find_affine(header) -> tuple[np.ndarray, bool, list[str]]:
     """Voxel index -> the file's unit of length; whether it says how the head lies; notes for the visitor."""
-    from nibabel.volumeutils import shape_zoom_affine
-
     passed_over = False
     for name, read in (("sform", header.get_sform), ("qform", header.get_qform)):
         if header[f"{name}_code"] > 0:
@@ -111,6 +109,6 @@ def _find_affine(header, shape: tuple[int, ...]) -> tuple[np.ndarray, bool, list
                 note = "The file says twice how the head lies in it: its sform makes no sense, its qform is used."
                 return affine, True, [note] if passed_over else []
             passed_over = True
-    sizes = np.asarray(header["pixdim"][1:4], np.float64)
-    sizes = np.where(np.isfinite(sizes) & (sizes > 0), sizes, 1.0)
-    return shape_zoom_affine(shape, sizes, x_flip=header.default_x_flip), False, [unplaced(passed_over)]
+    sizes = header["pixdim"][1:4]
+    header["pixdim"][1:4] = np.where(np.isfinite(sizes) & (sizes > 0), sizes, 1)
+    return np.asarray(header.get_base_affine(), np.float64), False, [unplaced(passed_over)]

@@ -119,7 +119,7 @@ def read_page(tiff: TiffStream, page: int = 0) -> Picture:
         with contextlib.suppress(Exception):  # what Pillow opens and cannot unpack, tifffile may
             return Picture(_to_rgb(image), "TIFF", _count_bits(image), _is_gray(image), False)
     with _damage_in_words():
-        numbers = read_numbers(tiff, check_size)
+        numbers = read_numbers(tiff, image is not None, check_size)
         values, notes = numbers.values, []
         gray = values.ndim == 2
         if gray and numbers.channels > 2:

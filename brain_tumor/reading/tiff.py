@@ -6,6 +6,7 @@ bits the high bytes, of unsigned 32 bits negative ones, of planes of 16 bits noi
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,11 +40,12 @@ class TiffNumbers:
     """How many the page has; of more than one gray channel, the first is in `values`."""
 
 
-def read_numbers(stream: TiffStream, check_size) -> TiffNumbers:
+def read_numbers(stream: TiffStream, opened: bool, check_size: Callable[[tuple[int, int]], None]) -> TiffNumbers:
     """Read the page to which a TIFF is turned.
 
     Args:
         stream: the TIFF.
+        opened: whether Pillow could open the page, so that what it could not unpack is damaged.
         check_size: is given (width, height) before anything is unpacked, and may raise.
 
     Raises:
@@ -58,7 +60,7 @@ def read_numbers(stream: TiffStream, check_size) -> TiffNumbers:
     if not page.imagewidth or not page.imagelength or not page.dataoffsets:
         raise ValueError("the page has no pixels")
     photometric = int(page.photometric)
-    if reason := _why_not_read(page, photometric):
+    if reason := _why_not_read(page, photometric, opened):
         raise ScanError(
             f"This TIFF is of a kind that is not read here: {reason}. Save it with 8 or 16 bits a channel, in gray or "
             "RGB, without compression."
@@ -88,11 +90,11 @@ def read_numbers(stream: TiffStream, check_size) -> TiffNumbers:
     return TiffNumbers(values, orientation, bits, levels, page.samplesperpixel)
 
 
-def _why_not_read(page, photometric: int) -> str:
+def _why_not_read(page, photometric: int, opened: bool) -> str:
     """What of a page is not read; nothing if it is."""
     samples = {_RGB: 3, _CMYK: 4}.get(photometric, 1)
     if int(page.compression) not in _COMPRESSIONS:
-        if int(page.compression) in COMPRESSION_INFO and page.bitspersample in (1, 8):
+        if opened and int(page.compression) in COMPRESSION_INFO and page.bitspersample in (1, 8):
             raise ValueError("Pillow reads this kind, and could not")
         return f"compressed by {getattr(page.compression, 'name', f'method {page.compression}')}"
     if not isinstance(page.bitspersample, int):

@@ -76,9 +76,10 @@ def measure_in_millimeters(
     taken = fitting[0] if fitting else given
     notes = []
     if taken != given:
+        measured = f"{longest * UNITS[given]:,.{0 if longest * UNITS[given] > 10 else 3}f}"
         notes.append(
             f"The file gives sizes {f'in {unit}' if unit else 'without a unit'}, by which this scan would measure "
-            f"{longest * UNITS[given]:,.4g} millimeters; they are taken for {taken}."
+            f"{measured} millimeters; they are taken for {taken}."
         )
     elif unit and unit != "millimeters":
         notes.append(f"The file gives sizes in {unit}; they are shown in millimeters.")
