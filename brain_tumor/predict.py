@@ -4,15 +4,19 @@
     python -m brain_tumor.predict FOLDER --model runs/mine > results.csv     # another checkpoint: a folder or a Hub id
 
 One row for each slice, and for a series or volume one before them for the whole. A file that cannot be read is a row
-with its reason. The table is CSV in UTF-8 and holds the names of the files; progress goes to stderr and names none.
+with its reason. Each is named by its path below FOLDER: what is in a zip by the zip's and that in it, a series by its
+folder's, with the names of its files in the notes. Links are followed, and each file and folder is read once. The table
+is CSV in UTF-8; progress goes to stderr and names no file.
 """
 
 import argparse
+import itertools
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,63 +25,136 @@ from brain_tumor.answers import table
 from brain_tumor.inference.checkpoint import CheckpointError
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_files
+from brain_tumor.reading.archives import ZIP_SIGNATURES, clean_name
+from brain_tumor.reading.folders import AGAIN, CLOSED, FILE, HIDDEN, REASONS, Found, walk
 from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
 BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "model"
 
 
-def parts_of(folder: Path) -> Iterator[tuple[str, list[Path]]]:
-    """The files of each folder, in their order, in portions that `read_uploads` takes.
+@dataclass(frozen=True)
+class Portion:
+    """Files that are read together.
+
+    Attributes:
+        place: what stands before their names in the table: the folder's name below the one that was given, "" for that
+            itself; of a zip, its own.
+        paths: of files.
+        zipped: whether it is one zip alone.
+    """
+
+    place: str
+    paths: list[Path]
+    zipped: bool = False
+
+
+def portions_of(found: Sequence[Found], folder: Path) -> Iterator[Portion]:
+    """The files of a walk (`reading.folders.walk`), folder by folder, in portions that `read_uploads` takes.
 
     The files of a DICOM series lie in one folder, so a series stays together unless it has more than `MAX_FILES` files.
-
-    Yields:
-        The folder's name below `folder`, "" for itself, and paths of files. Hidden files are left out.
+    A zip is a portion of its own, after the files beside it: two zips of two patients are two names.
     """
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    files = (path for path, what in found if what == FILE)
+    for place, together in itertools.groupby(files, key=lambda path: path.parent):
+        paths = list(together)
+        zips = {path for path in paths if _is_zip(path)}
         portion, size = [], 0
-        for path in [Path(place, name) for name in sorted(names) if not name.startswith(".")]:
-            with suppress(OSError):  # a broken link: the reader says so
-                size += path.stat().st_size
-            if portion and (len(portion) == MAX_FILES or size > MAX_TOTAL_BYTES):
-                yield _below(folder, place), portion
-                portion, size = [], path.stat().st_size if path.exists() else 0
+        for path in paths:
+            if path in zips:
+                continue
+            bytes_of_file = _size(path)
+            if portion and (len(portion) == MAX_FILES or size + bytes_of_file > MAX_TOTAL_BYTES):
+                yield Portion(_below(folder, place), portion)
+                portion, size = [], 0
             portion.append(path)
+            size += bytes_of_file
         if portion:
-            yield _below(folder, place), portion
+            yield Portion(_below(folder, place), portion)
+        yield from (Portion(_below(folder, path), [path], zipped=True) for path in paths if path in zips)
 
 
-def _below(folder: Path, place: str) -> str:
-    name = Path(place).relative_to(folder).as_posix()
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # it is gone by now: the reader says so
+        return 0
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith(ZIP_SIGNATURES)
+    except OSError:
+        return False
+
+
+def _below(folder: Path, place: Path) -> str:
+    name = place.relative_to(folder).as_posix()
     return "" if name == "." else "".join(c if c.isprintable() else "?" for c in name)
 
 
-def rows_of_folder(folder: Path, classifier: Classifier) -> Iterator[dict]:
-    """Rows of `table.COLUMNS` for all files in a folder and below, as they are read, with a progress bar on stderr."""
-    parts = list(parts_of(folder))
-    with tqdm(total=sum(len(paths) for _, paths in parts), desc="Reading", unit="file", file=sys.stderr) as bar:
+def rows_of_folder(found: Sequence[Found], folder: Path, classifier: Classifier) -> Iterator[dict]:
+    """Rows of `table.COLUMNS` for all that a walk found, as it is read, with a progress bar on stderr.
+
+    What is neither file nor folder, or may not be read, has a row that says so. What is hidden, and links to what has
+    rows under another name, are counted on stderr, without their names.
+    """
+    portions = list(portions_of(found, folder))
+    with tqdm(total=sum(len(p.paths) for p in portions), desc="Reading", unit="file", file=sys.stderr) as bar:
         done = slices = 0
-        for place, paths in parts:
-            for item in judge_files(classifier, paths):
-                yield from table.rows_of_item(_in_folder(item, place))
+        for portion in portions:
+            for item in judge_files(classifier, portion.paths):
+                yield from table.rows_of_item(_named(item, portion))
                 files = 1
                 if isinstance(item, JudgedUpload):
                     slices += len(item.predictions)
-                    files = len(item.predictions) if item.upload.kind == "series" else 1
+                    files = max(len(item.upload.files), 1)
                 bar.set_postfix_str(f"{slices} slices", refresh=False)
-                bar.update(min(files, done + len(paths) - bar.n))
-            done += len(paths)
+                bar.update(min(files, done + len(portion.paths) - bar.n))
+            done += len(portion.paths)
             bar.update(done - bar.n)
+    for path, what in found:
+        if what in REASONS:
+            yield table.row_of(Rejected(_below(folder, path), REASONS[what]))
+    kinds = Counter(what for _, what in found)
+    if kinds[HIDDEN]:
+        print(f"Left out: {kinds[HIDDEN]} hidden files or folders, whose names begin with a dot.", file=sys.stderr)
+    if kinds[AGAIN]:
+        print(f"Left out: {kinds[AGAIN]} links to what has rows under another name.", file=sys.stderr)
 
 
-def _in_folder(item: JudgedUpload | Rejected, place: str) -> JudgedUpload | Rejected:
-    """The same under its name with the folder before it."""
-    if not place:
-        return item
+def _named(item: JudgedUpload | Rejected, portion: Portion) -> JudgedUpload | Rejected:
+    """The same under a name that can be matched with what was given: the folder's or zip's before it.
+
+    A series, which has a neutral name, says in its first note which files it is made of.
+    """
+    name = item.name if isinstance(item, Rejected) else item.upload.name
+    # The reason for a whole zip comes under the zip's own name.
+    whole = portion.zipped and isinstance(item, Rejected) and name == clean_name(portion.paths[0].name)
+    name = portion.place if whole else f"{portion.place}/{name}" if portion.place else name
     if isinstance(item, Rejected):
-        return replace(item, name=f"{place}/{item.name}")
-    return replace(item, upload=replace(item.upload, name=f"{place}/{item.upload.name}"))
+        return replace(item, name=name)
+    upload = replace(item.upload, name=name)
+    if upload.files:
+        upload = replace(upload, notes=[f"Files: {_runs(upload.files, portion)}.", *upload.notes])
+    return replace(item, upload=upload)
+
+
+def _runs(names: Sequence[str], portion: Portion) -> str:
+    """Names in words, "a to c, e": "to" means all that come between them in the folder, or in the zip."""
+    if portion.zipped:
+        with zipfile.ZipFile(portion.paths[0]) as archive:
+            listing = sorted(map(clean_name, archive.namelist()))
+    else:
+        listing = [clean_name(path.name) for path in portion.paths]
+    places = {name: place for place, name in enumerate(listing)}
+    runs: list[list[str]] = []
+    for name in sorted(names, key=lambda name: places.get(name, -1)):
+        if runs and places.get(name, -1) == places.get(runs[-1][-1], -1) + 1:
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -99,8 +176,12 @@ def main() -> None:
     if not arguments.folder.is_dir():
         what = "is a file, not a folder" if arguments.folder.exists() else "does not exist"
         sys.exit(f"{str(arguments.folder)!r} {what}. Give the folder that holds the scans.")
-    if next(parts_of(arguments.folder), None) is None:
-        sys.exit(f"{str(arguments.folder)!r} holds no files. Give the folder that holds the scans.")
+    found = walk(arguments.folder)
+    if not any(what in (FILE, *REASONS) for _, what in found):
+        hidden = " but hidden ones" if any(what == HIDDEN for _, what in found) else ""
+        sys.exit(f"{str(arguments.folder)!r} holds no files{hidden}. Give the folder that holds the scans.")
+    if found[0].what == CLOSED:
+        sys.exit(f"{str(arguments.folder)!r} may not be read. Change its permissions, or give another folder.")
     try:
         classifier = Classifier(arguments.model)
     except CheckpointError as error:
@@ -108,7 +189,7 @@ def main() -> None:
     sys.stdout.reconfigure(encoding="utf-8", newline="\n")
     try:
         sys.stdout.write(table.to_csv([]))
-        for row in rows_of_folder(arguments.folder, classifier):
+        for row in rows_of_folder(found, arguments.folder, classifier):
             sys.stdout.write(table.to_csv([row], header=False))
             sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as head, has seen enough

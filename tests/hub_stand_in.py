@@ -104,6 +104,8 @@ class HubStandIn:
         url: what HF_ENDPOINT must be.
         token: the one token that may write; it belongs to the user "you".
         requests: every request so far, in order.
+        rights: what "who am I" says that the token may do, as the Hub's own answer says it.
+        organizations: name -> role of the user in them.
         refuse_commits: answer commits with 403, as for a token that may only read.
         drop_uploads: how many of the next LFS uploads lose their connection half-way.
         drop_commits: how many of the next commits lose their connection before they are recorded.
@@ -115,6 +117,8 @@ class HubStandIn:
     def __init__(self):
         self.token = TOKEN
         self.requests: list[Request] = []
+        self.rights: dict | None = None
+        self.organizations: dict[str, str] = {}
         self.refuse_commits = False
         self.drop_uploads = 0
         self.drop_commits = 0
@@ -351,7 +355,9 @@ class _Handler(BaseHTTPRequestHandler):
     def whoami(self):
         if not self._is_user():
             raise _Refused(401, "Invalid username or password.")
-        return {"type": "user", "name": USER, "orgs": [], "auth": {"type": "access_token"}}
+        token = self.hub.rights or {"role": "read" if self.hub.refuse_commits else "write"}
+        organizations = [{"name": name, "roleInOrg": role} for name, role in self.hub.organizations.items()]
+        return {"type": "user", "name": USER, "orgs": organizations, "auth": {"accessToken": token}}
 
     def create_repository(self):
         asked = json.loads(self.body)

@@ -397,6 +397,61 @@ def test_a_missing_token_is_noticed_before_training(hub, tmp_path):
     assert hub.requests == []
 
 
+def ask_access(hub: HubStandIn, cache: Path, repo_id: str, token=TOKEN, timeout: float = 20) -> str | None:
+    check = (
+        "import json, sys; from brain_tumor.publishing.hub import check_access;"
+        "print(json.dumps(check_access(sys.argv[1], timeout=float(sys.argv[2]))))"
+    )
+    answer, output = run(check, repo_id, timeout, env=hub.env(cache, token))
+    assert token not in f"{answer}{output}"
+    return answer
+
+
+def test_whether_the_token_may_write_there_is_asked_before_training(hub, tmp_path):
+    hub.organizations = {"clinic": "write", "library": "read"}
+    for repo_id in ("you/name", "name", "clinic/name"):
+        assert ask_access(hub, tmp_path, repo_id) is None
+    for repo_id in ("someone/name", "library/name"):
+        assert ask_access(hub, tmp_path, repo_id) == (
+            f"The push to the Hub after training will fail: {repo_id} must belong to you, the user of the token, or to "
+            "an organization in which that user may write."
+        )
+    assert {request.path for request in hub.requests} == {"/api/whoami-v2"}, "nothing is created"
+
+
+def fine_grained(*rights: str) -> dict:
+    return {
+        "role": "fineGrained",
+        "fineGrained": {"global": [], "scoped": [{"entity": {"name": "you"}, "permissions": [*rights]}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("rights", "may"),
+    [
+        ({"role": "read"}, False),
+        ({"role": "write"}, True),
+        (fine_grained("repo.content.read"), False),
+        (fine_grained("repo.content.read", "repo.write"), True),
+    ],
+)
+def test_a_token_that_may_only_read_is_noticed_before_training(rights, may, hub, tmp_path):
+    hub.rights = rights
+    warning = ask_access(hub, tmp_path, "you/name")
+    assert warning is None if may else "will fail: the token may not write. Log in with" in warning
+
+
+def test_a_token_that_the_hub_does_not_know_or_a_hub_that_is_away_is_noticed_before_training(hub, tmp_path):
+    unknown = ask_access(hub, tmp_path, "you/name", token="hf_NotTheTokenOfAnyone")
+    assert unknown.startswith("The push to the Hub after training will fail: the Hub does not accept the token (401")
+    hub.silent = True
+    silent = ask_access(hub, tmp_path, "you/name", timeout=1.5)
+    assert silent.startswith("The push to the Hub after training may fail: the Hub did not answer within 1.5 seconds")
+    hub.stop()
+    away = ask_access(hub, tmp_path, "you/name")
+    assert away.startswith("The push to the Hub after training may fail: the Hub cannot be reached at ")
+
+
 # --- what the app and the training fetch ------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import pytest
 from brain_tumor import predict
 from brain_tumor.answers.table import COLUMNS
 from brain_tumor.inference.classifier import Classifier
+from brain_tumor.reading.folders import walk
 from brain_tumor.reading.pictures import open_scan
+from tests.scan_files import picture, zip_files
 from tests.serving import EXAMPLES, ROOT, bad_files, dicom_series, photograph
 
 
@@ -125,12 +128,79 @@ def test_files_are_read_in_portions_that_the_reader_takes(tmp_path, monkeypatch)
         (tmp_path / folder).mkdir(exist_ok=True)
         for number in range(count):
             (tmp_path / folder / f"{number}").write_bytes(b"x" * (60 if folder == "b" else 1))
-    (tmp_path / "b" / "broken").symlink_to(tmp_path / "nowhere")
-    portions = [(place, [path.name for path in paths]) for place, paths in predict.parts_of(tmp_path)]
-    assert portions == [
-        *[("", ["0", "1", "2"]), ("", ["3", "4", "5"]), ("", ["6"]), ("a", ["0", "1"])],
-        *[("b", ["0"]), ("b", ["1"]), ("b", ["2", "broken"])],
+    (tmp_path / "a" / "0.zip").write_bytes(zip_files({"x.png": b"x"}))
+    portions = predict.portions_of(walk(tmp_path), tmp_path)
+    assert [(portion.place, [path.name for path in portion.paths]) for portion in portions] == [
+        *[("", ["0", "1", "2"]), ("", ["3", "4", "5"]), ("", ["6"]), ("a", ["0", "1"]), ("a/0.zip", ["0.zip"])],
+        *[("b", ["0"]), ("b", ["1"]), ("b", ["2"])],
     ]
+
+
+@pytest.fixture
+def table(monkeypatch, capsys):
+    """`predict FOLDER` with the bundled checkpoint, in this process -> its rows, and what it wrote to stderr."""
+
+    def make(folder) -> tuple[list[dict[str, str]], str]:
+        monkeypatch.setattr(sys, "argv", ["predict", str(folder)])
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw := io.BytesIO(), encoding="utf-8"))
+        predict.main()
+        sys.stdout.flush()
+        return rows(raw.getvalue().decode()), capsys.readouterr().err
+
+    return make
+
+
+def test_links_are_followed_each_thing_is_read_once_and_all_that_is_left_out_is_told(tmp_path, table):
+    folder, other = tmp_path / "scans", tmp_path / "other"
+    for place in (folder, other):
+        place.mkdir()
+    shutil.copy(EXAMPLES / "glioma.png", folder / "a.png")
+    shutil.copy(EXAMPLES / "glioma.png", other / "b.png")
+    shutil.copy(EXAMPLES / "glioma.png", folder / ".hidden.png")
+    (folder / "link").symlink_to(other)
+    (folder / "loop").symlink_to(folder)
+    (other / "back").symlink_to(folder)
+    (folder / "same.png").symlink_to(folder / "a.png")
+    (folder / "nowhere.png").symlink_to(tmp_path / "missing")
+    (folder / "null.png").symlink_to("/dev/null")
+    os.mkfifo(folder / "pipe.png")
+    found, log = table(folder)
+    assert {row["File"]: row["Verdict"] for row in found} == {
+        "a.png": "Glioma",
+        "link/b.png": "Glioma",
+        **dict.fromkeys(("nowhere.png", "null.png", "pipe.png"), "Unreadable"),
+    }
+    assert len(found) == 5 and all(row["Reason"].endswith(".") for row in found if row["Verdict"] == "Unreadable")
+    assert "Left out: 1 hidden files or folders" in log
+    assert "Left out: 3 links to what has rows under another name." in log
+    assert not any(name in log for name in ("hidden.png", "same", "loop", "pipe"))
+
+
+def test_two_zips_of_two_patients_are_two_names_and_each_series_says_which_files_it_is(tmp_path, table):
+    folder = tmp_path / "scans"
+    series = dicom_series(tmp_path / "one", slices=5)
+    first = {f"A/{path.name}": path.read_bytes() for path in series} | {"B/same.png": picture("PNG")}
+    (folder / "ward").mkdir(parents=True)
+    (folder / "ward/first.zip").write_bytes(zip_files(first))
+    (folder / "ward/second.zip").write_bytes(zip_files({"same.png": picture("PNG"), "bad.png": b"bad"}))
+    (folder / "ward/broken.zip").write_bytes(zip_files(first)[:-50])
+    for number, path in enumerate(dicom_series(tmp_path / "two", slices=6)):
+        shutil.copy(path, folder / f"{'ab'[number == 3]}{path.name}")
+    shutil.copy(EXAMPLES / "glioma.png", folder / "aIM0002 and more.png")
+    found, _ = table(folder)
+    notes = {row["File"]: row["Notes"] for row in reversed(found)}
+    assert set(notes) == {
+        *("aIM0002 and more.png", "DICOM series, 6 slices", "ward/broken.zip", "ward/second.zip/same.png"),
+        *("ward/second.zip/bad.png", "ward/first.zip/B/same.png", "ward/first.zip/DICOM series, 5 slices"),
+    }
+    assert notes["ward/first.zip/DICOM series, 5 slices"].startswith("Files: A/IM0001.dcm to A/IM0005.dcm.")
+    assert notes["DICOM series, 6 slices"].startswith("Files: aIM0001.dcm, aIM0002.dcm to bIM0004.dcm.")
+
+
+def test_a_folder_of_hidden_files_alone_says_so(tmp_path, table):
+    (tmp_path / ".a.png").write_bytes(picture("PNG"))
+    with pytest.raises(SystemExit, match="holds no files but hidden ones. Give the folder that holds the scans."):
+        table(tmp_path)
 
 
 def test_another_checkpoint_than_the_bundled_one_is_used(tmp_path, model_id):

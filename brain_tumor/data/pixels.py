@@ -9,15 +9,25 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image as PillowImage
 
-from brain_tumor.reading.pictures import open_scan
+from brain_tumor.data.dicom import is_dicom_file, open_slice
+from brain_tumor.reading.pictures import ScanError, open_scan
 
 _PROCESSES_FROM = 500
 """Rows below which starting worker processes takes longer than it saves."""
 
 
 def open_picture(image: dict) -> PillowImage.Image:
-    """A row's `image` -> 8-bit RGB, by the code that opens an upload (`reading.pictures.open_scan`)."""
-    return open_scan(image["bytes"] if image["bytes"] is not None else image["path"])
+    """A row's `image` -> 8-bit RGB, by the code that opens an upload: `reading.pictures.open_scan`, `dicom.open_slice`.
+
+    Raises:
+        ScanError: it cannot be opened.
+    """
+    if image["bytes"] is not None:
+        return open_scan(image["bytes"])
+    try:
+        return open_slice(image["path"]) if is_dicom_file(image["path"]) else open_scan(image["path"])
+    except OSError as error:
+        raise ScanError("This file cannot be opened: it does not exist or may not be read.") from error
 
 
 def pixels_for(part: Dataset, processor, description: str) -> Dataset:

@@ -1,15 +1,14 @@
 """Train, validation and test parts such that no patient, and no copy of a slice, is in two of them."""
 
-import csv
 import logging
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from sklearn.model_selection import StratifiedGroupKFold
 
+from brain_tumor.data.checks import check_classes, check_published, read_hold_out
 from brain_tumor.data.copies import find_copies, group_slices, thumbnails_of
 from brain_tumor.data.dataset import SPLITS, DatasetError, counts_by_class
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, kind_name
@@ -53,13 +52,7 @@ def split_scans(scans: DatasetDict, how: str, seed: int, hold_out: Sequence[str]
     """
     pooled, pairs = pool_scans(scans)
     report_contradictions(pooled, pairs)
-    counts = counts_by_class(pooled)
-    if missing := [label for label in LABELS if not counts[label]]:
-        found = ", ".join(f"{label} ({count})" for label, count in counts.items() if count)
-        raise DatasetError(
-            f"{', '.join(pooled.features['set'].names)}: no pictures of the class {', '.join(missing)}. Found {found}; "
-            f"expected all of {', '.join(LABELS)}, in one set or in several together."
-        )
+    check_classes(counts_by_class(pooled), pooled.features["set"].names)
     groups = np.array(pooled["group"])
     if how == "patients":
         part = _patient_parts(pooled, groups, seed)
@@ -83,7 +76,7 @@ def split_scans(scans: DatasetDict, how: str, seed: int, hold_out: Sequence[str]
         if lacking and not (hold_out and name == "test"):
             raise DatasetError(
                 f"The {name} part of the {how} split has no pictures of {', '.join(lacking)} "
-                f"({rows.num_rows} pictures in all). More pictures, or another --split, are needed."
+                f"({rows.num_rows} pictures in all). Pictures of more patients, or another --split, are needed."
             )
     return result
 
@@ -195,9 +188,7 @@ def _published_parts(pooled: Dataset, groups: np.ndarray, seed: int) -> tuple[np
     """Name of each slice's part, and whether this split has it in train or validation taken from that."""
     main = np.array(pooled["set"]) == 0
     part = np.array(pooled["part"], dtype="<U10")
-    for needed in ("train", "test"):
-        if needed not in part[main]:
-            raise DatasetError(f"The main set has no {needed} part of its own. Use --split patients.")
+    check_published(set(part[main]))
     if not main.all():
         part[~main] = _patient_parts(pooled, groups, seed)[~main]
         for name in ("train", "validation", "test"):  # a slice in several groups' parts goes with the last of these
@@ -206,21 +197,38 @@ def _published_parts(pooled: Dataset, groups: np.ndarray, seed: int) -> tuple[np
     if "validation" not in part[main]:
         rows = np.flatnonzero(trained_on & main)
         # The splitter deals out groups from large to small, so its first folds differ from its last.
-        own = rows[_folds(pooled.select(rows), groups[rows], 10, seed) == np.random.default_rng(seed).integers(10)]
+        folds = _folds(pooled.select(rows), groups[rows], 10, seed, parts=2)
+        own = rows[folds == np.random.default_rng(seed).integers(folds.max() + 1)]
         part[own] = "validation"
         part[~main & trained_on & np.isin(groups, groups[own])] = "validation"
     return part, trained_on
 
 
-def _folds(rows: Dataset, groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Fold number of each slice: whole groups, shares of classes, sets and sequences kept as well as groups allow."""
+def _folds(rows: Dataset, groups: np.ndarray, folds: int, seed: int, parts: int = 3) -> np.ndarray:
+    """Fold number of each slice: whole groups, shares of classes, sets and sequences kept as well as groups allow.
+
+    There are `folds` of them, or as many as groups; each part needs a group of each class.
+
+    Raises:
+        DatasetError: a class has too few pictures, or its pictures are in too few groups.
+    """
     labels = np.array(rows["label"])
     least = min(np.bincount(labels, minlength=len(LABELS))[: len(LABELS)])
     if least < folds:
         raise DatasetError(
             f"Too few pictures to split: the smallest class has {least}, and at least {folds} are needed."
         )
+    held_by = [len(np.unique(groups[labels == number])) for number in range(len(LABELS))]
+    if (fewest := min(held_by)) < parts:
+        raise DatasetError(
+            f"Too few patients: one of {parts} parts would have no pictures of {LABELS[held_by.index(fewest)]}, all of "
+            f"which are in {fewest} groups of patients and copies. Pictures of more patients are needed, or folders "
+            "train, validation and test, and --split published."
+        )
+    folds = min(folds, len(np.unique(groups)))
     of_cell = _nameless_cells(rows)
+    if np.bincount(of_cell).max() < folds:  # more sequences and sets than the splitter can keep shares of
+        of_cell = labels
     fold = np.empty(len(labels), np.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # a sequence that a set has little of
@@ -248,16 +256,13 @@ def _held_out(pooled: Dataset, hold_out: Sequence[str]) -> np.ndarray:
     keys = [f"{name}/{source}" for name, source in zip(names, pooled["source"], strict=True)]
     held = np.zeros(pooled.num_rows, bool)
     for what in hold_out:
-        if Path(what).is_file():
-            with open(what, encoding="utf-8", newline="") as file:
-                wanted = {f"{row.get('set')}/{row.get('source')}" for row in csv.DictReader(file)}
-            found = np.isin(keys, sorted(wanted))
-        else:
-            found = names == what
+        wanted = read_hold_out(what, pooled.features["set"].names)
+        found = names == what if wanted is None else np.isin(keys, sorted(wanted))
         if not found.any():
             raise DatasetError(
-                f"--hold_out {what} is neither one of the sets ({', '.join(pooled.features['set'].names)}) nor a CSV "
-                "file with the columns set and source that names slices of them."
+                f"--hold_out {what} names no slice that is in the sets {', '.join(pooled.features['set'].names)}."
             )
+        if lacking := sorted((wanted or set()) - set(keys)):
+            logger.warning("--hold_out %s: %d slices are not there, such as %s.", what, len(lacking), lacking[0])
         held |= found
     return held

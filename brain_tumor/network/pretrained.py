@@ -145,7 +145,11 @@ def load_processor(name_or_path: str, image_size: int) -> ViTImageProcessorPil:
         try:
             pretrained = AutoImageProcessor.from_pretrained(name_or_path, backend="pil")
         except (OSError, ValueError) as error:
-            raise ModelError(f"{name_or_path!r} has no image processor that can be loaded: {error}") from error
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise ModelError(
+                f"{name_or_path!r} has no image processor that can be loaded: {reason}. Give a folder, a Hub id that "
+                f"this machine can reach, or {BASELINE!r}."
+            ) from error
         own = {key: getattr(pretrained, key, None) or value for key, value in own.items()}
     return ViTImageProcessorPil(size={"height": image_size, "width": image_size}, **own)
 

@@ -96,14 +96,12 @@ def push_checkpoint(
             f"name the folder that it wrote. A finished checkpoint is pushed with:\n{command(repo_id)}"
         )
 
-    try:
-        validate_repo_id(repo_id or "")  # None would pass
-    except HFValidationError as error:
+    if wrong := why_no_id(repo_id):
         raise PushError(
-            f"The checkpoint was not pushed: {repo_id!r} is not the id of a repository ({_one_line(error)}). The "
+            f"The checkpoint was not pushed: {repo_id!r} is not the id of a repository ({wrong}). The "
             f"trained model is safe in {output_dir}. With an id like you/brain-tumor-classifier, push it with:\n"
             f"{command('you/brain-tumor-classifier')}"
-        ) from None
+        )
 
     try:
         token = _find_token(token)
@@ -123,6 +121,15 @@ def push_checkpoint(
     )
 
 
+def why_no_id(repo_id: str) -> str | None:
+    """What the Hub's own rule has against the id of a repository, in a few words; None for one that can be."""
+    try:
+        validate_repo_id(repo_id or "")  # None would pass
+        return None
+    except HFValidationError as error:
+        return _one_line(error)
+
+
 def check_token(token: str | None = None) -> str | None:
     """Before a long training: None if there is a token to push with, else a sentence to warn with.
 
@@ -134,6 +141,50 @@ def check_token(token: str | None = None) -> str | None:
     except Exception as error:  # noqa: BLE001
         reason = f"no token could be obtained ({_one_line(error)}). {_HOW_TO_LOG_IN}"
     return f"The push to the Hub after training will fail: {reason}" if reason else None
+
+
+def check_access(repo_id: str, token: str | None = None, timeout: float = 20.0) -> str | None:
+    """Before a long training: None if the Hub says that the token may push there, else a sentence to warn with.
+
+    Args:
+        repo_id: where to push.
+        token: None for the one of HF_TOKEN or `hf auth login`; there is one (`check_token`).
+        timeout: seconds of silence after which the Hub counts as gone.
+    """
+    token, sure = _find_token(token) or "", True
+    try:
+        with _http_timeout(timeout):
+            reason = _may_not_write(HfApi(token=token).whoami(), repo_id)
+    except Exception as error:  # noqa: BLE001  as in `push_checkpoint`
+        sure = any(isinstance(e, HfHubHTTPError) and e.response.status_code == 401 for e in _causes(error))
+        reason = _reason(error, repo_id, timeout)
+    if reason and token:
+        reason = reason.replace(token, "(token)")
+    return f"The push to the Hub after training {'will' if sure else 'may'} fail: {reason}" if reason else None
+
+
+def _may_not_write(user: dict, repo_id: str) -> str | None:
+    """Why a token may not write to a repository, as far as the Hub's answer to "who am I" tells; None if it may.
+
+    Args:
+        user: "name", "orgs" with "name" and "roleInOrg", and "auth" with what the token may do.
+    """
+    token = (user.get("auth") or {}).get("accessToken") or {}
+    scopes = token.get("fineGrained") or {}
+    rights = [
+        *(scopes.get("global") or []),
+        *(r for s in scopes.get("scoped") or [] for r in s.get("permissions") or []),
+    ]
+    if token.get("role") == "read" or scopes and "repo.write" not in rights:
+        return f"the token may not write. {_HOW_TO_LOG_IN}"
+    owner, slash, _ = repo_id.partition("/")
+    roles = {organization.get("name"): organization.get("roleInOrg") for organization in user.get("orgs") or []}
+    if not slash or owner == user.get("name") or roles.get(owner, "read") != "read":
+        return None
+    return (
+        f"{repo_id} must belong to {user.get('name')}, the user of the token, or to an organization in which that user "
+        "may write."
+    )
 
 
 def _push(folder: Path, repo_id: str, private: bool | None, token: str, commit_message: str) -> str:

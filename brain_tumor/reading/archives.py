@@ -2,6 +2,7 @@
 
 import io
 import re
+import stat
 import struct
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brain_tumor.reading import pictures
+from brain_tumor.reading.folders import REASONS, SPECIAL
 from brain_tumor.reading.pictures import ScanError
 from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
@@ -52,7 +54,10 @@ def list_files(path: Path, stack: ExitStack) -> list[UploadedFile | Rejected]:
     try:
         if path.is_dir():
             return [Rejected(name, "This is a folder. Upload the files in it, or a zip of it.")]
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # whoever opens a named pipe waits for ever
+            return [Rejected(name, REASONS[SPECIAL])]
+        size = status.st_size
 
         def read(limit: int) -> bytes:
             with open(path, "rb") as file:

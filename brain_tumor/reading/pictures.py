@@ -146,6 +146,17 @@ def _format_of(head: bytes) -> str | None:
     return next((name for signature, name in _SIGNATURES.items() if head.startswith(signature)), None)
 
 
+def has_more_pages(data: bytes) -> bool:
+    """Whether a picture's file has pages or frames behind the first; not the smaller copies of a camera's (MPO)."""
+    try:
+        if is_tiff(data):
+            return len(TiffStream(data).pages) > 1
+        image = _open(Parts(data))
+        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
+    except Exception:  # a damaged file, of which whoever opens it says more
+        return False
+
+
 def _read_file(source: str | Path | bytes) -> bytes:
     """Raises ScanError if a file is empty, too large or not there."""
     size = len(source) if isinstance(source, bytes) else _file_size(source)

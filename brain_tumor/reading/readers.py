@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from brain_tumor.reading.archives import ZIP_SIGNATURES, UploadedFile, clean_name, keep_within_limits, list_files, unzip
@@ -129,11 +130,11 @@ def _read_files(
             if isinstance(entry, Rejected):
                 yield entry
                 continue
-            for found in (
-                [_read_file(entry, plane)] if isinstance(entry, UploadedFile) else read_stack(entry, name, plane)
-            ):
+            of_stack = isinstance(entry, Stack)
+            names = tuple(dict.fromkeys(picture.file.name for picture in entry.pictures)) if of_stack else ()
+            for found in read_stack(entry, name, plane) if of_stack else [_read_file(entry, plane)]:
                 indices = indices if isinstance(found, Rejected) else []
-                yield found
+                yield replace(found, files=names) if isinstance(found, Upload) and len(names) > 1 else found
         except Exception as error:
             yield Rejected(name, explain(error))
     yield from indices

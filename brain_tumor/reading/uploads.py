@@ -61,6 +61,9 @@ class Upload:
     localizer: bool = False
     """True for a few coarse slices by which a scan was planned (a scout), and which are none to be judged by."""
 
+    files: tuple[str, ...] = ()
+    """The names of a series' files, which has a neutral name itself; empty where an upload has the name of its file."""
+
 
 @dataclass(frozen=True)
 class Rejected:

@@ -3,26 +3,29 @@
 Of each help text the first sentence is a line of `--help`; `--help_all` shows the rest.
 """
 
+import json
+import math
 import os
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from transformers import TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+from brain_tumor.publishing.hub import why_no_id
+from brain_tumor.training.limits import UsageError, check_values
 
 
-def bfloat16_is_fast() -> bool:
+def bfloat16_is_fast(on_cpu: bool = False) -> bool:
     """True where matrix products in bfloat16 have instructions of their own (elsewhere they are emulated)."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not on_cpu:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
-
-
-class UsageError(ValueError):
-    """Arguments that make no sense. The message says what to pass."""
 
 
 @dataclass
@@ -130,10 +133,27 @@ class DataArguments:
     def __post_init__(self):
         if self.max_slices_per_class is not None and self.max_slices_per_class < 1:
             raise UsageError(f"--max_slices_per_class {self.max_slices_per_class} must be at least 1.")
+        if not 0 <= self.split_seed < 2**32:
+            raise UsageError(f"--split_seed {self.split_seed} must be 0 to 4294967295.")
         if not 0 <= self.augmentation <= 2:
             raise UsageError(f"--augmentation {self.augmentation} is outside 0 to 2. 1 is the recipe.")
         if self.epoch_slices is not None and self.epoch_slices < 1:
             raise UsageError(f"--epoch_slices {self.epoch_slices} must be at least 1.")
+        if not self.dataset_name:
+            raise UsageError("--dataset_name names no set. Give a folder or a Hub id.")
+        if self.data_root is not None and not os.path.isdir(self.data_root):
+            raise UsageError(f"--data_root {self.data_root} is no folder. Give the one that holds the sets.")
+        try:
+            about = json.loads(self.about_sets or "{}")
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"--about_sets is not JSON: {error}.") from error
+        if not isinstance(about, dict) or not all(isinstance(item, dict) for item in about.values()):
+            raise UsageError('--about_sets must be JSON such as {"name": {"from": "...", "terms": "..."}}.')
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", self.weights_license):
+            raise UsageError(
+                f"--weights_license {self.weights_license!r} is no identifier of a license. Write it as the Hub does, "
+                "such as apache-2.0 or cc-by-nc-sa-4.0."
+            )
 
 
 @dataclass
@@ -180,9 +200,12 @@ class RecipeArguments(TrainingArguments):
     dataloader_pin_memory: bool = field(
         default=torch.cuda.is_available(), metadata={"help": "Use pinned memory, which speeds up copies to a GPU."}
     )
-    bf16: bool = field(
-        default=bfloat16_is_fast(),
-        metadata={"help": "bfloat16 autocast. By default where the GPU or CPU computes in it, float32 elsewhere."},
+    bf16: bool | None = field(
+        default=None,
+        metadata={
+            "help": "True: bfloat16 autocast. By default where the GPU or CPU computes in it, without --fp16; False: "
+            "float32."
+        },
     )
     use_cpu: bool = field(
         default=not HAS_GPU,
@@ -220,13 +243,27 @@ class RecipeArguments(TrainingArguments):
     )
 
     def __post_init__(self):
-        super().__post_init__()
+        if self.bf16 is None:
+            self.bf16 = not self.fp16 and (self.use_cpu or HAS_GPU) and bfloat16_is_fast(self.use_cpu)
+        if self.fp16 and (self.use_cpu or not HAS_GPU):
+            raise UsageError("--fp16 needs a GPU. Leave it out: the CPU computes in bfloat16 or float32.")
+        check_values(self)
+        if self.max_steps <= 0 and not 0 < self.num_train_epochs < math.inf:
+            raise UsageError(f"--num_train_epochs {self.num_train_epochs} trains nothing; give at least 1.")
         if self.push_to_hub and self.push_only:
             raise UsageError("--push_only pushes a finished folder and trains nothing; leave --push_to_hub out.")
         if (self.push_to_hub or self.push_only) and not self.hub_model_id:
             raise UsageError("Say where to push: --hub_model_id your-name/model-name.")
-        if self.num_train_epochs <= 0 and self.max_steps <= 0:
-            raise UsageError(f"--num_train_epochs {self.num_train_epochs} trains nothing; give at least 1.")
+        if self.hub_model_id is not None and (reason := why_no_id(self.hub_model_id)):
+            raise UsageError(
+                f"--hub_model_id {self.hub_model_id!r} is not the id of a repository ({reason}). Give one like "
+                "you/brain-tumor-classifier."
+            )
+        super().__post_init__()
+        if self.early_stopping_patience and self.eval_strategy == IntervalStrategy.NO:
+            raise UsageError(
+                "Without evaluations no training can stop early. Pass --early_stopping_patience 0 as well."
+            )
 
 
 class Arguments(NamedTuple):

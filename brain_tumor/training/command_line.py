@@ -61,8 +61,10 @@ def parse_arguments(words: Sequence[str], description: str) -> Arguments:
         recipe, words = parser.read_json(Path(words[0])), words[1:]
     try:
         return Arguments(*parser.parse_args_into_dataclasses([*recipe, *words], look_for_args_file=False))
-    except (ValueError, TypeError, ImportError, OSError) as error:  # also of `TrainingArguments` itself
-        raise UsageError(str(error)) from error
+    except UsageError:
+        raise
+    except Exception as error:  # `TrainingArguments` itself raises nearly anything
+        raise UsageError(" ".join(str(error).split()).rstrip(".") + ".") from error
 
 
 class _Parser(HfArgumentParser):
@@ -71,7 +73,7 @@ class _Parser(HfArgumentParser):
     def error(self, message: str) -> NoReturn:
         # argparse writes "argument --image_size/--image-size: invalid int value: 'x'".
         raise UsageError(
-            re.sub(r"^argument (--\w+)\S*:", r"\1:", message) + ". python train.py --help lists the flags."
+            re.sub(r"^argument (--\w+)\S*:", r"\1:", message).rstrip(".") + ". python train.py --help lists the flags."
         )
 
     def parse_known_args(self, args=None, namespace=None):

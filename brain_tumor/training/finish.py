@@ -28,7 +28,7 @@ from brain_tumor.publishing.example_scans import export_examples
 from brain_tumor.publishing.export import ExportError, export_checkpoint, summary
 from brain_tumor.training.arguments import Arguments
 from brain_tumor.training.fit_familiarity import fit_familiarity, measure
-from brain_tumor.training.other_pictures import familiarity_figures, find_other_pictures
+from brain_tumor.training.other_pictures import OtherPicture, familiarity_figures
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +43,14 @@ class TrainedNetwork:
         model: the network.
         processor: its image processor.
         parts: name -> part of `split.split_scans`, with the column pixels.
+        others: pictures that are no brain MRI, those that fit the check of uploads and those that test it.
         record: what results.json says of how the network came to be: its start, history, epochs, seconds and the like.
     """
 
     model: PreTrainedModel
     processor: object
     parts: dict[str, Dataset]
+    others: tuple[list[OtherPicture], list[OtherPicture]]
     record: dict
 
 
@@ -90,7 +92,7 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
     if arguments.data.validation_only:
         return
     if arguments.data.familiarity:
-        fitting, testing = find_other_pictures(arguments.data.other_pictures, arguments.data.data_root)
+        fitting, testing = trained.others
         familiarity = fit_familiarity(model, processor, parts, fitting, seed=arguments.training.seed)
         if familiarity is not None:
             familiarity.save(folder)

@@ -16,7 +16,6 @@ from brain_tumor.data.split import slice_weights
 from brain_tumor.inference.familiarity import ALLOWED, NETWORKS, Familiarity, network_inputs, scale_inputs
 from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.network.embedding import embeddings
-from brain_tumor.reading.pictures import open_scan
 from brain_tumor.training.disguise import disguise
 from brain_tumor.training.other_pictures import OtherPicture
 from brain_tumor.training.strangers import stranger
@@ -73,7 +72,7 @@ def fit_familiarity(
 
     train, validation = choose("train", SLICES), choose("validation", VALIDATION_SLICES)
     to_break = list(open_rows(train.select(range(0, train.num_rows, max(1, train.num_rows // 200)))))
-    real = [open_scan(other.path) for other in others]
+    real = [other.open() for other in others]
     jobs = {
         "plain": (open_rows(validation), validation.num_rows),
         "disguised": ((disguise(image, random) for image in open_rows(validation)), validation.num_rows),

@@ -2,19 +2,23 @@
 
 import csv
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 from tqdm.auto import tqdm
 
-from brain_tumor.data.dataset import PICTURE_SUFFIXES
 from brain_tumor.data.errors import DatasetError
+from brain_tumor.data.folders import contents_of, tell_what_is_left_out
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.evaluation.intervals import share_interval
 from brain_tumor.inference.familiarity import Familiarity
-from brain_tumor.reading.pictures import open_scan
+from brain_tumor.reading.pictures import ScanError
+
+logger = logging.getLogger(__name__)
 
 CASES = "cases.csv"
 
@@ -29,11 +33,17 @@ class OtherPicture(NamedTuple):
     kind: str
     case: str
 
+    def open(self) -> Image.Image:
+        """The picture as 8-bit RGB. Raises ScanError."""
+        return open_picture({"bytes": None, "path": str(self.path)})
+
 
 def find_other_pictures(
     folders: Sequence[str], root: str | None = None
 ) -> tuple[list[OtherPicture], list[OtherPicture]]:
     """The pictures of some folders, in two lists: those that fit, and those that test.
+
+    Each is opened once, so that what cannot be read is known before a training. What is left out is logged.
 
     Args:
         folders: each of one kind of picture. A `cases.csv` (columns file and case) in one, or in the folder above it,
@@ -42,24 +52,49 @@ def find_other_pictures(
         root: folder in which those are looked for first.
 
     Raises:
-        DatasetError: a folder is not there, or holds no pictures.
+        DatasetError: a folder is not there, or holds no pictures; a `cases.csv` cannot be read.
     """
     fit, test = [], []
     for name in folders:
         folder = Path(root, name) if root and Path(root, name).is_dir() else Path(name)
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-        if not files:
+        if not folder.is_dir():
             raise DatasetError(f"--other_pictures {name} is no folder that holds pictures.")
+        found = contents_of(folder, CASES)
+        tell_what_is_left_out(found.left_out, folder, name)
         cases = {}
         for place in (folder, folder.parent):
             if (place / CASES).is_file():
-                with (place / CASES).open(encoding="utf-8", newline="") as file:
-                    cases |= {place / row["file"]: row["case"] for row in csv.DictReader(file)}
-        for path in files:
-            case = cases.get(path, path.name)
-            digit = int(hashlib.sha256(case.encode()).hexdigest()[0], 16)
-            (fit if not case or digit < 16 * FIT_SHARE else test).append(OtherPicture(path, folder.name, case))
+                cases |= _read_cases(place)
+        pictures = [
+            OtherPicture(path, folder.name, cases.get(path, path.name))
+            for path in tqdm(sorted(found.pictures), desc=f"Opening {name}", unit="picture")
+            if _opens(path)
+        ]
+        if not pictures:
+            raise DatasetError(f"--other_pictures {name} is no folder that holds pictures.")
+        for picture in pictures:
+            digit = int(hashlib.sha256(picture.case.encode()).hexdigest()[0], 16)
+            (fit if not picture.case or digit < 16 * FIT_SHARE else test).append(picture)
     return fit, test
+
+
+def _read_cases(place: Path) -> dict[Path, str]:
+    try:
+        with (place / CASES).open(encoding="utf-8-sig", newline="") as file:
+            return {place / row["file"]: row["case"] or "" for row in csv.DictReader(file)}
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise DatasetError(
+            f"{place / CASES} cannot be read as a table with the columns file and case. Save it as CSV in UTF-8."
+        ) from error
+
+
+def _opens(path: Path) -> bool:
+    try:
+        open_picture({"bytes": None, "path": str(path)})
+        return True
+    except ScanError as error:
+        logger.warning("%s is left out: %s", path, error)
+        return False
 
 
 def familiarity_figures(familiarity: Familiarity, measure, test, others: Sequence[OtherPicture]) -> list[dict]:
@@ -77,7 +112,7 @@ def familiarity_figures(familiarity: Familiarity, measure, test, others: Sequenc
     names = test.features["set"].names
     with tqdm(total=test.num_rows + len(others), desc="Testing what is no slice", unit="picture") as bar:
         known = familiarity.is_familiar(*measure((open_picture(image) for image in test["image"]), bar))
-        caught = ~familiarity.is_familiar(*measure((open_scan(o.path) for o in others), bar)) if others else []
+        caught = ~familiarity.is_familiar(*measure((other.open() for other in others), bar)) if others else []
     numbers, groups = np.array(test["set"]), np.array(test["group"])
     rows = [
         _row(f"{names[n]}: slices turned away", ~known[numbers == n], groups[numbers == n], "less is better")

@@ -56,6 +56,13 @@ def find_resume_point(args: RecipeArguments, output_dir: Path) -> str | None:
 
 def resumed_at(checkpoint: str | None) -> float | None:
     """The epoch at which a checkpoint was saved that a training goes on from; None for one from the start."""
-    if checkpoint is None:
-        return None
-    return json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))["epoch"]
+    return None if checkpoint is None else _state_of(checkpoint)["epoch"]
+
+
+def step_of(checkpoint: str) -> int:
+    """The step at which a checkpoint was saved."""
+    return _state_of(checkpoint)["global_step"]
+
+
+def _state_of(checkpoint: str) -> dict:
+    return json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))

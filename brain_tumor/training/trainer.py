@@ -1,5 +1,6 @@
 """The Trainer with this project's sampling, loss and figures."""
 
+import copy
 import ctypes
 import platform
 import sys
@@ -19,6 +20,7 @@ from brain_tumor.evaluation.calibration import fit_temperature, nll
 from brain_tumor.evaluation.kinds import mean_over_kinds
 from brain_tumor.evaluation.scan_metrics import ScanMetrics
 from brain_tumor.labels import NO_TUMOR, TUMOR, TUMOR_TYPES
+from brain_tumor.training.arguments import UsageError
 
 
 def keep_freed_memory() -> None:
@@ -62,15 +64,29 @@ class ScanTrainer(Trainer):
 
     Args:
         weights: (n,) how likely each training slice is to be drawn (`split.slice_weights`).
-        epoch_slices: slices per epoch; by default as many as there are.
+        epoch_slices: slices per epoch; by default as many as there are. The last is left out where it would be a
+            batch by itself from which the network cannot learn.
     """
 
     def __init__(self, *args, weights: np.ndarray, epoch_slices: int | None = None, **kwargs):
         self.weights, self.epoch_slices = weights, epoch_slices or len(weights)
         super().__init__(*args, compute_loss_func=self.scan_loss, data_collator=collate, **kwargs)
+        batch = self.args.train_batch_size
+        if self.epoch_slices > batch > 1 and self.epoch_slices % batch == 1 and not self._takes_one_slice():
+            self.epoch_slices -= 1
         # Trainer would pass its own smoother over our loss.
         self.label_smoother = None
         self._seen = torch.zeros(2, device=self.args.device)
+
+    def _takes_one_slice(self) -> bool:
+        """Whether the network learns from a batch of one: no batch norm does whose maps are a single pixel by then."""
+        pixels = self.train_dataset[0]["pixel_values"][None]
+        try:
+            with torch.random.fork_rng():
+                copy.deepcopy(self.model).to("cpu").train()(pixel_values=pixels)
+        except ValueError:
+            return False
+        return True
 
     def _get_train_sampler(self, train_dataset=None) -> WeightedSampler:
         return WeightedSampler(self.weights, self.epoch_slices, self.args.seed)
@@ -119,6 +135,11 @@ def metrics_on(validation: Dataset) -> Callable:
 
     def compute_metrics(prediction) -> dict[str, float]:
         logits, labels = np.asarray(prediction.predictions, np.float64), prediction.label_ids
+        if not np.isfinite(logits).all():
+            raise UsageError(
+                "The network's outputs are no numbers any more: the training has gone astray. Train again with a lower "
+                "--learning_rate, or a larger --warmup_steps."
+            )
         known = labels != TUMOR
         all_figures = ScanMetrics(keep_in_memory=True).compute(
             predictions=softmax(logits[known], axis=1), references=labels[known]

@@ -1,5 +1,7 @@
 """Real pictures that are no brain MRI: part of their cases fits the check of uploads, the others test it."""
 
+import logging
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +11,7 @@ from brain_tumor.data.errors import DatasetError
 from brain_tumor.data.split import whole_set
 from brain_tumor.labels import LABELS
 from brain_tumor.training.other_pictures import OtherPicture, familiarity_figures, find_other_pictures
+from tests.scan_files import dicom
 
 
 @pytest.fixture
@@ -43,6 +46,26 @@ def test_a_folder_without_pictures_gets_a_sentence(pictures):
     with pytest.raises(DatasetError, match="--other_pictures nowhere is no folder that holds pictures"):
         find_other_pictures(["nowhere"], pictures)
     assert find_other_pictures([]) == ([], [])
+
+
+def test_a_picture_is_known_by_its_content_and_what_cannot_be_read_is_told_before_a_training(pictures, caplog):
+    Image.new("L", (40, 40)).save(pictures / "ct/no ending", "JPEG")
+    (pictures / "ct/slice").write_bytes(dicom())
+    (pictures / "ct/cut.png").write_bytes(b"cut")
+    (pictures / "ct/notes").write_text("text")
+    (pictures / "ct/loop").symlink_to(pictures)
+    with caplog.at_level(logging.WARNING):
+        fit, test = find_other_pictures(["ct"], pictures)
+    assert sorted(p.path.name for p in [*fit, *test]) == ["0.png", "no ending", "slice"]
+    assert all(p.open().mode == "RGB" for p in [*fit, *test])
+    assert "1 text, such as notes" in caplog.text and "cut.png is left out: This file is not a picture" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"name,case\nx,y\n", b"\xff\xfe\x00", b"file\nx\n"])
+def test_a_table_of_cases_that_cannot_be_read_gets_a_sentence(content, pictures):
+    (pictures / "cases.csv").write_bytes(content)
+    with pytest.raises(DatasetError, match="cases.csv cannot be read as a table with the columns file and case"):
+        find_other_pictures(["spine"], pictures)
 
 
 def test_the_check_is_counted_by_set_and_by_kind(slice_folder, pictures):
