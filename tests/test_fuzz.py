@@ -32,7 +32,7 @@ def test_damaged_files_are_read_or_refused_with_a_sentence_soon_and_in_little_me
 
 @pytest.mark.parametrize("seconds", [5, pytest.param(30, marks=pytest.mark.slow)])
 def test_series_of_every_structure_show_what_pydicom_and_nibabel_make_of_them(seconds):
-    assert run_fuzz(seconds, "structure") > 20
+    assert run_fuzz(seconds, "structure") > 5
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_series_of_every_structure_show_what_pydicom_and_nibabel_make_of_them(se
 )
 def test_a_reader_that_breaks_one_of_the_rules_is_found(module, name, instead, monkeypatch):
     monkeypatch.setattr(module, name, instead)
-    assert any(isinstance(error, AssertionError) for _, _, error in fuzz(20, kind="structure"))
+    assert any(isinstance(error, AssertionError) for _, _, error in fuzz(60, kind="structure"))
 
 
 @pytest.mark.parametrize("name", seeds())
