@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.quality import peer_files
 from benchmarks.quality.accuracy import RESULTS, ROOT
 from benchmarks.speed import section as speed
 from brain_tumor.evaluation.figures_text import interval
@@ -237,6 +238,7 @@ PAGES = {
     "README.md": {"headline": headline},
     "docs/results.md": {"accuracy": table, "bundled": bundled_checkpoint},
     "docs/speed.md": {"speed": speed.section},
+    "docs/files.md": {"peers": peer_files.table},
 }
 """Page -> sections between a pair of comments, and what writes them."""
 

@@ -1,4 +1,4 @@
-"""Every scan in a folder -> a table: pictures, DICOM series, NIfTI volumes and zips of them, in all folders below it.
+"""Every scan in a folder -> a table: pictures, DICOM series, volumes and zips of them, in all folders below it.
 
     python -m brain_tumor.predict FOLDER > results.csv
     python -m brain_tumor.predict FOLDER --model runs/mine > results.csv     # another checkpoint: a folder or a Hub id

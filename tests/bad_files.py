@@ -9,6 +9,7 @@ read. Those that pretend to be small or take long to take apart are as large as 
 import argparse
 import functools
 import gzip
+import io
 import struct
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ from pathlib import Path
 import imagecodecs
 import nibabel
 import numpy as np
+import tifffile
 from PIL import Image
 from pydicom.encaps import encapsulate
 
@@ -33,6 +35,7 @@ from tests.scan_files import (
     nifti,
     picture,
     rle_frame,
+    volume,
     zip_files,
 )
 from tests.slices import draw_slice
@@ -50,6 +53,13 @@ class BadFile:
     """`ANSWER`, or a pattern that is found in the sentence."""
 
 
+def deep_tiff(values: np.ndarray, **options) -> bytes:
+    """Of tifffile, which writes all depths."""
+    out = io.BytesIO()
+    tifffile.imwrite(out, values, **{"compression": "zlib", "metadata": None, "software": False} | options)
+    return out.getvalue()
+
+
 @functools.cache
 def whole() -> dict[str, bytes]:
     """One good file of every format that is read, by its suffix."""
@@ -64,6 +74,8 @@ def whole() -> dict[str, bytes]:
         "dcm": dicom(),
         "nii": nifti(),
         "nii.gz": gzip.compress(nifti(), mtime=0),
+        "mgz": gzip.compress(nibabel.MGHImage(volume(), np.diag([2, 2, 2, 1])).to_bytes(), mtime=0),
+        "float.tif": deep_tiff(np.asarray(draw_slice(1, side=128), np.float64)),
         "zip": zip_files({"a.png": picture("PNG"), "b.dcm": dicom()}),
     }
 
@@ -120,6 +132,11 @@ def tiff_page(width: int, height: int, **tags: tuple[int, int, int]) -> list[tup
     usual = {256: (4, 1, width), 257: (4, 1, height), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1), 273: (4, 1, 8),
              277: (3, 1, 1), 278: (4, 1, height), 279: (4, 1, width * height % 2**32)}  # fmt: skip
     return [(int(tag), *value) for tag, value in (usual | {int(k[1:]): v for k, v in tags.items()}).items()]
+
+
+def deep_page(width: int, height: int, **tags: tuple[int, int, int]) -> list[tuple[int, int, int, int]]:
+    """Of decimals of 32 bits, which tifffile reads."""
+    return tiff_page(width, height, **{"t258": (3, 1, 32), "t339": (3, 1, 3)} | tags)
 
 
 def element(group: int, number: int, value: bytes, length: int | None = None) -> bytes:
@@ -276,7 +293,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "page.png": BadFile(lambda: b"<html><script>alert(1)</script></html>", "is text, not a scan"),
     "drawing.svg": BadFile(lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is text, not a scan"),
     "letter.dcm": BadFile(lambda: b"%PDF-1.7\n\xff\xfe", "is a PDF, not a scan"),
-    "letter.nii.gz": BadFile(lambda: gzip.compress(b"hello " * 400, mtime=0), "holds no NIfTI volume"),
+    "letter.nii.gz": BadFile(lambda: gzip.compress(b"hello " * 400, mtime=0), "holds text, not a scan"),
     "office.zip": BadFile(lambda: zip_files({"[Content_Types].xml": b"<x/>"}), "office document"),
     "program.gif": BadFile(lambda: b"MZ" + bytes(200), NOT_READ),
     "a PNG called.jpg": BadFile(lambda: picture("PNG"), ANSWER),
@@ -289,7 +306,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "400 megapixels.png": BadFile(lambda: png(20_000, 20_000), TOO_LARGE),
     "400 megapixels of zeros.png": BadFile(lambda: png(20_000, 20_000, filled=True), TOO_LARGE),
     "a row of 2 billion.png": BadFile(lambda: png(2**31 - 1, 1), TOO_LARGE),
-    "no width.png": BadFile(lambda: png(0, 100), NOT_READ),
+    "no width.png": BadFile(lambda: png(0, 100), "damaged, or of a rare kind"),
     "4 billion squared.tif": BadFile(lambda: tiff(tiff_page(2**32 - 1, 2**32 - 1)), TOO_LARGE),
     "400 megapixels.tif": BadFile(
         lambda: tiff(tiff_page(20_000, 20_000, t259=(3, 1, 8), t273=(4, 1, 122)), zlib_zeros(24)), TOO_LARGE
@@ -322,9 +339,9 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "32767 cubed.nii": BadFile(lambda: nifti(dim=[3, 32767, 32767, 32767, 1, 1, 1, 1]), "too large"),
     # Bombs: small files that unpack to much, or take long to take apart.
     "40 megapixels of 16 bits in color.png": BadFile(
-        lambda: png(6300, 6300, depth=16, color=2, filled=True), "at most 13 megapixels"
+        lambda: png(6300, 6300, depth=16, color=2, filled=True), "at most 26 megapixels"
     ),
-    "13 megapixels of 16 bits in color.png": BadFile(lambda: png(3600, 3600, depth=16, color=2, filled=True), ANSWER),
+    "26 megapixels of 16 bits in color.png": BadFile(lambda: png(5100, 5100, depth=16, color=2, filled=True), ANSWER),
     "40 megapixels with alpha.png": BadFile(lambda: png(6300, 6300, color=6, filled=True), ANSWER),
     "40 megapixels of 16 bits.png": BadFile(lambda: png(6300, 6300, depth=16, filled=True), ANSWER),
     "a comment that unpacks to a gigabyte.png": BadFile(
@@ -340,6 +357,36 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "millions of frames.gif": BadFile(gif_of_many_frames, ANSWER),
     "millions of pages.tif": BadFile(tiff_of_many_pages, "too many parts"),
     "millions of strips.tif": BadFile(tiff_of_many_strips, "too many parts|damaged"),
+    "thousands of long values on one another.tif": BadFile(
+        lambda: tiff(
+            [*deep_page(64, 64), *[(40_000 + tag, 7, MEGABYTE, 100_000) for tag in range(4000)]], bytes(2 * MEGABYTE)
+        ),
+        "too many parts",
+    ),
+    "a tile of 60000 squared.tif": BadFile(
+        lambda: tiff(
+            [
+                *[entry for entry in deep_page(6000, 6000, t259=(3, 1, 8)) if entry[0] not in (273, 278, 279)],
+                *[(322, 4, 1, 60_000), (323, 4, 1, 60_000), (324, 4, 1, 200), (325, 4, 1, 10_000)],
+            ],
+            zlib_zeros(1),
+        ),
+        "too large",
+    ),
+    "400 megapixels of 64 bits.tif": BadFile(lambda: tiff(deep_page(20_000, 20_000, t258=(3, 1, 64))), TOO_LARGE),
+    "40 megapixels of 64 bits.tif": BadFile(
+        lambda: tiff(deep_page(6300, 6300, t258=(3, 1, 64))), "at most 20 megapixels"
+    ),
+    "40 megapixels of 32 bits.tif": BadFile(
+        lambda: deep_tiff((np.arange(6300**2, dtype=np.float32) % 9999).reshape(6300, 6300)), ANSWER
+    ),
+    "half a million strips.tif": BadFile(
+        lambda: tiff(
+            deep_page(64, 500_000, t278=(4, 1, 1), t273=(4, 500_000, 200), t279=(4, 500_000, 200)),
+            np.full(600_000, 300, "<u4").tobytes(),
+        ),
+        "damaged|too many parts",
+    ),
     "a directory that leads to itself.tif": BadFile(lambda: tiff(tiff_page(64, 64), next_=8), "damaged"),
     "deflated to a gigabyte.dcm": BadFile(lambda: deflated_dicom(64), "unpacks to more"),
     "deflated to 180 megabytes.dcm": BadFile(lambda: deflated_dicom(11), "unpacks to more|damaged"),
@@ -397,9 +444,7 @@ BAD_FILES: dict[str, BadFile] = _truncated() | {
     "constant.nii.gz": BadFile(
         lambda: gzip.compress(nifti(np.full((40, 40, 12), -1e30, np.float32)), mtime=0), "shows nothing"
     ),
-    "no voxel size.nii": BadFile(
-        lambda: nifti(srow_x=[0] * 4, srow_y=[0] * 4, srow_z=[0] * 4), "header makes no sense"
-    ),
+    "no voxel size.nii": BadFile(lambda: nifti(srow_x=[0] * 4, srow_y=[0] * 4, srow_z=[0] * 4, pixdim=[0] * 8), ANSWER),
     "half of a pair.nii": BadFile(lambda: nifti().replace(b"n+1\0", b"ni1\0", 1), "one half of a NIfTI pair"),
     "negative shape.nii": BadFile(lambda: nifti(dim=[3, -5, 40, 40, 1, 1, 1, 1]), "header makes no sense"),
     "no pixels.dcm": BadFile(lambda: dicom(PixelData=None), "holds no picture"),

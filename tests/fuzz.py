@@ -12,6 +12,7 @@ import argparse
 import collections
 import functools
 import gzip
+import io
 import os
 import tempfile
 import time
@@ -25,6 +26,7 @@ import hypothesis
 import imagecodecs
 import nibabel
 import numpy as np
+import tifffile
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -35,7 +37,7 @@ from brain_tumor.reading.pictures import MIN_SIDE, ScanError, open_scan
 from brain_tumor.reading.readers import read_scan, read_uploads
 from brain_tumor.reading.uploads import Rejected
 from tests import independent, structures
-from tests.bad_files import whole
+from tests.bad_files import deep_tiff, whole
 from tests.memory import peak_memory_of
 from tests.scan_files import DEFLATED, JPEG2000, RLE, dicom, nifti, picture, rle_frame, volume, zip_files
 from tests.sentences import assert_is_a_sentence
@@ -48,6 +50,18 @@ MOST_SECONDS = 5
 MOST_MEMORY = 900 * 2**20
 """Bytes that the whole process may take."""
 PICTURES = ("jpg", "png", "tif", "webp", "bmp", "gif")
+
+
+def pages_of_all_kinds(values: np.ndarray) -> bytes:
+    """A TIFF of a gray page, one with a palette, a deep one and one in color."""
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as writer:
+        writer.write(values, metadata=None)
+        palette = np.stack([np.arange(256, dtype=np.uint16) * 257] * 3)
+        writer.write(values, photometric="palette", colormap=palette, metadata=None)
+        writer.write(values / 7, compression="zlib", metadata=None)
+        writer.write(np.stack([values] * 3, -1), photometric="rgb", compression="lzw", metadata=None)
+    return out.getvalue()
 
 
 @functools.cache
@@ -77,6 +91,12 @@ def seeds() -> dict[str, bytes]:
             "TIFF", pages[0], save_all=True, append_images=pages[1:], compression="tiff_adobe_deflate"
         ),
         "16 bits.tif": picture("TIFF", Image.fromarray(deep)),
+        "signed.tif": deep_tiff((eight // 2).astype(np.int8), compression=None),
+        "planes.tif": deep_tiff(np.stack([deep] * 3), photometric="rgb", planarconfig="separate"),
+        "tiles.tif": deep_tiff(deep.astype(np.float32), compression="lzw", predictor=True, tile=(16, 16)),
+        "big.tif": deep_tiff(deep.astype(np.uint32), bigtiff=True, byteorder=">"),
+        "pages of all kinds.tif": pages_of_all_kinds(eight),
+        "two pictures.jpg": picture("MPO", color, save_all=True, append_images=[color]),
         "animation.gif": picture("GIF", pages[0], save_all=True, append_images=pages[1:]),
         "animation.webp": picture("WEBP", pages[0], save_all=True, append_images=pages[1:]),
         "lossless.webp": picture("WEBP", color, lossless=True),

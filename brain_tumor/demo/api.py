@@ -84,7 +84,7 @@ def build_api(classifier: Classifier) -> None:
         """Estimate whether a slice of a brain MRI shows a glioma, meningioma, pituitary tumor or none. Not a diagnosis.
 
         Args:
-            scan: the file: JPEG, PNG, TIFF, WebP, BMP, GIF, DICOM or NIfTI; or a data: URI of it, such as
+            scan: the file: JPEG, PNG, TIFF, WebP, BMP, GIF, DICOM, NIfTI or MGH; or a data: URI of it, such as
                 data:image/png;base64,... Addresses are not fetched. Of a file with several slices the middle one is
                 taken.
 

@@ -48,7 +48,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
             paste = gr.Button("Paste from clipboard", size="sm")
             gr.Markdown(
-                f"One slice as JPEG, PNG, TIFF, WebP, BMP, GIF, DICOM or NIfTI, 8 or 16 bits; at most "
+                f"One slice as JPEG, PNG, TIFF, WebP, BMP, GIF, DICOM, NIfTI or MGH, of any depth; at most "
                 f"{page.LIMITS_OF_A_FILE}.\n\n{page.PRIVACY}",
                 elem_classes="quiet",
             )

@@ -77,11 +77,11 @@ def build_several_scans(classifier: Classifier) -> None:
             files = ScanUpload(label="Scans", file_count="multiple", elem_id="files", height=280)
         with gr.Column(min_width=280):
             plane = gr.Radio(
-                list(PLANES), value="Best resolution", label="Plane in which NIfTI volumes are cut", elem_id="plane"
+                list(PLANES), value="Best resolution", label="Plane in which volumes are cut", elem_id="plane"
             )
             look = gr.Button("Look at these files", variant="primary", elem_id="look")
             gr.Markdown(
-                "Pictures, the files of a DICOM series or one .zip of them, NIfTI volumes (.nii, .nii.gz): at most "
+                "Pictures, the files of a DICOM series or one .zip of them, volumes (.nii, .nii.gz, .mgz): at most "
                 f"{MAX_FILES} files, {page.LIMITS_OF_A_FILE} a file, and {MAX_TOTAL_BYTES // 1024**2} MB together. Of "
                 f"a volume with more than {MAX_SLICES} slices every second, third, ... is read. Whatever is not "
                 f"finished after {MAX_SECONDS} seconds is left out. One bad file does not stop the rest.\n\n"

@@ -19,6 +19,9 @@ _SIZES = {1: 348, 2: 540}
 
 _UNITS = {1: "meters", 2: "millimeters", 3: "micrometers"}
 
+_CIFTI = range(3000, 3100)
+"""Intent codes of its files, which are NIfTI-2 outside (https://www.nitrc.org/projects/cifti)."""
+
 _SILENT = logging.getLogger(f"{__name__}.repairs")
 _SILENT.disabled = True
 
@@ -62,6 +65,10 @@ def parse_nifti(head: bytes) -> VolumeHeader:
         raise damaged from None
     if not shape or shape[0] < 1 or offset > MAX_OFFSET:
         raise damaged
+    if int(header["intent_code"]) in _CIFTI:
+        raise ScanError(
+            "This file is a CIFTI file, which holds numbers on the brain's surface and no scan. Upload the scan itself."
+        )
     shape = tuple(max(1, size) for size in (*shape, 1, 1))
     try:
         dtype = header.get_data_dtype()

@@ -17,8 +17,10 @@ _SIGNATURES = {
     b"BZh": "a .bz2 archive",
     b"\x28\xb5\x2f\xfd": "a .zst archive",
     b"\x89HDF": "an HDF5 file",
-    b"CDF": "a MINC file",
+    b"CDF": "a NetCDF or MINC file",
     b"NRRD": "an NRRD file",
+    b"TRACK": "a file of fiber tracks",
+    b"mrtrix tracks": "a file of fiber tracks",
     b"\0\0\1\0": "an icon",
 }
 
