@@ -1,5 +1,7 @@
 """Some seconds of damaged files and of series of every structure; `python -m tests.fuzz --minutes 10` is for longer."""
 
+import itertools
+import math
 import re
 import subprocess
 import sys
@@ -50,7 +52,8 @@ def test_series_of_every_structure_show_what_pydicom_and_nibabel_make_of_them(se
 )
 def test_a_reader_that_breaks_one_of_the_rules_is_found(module, name, instead, monkeypatch):
     monkeypatch.setattr(module, name, instead)
-    assert any(isinstance(error, AssertionError) for _, _, error in fuzz(60, kind="structure"))
+    rounds = itertools.islice(fuzz(math.inf, kind="structure"), 8)  # of the same series, however busy the machine is
+    assert any(isinstance(error, AssertionError) for _, _, error in rounds)
 
 
 @pytest.mark.parametrize("name", seeds())
