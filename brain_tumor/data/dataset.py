@@ -20,7 +20,8 @@ from brain_tumor.data.pixels import digest, file_states, map_cached
 from brain_tumor.data.sets import FoundSets, find_scans, label_of, with_columns
 from brain_tumor.labels import LABELS, TUMOR, sequence_in
 from brain_tumor.reading.dicom.parsing import is_dicom
-from brain_tumor.reading.pictures import ScanError, has_more_pages, open_scan
+from brain_tumor.reading.levels import ScanError
+from brain_tumor.reading.pictures import has_more_pages, open_scan
 
 logger = logging.getLogger(__name__)
 

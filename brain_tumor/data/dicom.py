@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from brain_tumor.reading.dicom.parsing import is_dicom
-from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.readers import HEAD_BYTES, read_uploads
 from brain_tumor.reading.uploads import Upload
 

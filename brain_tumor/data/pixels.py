@@ -10,7 +10,8 @@ from datasets import Dataset
 from PIL import Image as PillowImage
 
 from brain_tumor.data.dicom import is_dicom_file, open_slice
-from brain_tumor.reading.pictures import ScanError, open_scan
+from brain_tumor.reading.levels import ScanError
+from brain_tumor.reading.pictures import open_scan
 
 _PROCESSES_FROM = 500
 """Rows below which starting worker processes takes longer than it saves."""

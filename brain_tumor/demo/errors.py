@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from brain_tumor.demo.retention import KEPT_SECONDS
-from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.levels import ScanError
 
 
 def sentence(message: object) -> gr.Error:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from brain_tumor.reading import pictures
 from brain_tumor.reading.folders import REASONS, SPECIAL
-from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
 MAX_DIRECTORY_BYTES = 2 * 2**20

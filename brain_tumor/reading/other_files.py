@@ -3,9 +3,11 @@
 import re
 
 from brain_tumor.reading.archives import ZIP_SIGNATURES
+from brain_tumor.reading.dicom.header import DIRECTORY
 from brain_tumor.reading.dicom.parsing import is_dicom
 from brain_tumor.reading.nifti import is_analyze, is_nifti
 from brain_tumor.reading.pictures import FORMATS, is_picture
+from brain_tumor.reading.volume_files import is_gzip
 
 READABLE = f"Use one of {', '.join(FORMATS)}, DICOM, NIfTI, MGH, or a zip of these."
 
@@ -23,9 +25,6 @@ _SIGNATURES = {
     b"mrtrix tracks": "a file of fiber tracks",
     b"\0\0\1\0": "an icon",
 }
-
-_DISC = b"1.2.840.10008.1.3.10"
-"""The class of a DICOM file that lists the others, which stands near its beginning."""
 
 _PICTURES = {
     b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
@@ -66,12 +65,12 @@ def why_not_read(head: bytes) -> str:
 def kind_of(head: bytes) -> str:
     """What a file is by its first bytes: "picture", "DICOM", "NIfTI", "text", "PDF", ...; "" if unknown."""
     if is_dicom(head):
-        return "index of a disc (DICOMDIR)" if _DISC in head else "DICOM"
+        return "index of a disc (DICOMDIR)" if DIRECTORY.encode() in head else "DICOM"
     if is_nifti(head):
         return "NIfTI"
     if is_picture(head):
         return "picture"
-    if head.startswith(ZIP_SIGNATURES) or head[:2] == b"\x1f\x8b":
+    if head.startswith(ZIP_SIGNATURES) or is_gzip(head):
         return "zip" if head.startswith(ZIP_SIGNATURES) else ".gz file"
     what = _name(head)
     return re.sub("^an? ", "", what) if what and head else "" if head else "empty file"

@@ -152,9 +152,9 @@ def has_more_pages(data: bytes) -> bool:
         if is_tiff(data):
             return len(TiffStream(data).pages) > 1
         image = _open(Parts(data))
-        return image.format != "MPO" and bool(getattr(image, "is_animated", False))
-    except Exception:  # a damaged file, of which whoever opens it says more
+    except ScanError:  # whoever opens the file says more
         return False
+    return image is not None and image.format != "MPO" and _has_more_pictures(image)
 
 
 def _read_file(source: str | Path | bytes) -> bytes:
@@ -281,12 +281,15 @@ def _count_bits(image: Image.Image) -> int:
 
 def _note_more_pictures(image: Image.Image) -> list[str]:
     """What of a file is not read: frames of an animation, or the pictures that phones put behind a JPEG."""
-    try:
-        several = bool(getattr(image, "is_animated", False))
-    except Exception:  # Pillow looks at a damaged file's second frame here
-        return []
-    if not several:
+    if not _has_more_pictures(image):
         return []
     if image.format == "MPO":
         return [f"The file holds {image.n_frames} pictures, as phones and cameras save them; the first is read."]
     return ["The file is an animation; its first frame is read."]
+
+
+def _has_more_pictures(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # Pillow looks at a damaged file's second frame here
+        return False

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image
 
-from brain_tumor.reading.pictures import MIN_SIDE, ScanError
+from brain_tumor.reading.levels import ScanError
+from brain_tumor.reading.pictures import MIN_SIDE
 from brain_tumor.reading.uploads import MAX_SLICES, Slice
 from brain_tumor.reading.windows import Window, find_head_threshold, middle_of
 

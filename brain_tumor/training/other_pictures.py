@@ -16,7 +16,7 @@ from brain_tumor.data.folders import contents_of, tell_what_is_left_out
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.evaluation.intervals import share_interval
 from brain_tumor.inference.familiarity import Familiarity
-from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.levels import ScanError
 
 logger = logging.getLogger(__name__)
 

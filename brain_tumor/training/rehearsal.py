@@ -136,7 +136,6 @@ def _noise(count: int, processor) -> Dataset:
         "pixels": [random.bytes(size) for _ in range(count)],
         "label": [number % len(LABELS) for number in range(count)],
         "sequence": [""] * count,
-        "sha256": [f"{number:064x}" for number in range(count)],
     }
     return Dataset.from_dict(rows).add_column("set", [0] * count, feature=ClassLabel(names=["noise"]))
 

@@ -18,12 +18,13 @@ from brain_tumor.reading.dicom.parsing import (
     read_words,
 )
 from brain_tumor.reading.dicom.words import LOCALIZER, describe_scan
-from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.levels import ScanError
 
 MAX_FRAMES = 20_000
 """The most frames of a file."""
 
-_DIRECTORY = "1.2.840.10008.1.3.10"
+DIRECTORY = "1.2.840.10008.1.3.10"
+"""The class of the index of a disc (DICOMDIR)."""
 
 _NO_PICTURE = {
     "SR": "a report",
@@ -178,7 +179,7 @@ def _whole(dataset, tag: str) -> int | None:
 def _refuse_what_is_no_scan(dataset) -> None:
     """Raise NoScan for what shows no picture, or a picture that is no scan."""
     modality, class_ = read_word(dataset, "Modality"), read_word(dataset, "SOPClassUID")
-    if _DIRECTORY in (class_, read_word(dataset.file_meta, "MediaStorageSOPClassUID")):
+    if DIRECTORY in (class_, read_word(dataset.file_meta, "MediaStorageSOPClassUID")):
         reason = "This file is the index of a disc (DICOMDIR) and shows nothing. Upload the DICOM files beside it."
         raise Directory(reason, "the index of a disc")
     if modality in _NO_PICTURE or None in (read_number(dataset, "Rows"), read_number(dataset, "Columns")):

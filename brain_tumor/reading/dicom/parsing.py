@@ -12,7 +12,8 @@ import zlib
 from collections.abc import Iterator
 
 from brain_tumor.reading import pictures
-from brain_tumor.reading.pictures import MAX_FILE_BYTES, ScanError
+from brain_tumor.reading.levels import ScanError
+from brain_tumor.reading.pictures import MAX_FILE_BYTES
 
 MAX_INFLATED_BYTES = 2 * MAX_FILE_BYTES
 """The most bytes to which a deflated DICOM file may unpack."""

@@ -16,7 +16,7 @@ from brain_tumor.reading.dicom.parsing import (
     quiet,
     read_word,
 )
-from brain_tumor.reading.pictures import ScanError
+from brain_tumor.reading.levels import ScanError
 
 _USUAL = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "PixelRepresentation": 0}
 """What a file of gray pixels means if it does not say it."""

@@ -13,7 +13,8 @@ from brain_tumor.reading.dicom.pixels import read_frames
 from brain_tumor.reading.dicom.places import measure_steps
 from brain_tumor.reading.dicom.stacks import Picture, Stack
 from brain_tumor.reading.dicom.words import NOT_STATED, name_times
-from brain_tumor.reading.pictures import MIN_SIDE, ScanError
+from brain_tumor.reading.levels import ScanError
+from brain_tumor.reading.pictures import MIN_SIDE
 from brain_tumor.reading.uploads import MAX_VOXELS, Rejected, Slice, Upload
 from brain_tumor.reading.volumes import MIN_STACK, PLANES, Block, find_square_size, note_thinning, thin, to_picture
 from brain_tumor.reading.windows import (
