@@ -9,7 +9,7 @@ WINDOW_PERCENTILES = (0.5, 99.5)
 """The gray levels of a picture of more than 8 bits at these percentiles become 0 and 255."""
 
 MAX_NUMBER_BYTES = 160 * 10**6
-"""The most bytes of one picture's numbers, such as 40 megapixels of 32 bits; a window takes three times that."""
+"""The most bytes of one picture's numbers, such as 40 megapixels of 32 bits; a window takes as much again, and more."""
 
 STRIP = 2**20
 """How many numbers are turned into gray levels at a time: the steps in between take many times their memory."""
@@ -29,12 +29,13 @@ def window(values: np.ndarray) -> Image.Image:
     Returns:
         `PIL.Image.Image` of mode "RGB", values 0 to 255; one flat gray becomes black.
     """
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values.ravel()
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values.flatten()
     if not finite.size:
         raise ScanError("This picture holds no numbers that could be shown as gray levels.")
     low, high = _percentiles(finite, WINDOW_PERCENTILES)
     if high <= low:  # almost flat: nothing between the percentiles, so take the extremes
         low, high = float(finite.min()), float(finite.max())
+    del finite  # what follows takes as much again
     width = max(high - low, np.finfo(np.float64).tiny)
 
     def scale(strip: np.ndarray) -> np.ndarray:
@@ -64,12 +65,12 @@ def check_number_bytes(width: int, height: int, bytes_each: int) -> None:
 
 
 def _percentiles(values: np.ndarray, percentiles: tuple[float, ...]) -> list[float]:
-    """`np.percentile` without a copy of all the numbers in float64."""
+    """`np.percentile` without a copy of all the numbers in float64, or any: they are put into another order."""
     places = np.array(percentiles) / 100 * (len(values) - 1)
     below = np.floor(places).astype(int)
     above = np.minimum(below + 1, len(values) - 1)
-    ordered = np.partition(values, sorted({*below.tolist(), *above.tolist()}))
+    values.partition(sorted({*below.tolist(), *above.tolist()}))
     return [
         float(a) + (float(b) - float(a)) * share if share < 0.5 else float(b) - (float(b) - float(a)) * (1 - share)
-        for a, b, share in zip(ordered[below], ordered[above], places - below, strict=True)
+        for a, b, share in zip(values[below], values[above], places - below, strict=True)
     ]
