@@ -26,6 +26,7 @@ from datasets import Dataset, Value
 from datasets import config as datasets_config
 from transformers import EarlyStoppingCallback, set_seed
 
+from brain_tumor.allocator import keep_freed_memory
 from brain_tumor.data.checks import check_split
 from brain_tumor.data.dataset import DatasetError, counts_by_class, load_scans
 from brain_tumor.data.pixels import pixels_for
@@ -49,7 +50,7 @@ from brain_tumor.training.run import (
     explain_full_disk,
     remove_checkpoints,
 )
-from brain_tumor.training.trainer import ScanTrainer, keep_freed_memory, metrics_on
+from brain_tumor.training.trainer import ScanTrainer, metrics_on
 
 logger = logging.getLogger("train")
 

@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from benchmarks.arguments import add_data_argument
+from brain_tumor.allocator import keep_freed_memory
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.data.split import of_main_set, split_scans
@@ -23,7 +24,6 @@ from brain_tumor.network.checkpoint import load_checkpoint
 from brain_tumor.network.pretrained import drop_needless_padding
 from brain_tumor.provenance import command_line, public_name, versions
 from brain_tumor.publishing.export import export_onnx
-from brain_tumor.training.trainer import keep_freed_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 32

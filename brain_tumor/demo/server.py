@@ -9,6 +9,7 @@ import threading
 import gradio as gr
 from starlette.middleware import Middleware
 
+from brain_tumor.allocator import return_freed_memory
 from brain_tumor.demo.gradio_patches import forget
 from brain_tumor.demo.middleware import ClosedDoors, ForgottenCalls, LimitedBodies
 from brain_tumor.demo.retention import end_cleanly_on_sigterm, keep_sweeping, own_folder
@@ -35,6 +36,7 @@ def serve(demo: gr.Blocks) -> None:
     if port and not port.isdecimal():
         sys.exit(f"PORT must be a number, not {port!r}.")
     mcp = mcp_is_wanted()
+    return_freed_memory()
     end_cleanly_on_sigterm(own_folder())
     keep_sweeping(own_folder(), functools.partial(forget, demo))
     middleware = [Middleware(ClosedDoors), Middleware(LimitedBodies), Middleware(ForgottenCalls, demo=demo)]

@@ -1,9 +1,6 @@
 """The Trainer with this project's sampling, loss and figures."""
 
 import copy
-import ctypes
-import platform
-import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -21,19 +18,6 @@ from brain_tumor.evaluation.kinds import mean_over_kinds
 from brain_tumor.evaluation.scan_metrics import ScanMetrics
 from brain_tumor.labels import NO_TUMOR, TUMOR, TUMOR_TYPES
 from brain_tumor.training.arguments import UsageError
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep freed blocks instead of returning them to the system after every layer.
-
-    Batches of feature maps are large, so by default each is mapped, cleared page by page, and unmapped again,
-    in every step.
-    """
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        m_trim_threshold, m_mmap_threshold, most = -1, -3, 2**31 - 1  # from malloc.h
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(m_mmap_threshold, most)
-        libc.mallopt(m_trim_threshold, most)
 
 
 class WeightedSampler(Sampler):
