@@ -35,10 +35,12 @@ def refusal(flags, tmp_path, monkeypatch):
 
     def ask(*words) -> str:
         said = train(*flags, "--output_dir", tmp_path / "run", *words, expect=1)
-        assert "Traceback" not in said and said.count("\n") == 1, said
-        assert said.startswith("train.py: ") and said.endswith(".\n")
+        *warnings, last = said.splitlines(keepends=True)
+        # transformers warns of slow compilation, unless something before in this process has turned its warnings off.
+        assert all(line.startswith("The speedups for torchdynamo mostly come with GPU") for line in warnings), said
+        assert last.startswith("train.py: ") and last.endswith(".\n")
         assert not (tmp_path / "run").exists()
-        return said
+        return last
 
     return ask
 
