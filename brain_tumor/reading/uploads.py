@@ -11,7 +11,7 @@ MAX_TOTAL_BYTES = 512 * 1024**2
 """The most bytes of one upload, before unpacking and after."""
 
 MAX_VOLUME_BYTES = 256 * 1024**2
-"""The most bytes of one volume's file (NIfTI, MGH): `MAX_VOXELS` of four bytes. Of others: `pictures.MAX_FILE_BYTES`."""
+"""The most bytes of one volume's file (NIfTI, MGH): `MAX_VOXELS` of four bytes. Else `pictures.MAX_FILE_BYTES`."""
 
 MAX_SLICES = 400
 """The most slices of one volume, series or file of pages; of longer ones every second, third, ... is taken."""
