@@ -58,7 +58,7 @@ def test_a_series_in_two_zips_is_one_scan_and_two_patients_scanned_alike_are_two
     assert upload.name == "0.zip and 1 more/DICOM series 3 (t2 tra), 12 slices"
     assert len(upload.slices) == 12 and {name[:6] for name in upload.files} == {"0.zip/", "1.zip/"}
     for n in (0, 1):  # slices without a series of their own, at the same places
-        patient = dicom_series(marked_volume()[:, :, :12] + np.int16(n), SeriesInstanceUID=None)
+        patient = dicom_series(marked_volume()[:, :, :12] + np.int16(n), SeriesInstanceUID="")
         (tmp_path / f"{n}.zip").write_bytes(zip_files({f"{i}": data for i, data in enumerate(patient)}))
     names = [upload.name for upload in read_uploads([tmp_path / "0.zip", tmp_path / "1.zip"])]
     assert names == ["0.zip/DICOM series, 12 slices", "1.zip/DICOM series, 12 slices"]
