@@ -28,7 +28,7 @@ SHOWN_SLICES = 24
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
 
-COLUMN_WIDTHS = {"File": 150, "Slice": 90, "Reason": 360, "Most probable class": 200, "Brain MRI": 90, "Notes": 360}
+COLUMN_WIDTHS = {"File": 220, "Slice": 90, "Reason": 360, "Most probable class": 200, "Brain MRI": 90, "Notes": 360}
 """Pixels of the table's columns that need another width than the rest."""
 
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
