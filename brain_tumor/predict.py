@@ -5,17 +5,17 @@
 
 One row for each slice, and for a series or volume one before them for the whole. A file that cannot be read is a row
 with its reason. Each is named by its path below FOLDER: what is in a zip by the zip's and that in it, a series by its
-folder's, with the names of its files in the notes. Links are followed, and each file and folder is read once. The table
-is CSV in UTF-8; progress goes to stderr and names no file.
+folder's or zip's, with the names of its files in the notes. Links are followed, and each file and folder is read
+once. The table is CSV in UTF-8; progress goes to stderr and names no file.
 """
 
 import argparse
 import itertools
 import os
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from brain_tumor.answers import table
 from brain_tumor.inference.checkpoint import CheckpointError
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_files
-from brain_tumor.reading.archives import ZIP_SIGNATURES, clean_name
+from brain_tumor.reading.archives import UploadedFile, list_files
 from brain_tumor.reading.folders import AGAIN, CLOSED, FILE, HIDDEN, REASONS, Found, walk
 from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
@@ -37,55 +37,38 @@ class Portion:
     """Files that are read together.
 
     Attributes:
-        place: what stands before their names in the table: the folder's name below the one that was given, "" for that
-            itself; of a zip, its own.
-        paths: of files.
-        zipped: whether it is one zip alone.
+        place: the folder's name below the one that was given, "" for that itself; it stands before their names in the
+            table.
+        paths: of files and zips.
+        names: of all files, those in zips included, as `read_uploads` calls them.
     """
 
     place: str
     paths: list[Path]
-    zipped: bool = False
+    names: list[str]
 
 
 def portions_of(found: Sequence[Found], folder: Path) -> Iterator[Portion]:
     """The files of a walk (`reading.folders.walk`), folder by folder, in portions that `read_uploads` takes.
 
-    The files of a DICOM series lie in one folder, so a series stays together unless it has more than `MAX_FILES` files.
-    A zip is a portion of its own, after the files beside it: two zips of two patients are two names.
+    The files of a DICOM series lie in one folder, also if zips hold them, so a series stays together unless it has more
+    files than `MAX_FILES`, or the folder more bytes than `MAX_TOTAL_BYTES`.
     """
     files = (path for path, what in found if what == FILE)
     for place, together in itertools.groupby(files, key=lambda path: path.parent):
-        paths = list(together)
-        zips = {path for path in paths if _is_zip(path)}
-        portion, size = [], 0
-        for path in paths:
-            if path in zips:
-                continue
-            bytes_of_file = _size(path)
-            if portion and (len(portion) == MAX_FILES or size + bytes_of_file > MAX_TOTAL_BYTES):
-                yield Portion(_below(folder, place), portion)
-                portion, size = [], 0
-            portion.append(path)
-            size += bytes_of_file
-        if portion:
-            yield Portion(_below(folder, place), portion)
-        yield from (Portion(_below(folder, path), [path], zipped=True) for path in paths if path in zips)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # it is gone by now: the reader says so
-        return 0
-
-
-def _is_zip(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(4).startswith(ZIP_SIGNATURES)
-    except OSError:
-        return False
+        portion, size = Portion(_below(folder, place), [], []), 0
+        for path in together:
+            with ExitStack() as stack:
+                inside = list_files(path, stack)
+            bytes_inside = sum(file.size for file in inside if isinstance(file, UploadedFile))
+            too_many = len(portion.names) + len(inside) > MAX_FILES or size + bytes_inside > MAX_TOTAL_BYTES
+            if portion.paths and too_many:
+                yield portion
+                portion, size = Portion(portion.place, [], []), 0
+            portion.paths.append(path)
+            portion.names.extend(sorted(file.name for file in inside))
+            size += bytes_inside
+        yield portion
 
 
 def _below(folder: Path, place: Path) -> str:
@@ -100,18 +83,18 @@ def rows_of_folder(found: Sequence[Found], folder: Path, classifier: Classifier)
     rows under another name, are counted on stderr, without their names.
     """
     portions = list(portions_of(found, folder))
-    with tqdm(total=sum(len(p.paths) for p in portions), desc="Reading", unit="file", file=sys.stderr) as bar:
+    with tqdm(total=sum(len(p.names) for p in portions), desc="Reading", unit="file", file=sys.stderr) as bar:
         done = slices = 0
         for portion in portions:
             for item in judge_files(classifier, portion.paths):
-                yield from table.rows_of_item(_named(item, portion))
+                yield from table.rows_of_item(_named(table.set_scout_aside(item), portion))
                 files = 1
                 if isinstance(item, JudgedUpload):
                     slices += len(item.predictions)
                     files = max(len(item.upload.files), 1)
                 bar.set_postfix_str(f"{slices} slices", refresh=False)
-                bar.update(min(files, done + len(portion.paths) - bar.n))
-            done += len(portion.paths)
+                bar.update(min(files, done + len(portion.names) - bar.n))
+            done += len(portion.names)
             bar.update(done - bar.n)
     for path, what in found:
         if what in REASONS:
@@ -124,29 +107,22 @@ def rows_of_folder(found: Sequence[Found], folder: Path, classifier: Classifier)
 
 
 def _named(item: JudgedUpload | Rejected, portion: Portion) -> JudgedUpload | Rejected:
-    """The same under a name that can be matched with what was given: the folder's or zip's before it.
+    """The same under a name that can be matched with what was given: with the folder's before it.
 
     A series, which has a neutral name, says in its first note which files it is made of.
     """
     name = item.name if isinstance(item, Rejected) else item.upload.name
-    # The reason for a whole zip comes under the zip's own name.
-    whole = portion.zipped and isinstance(item, Rejected) and name == clean_name(portion.paths[0].name)
-    name = portion.place if whole else f"{portion.place}/{name}" if portion.place else name
+    name = f"{portion.place}/{name}" if portion.place else name
     if isinstance(item, Rejected):
         return replace(item, name=name)
     upload = replace(item.upload, name=name)
     if upload.files:
-        upload = replace(upload, notes=[f"Files: {_runs(upload.files, portion)}.", *upload.notes])
+        upload = replace(upload, notes=[f"Files: {_runs(upload.files, portion.names)}.", *upload.notes])
     return replace(item, upload=upload)
 
 
-def _runs(names: Sequence[str], portion: Portion) -> str:
+def _runs(names: Sequence[str], listing: Sequence[str]) -> str:
     """Names in words, "a to c, e": "to" means all that come between them in the folder, or in the zip."""
-    if portion.zipped:
-        with zipfile.ZipFile(portion.paths[0]) as archive:
-            listing = sorted(map(clean_name, archive.namelist()))
-    else:
-        listing = [clean_name(path.name) for path in portion.paths]
     places = {name: place for place, name in enumerate(listing)}
     runs: list[list[str]] = []
     for name in sorted(names, key=lambda name: places.get(name, -1)):

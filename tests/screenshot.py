@@ -61,7 +61,7 @@ def show_several(page, folder: Path) -> None:
     page.locator("#files input[type=file]").set_input_files([str(path) for path in files])
     expect(page.locator("#files tr.file")).to_have_count(len(files), timeout=30_000)
     page.get_by_role("button", name="Look at these files").click()
-    expect(page.locator("#summary")).to_contain_text("uploads were read", timeout=60_000)
+    expect(page.locator("#summary")).to_contain_text("scans were read", timeout=60_000)
     for picture in page.locator("#gallery img").all():
         picture.scroll_into_view_if_needed()  # pictures load when they come into sight
 

@@ -27,8 +27,9 @@ from brain_tumor.demo import page, server
 from brain_tumor.demo.about import NOTHING_KNOWN, about, copies_table
 from brain_tumor.labels import LABELS
 from brain_tumor.network.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
-from brain_tumor.reading.pictures import MAX_FILE_BYTES, ScanError, window
+from brain_tumor.reading.pictures import ScanError, window
 from brain_tumor.reading.readers import read_scan
+from brain_tumor.reading.uploads import MAX_TOTAL_BYTES
 from tests.serving import (
     EXAMPLES,
     FILE_META,
@@ -322,7 +323,7 @@ def test_the_documented_curl_gets_answers(demo, tmp_path):
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     one, several = (json.loads(text.split("\n")[0])[0] for text in done.stdout.split("event: complete\ndata: ")[1:])
     assert set(one["confidences"]) == set(LABELS)
-    assert [result["name"] for result in several["results"]] == ["a.png", "DICOM series, 5 slices"]
+    assert [result["name"] for result in several["results"]] == ["a.png", "series.zip/DICOM series (t1), 5 slices"]
     assert not any(result["error"] for result in several["results"])
 
 
@@ -432,7 +433,7 @@ def test_a_data_uri_is_classified_like_the_file(spelling, client, demo):
 def test_analytics_flagging_and_histories_are_off(demo):
     config = config_of(demo)
     assert config["analytics_enabled"] is False
-    assert config["max_file_size"] == MAX_FILE_BYTES
+    assert config["max_file_size"] == MAX_TOTAL_BYTES
     assert config["footer_links"] == ["api"]
     assert not any("flag" in str(dependency).lower() for dependency in config["dependencies"])
     for address in ("/monitoring", "/monitoring/summary"):

@@ -10,12 +10,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
 
 from brain_tumor.demo.examples import PUBLIC_SCANS
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
-from tests.scan_files import dicom, nifti, volume
+from tests.scan_files import HEAD, dicom, nifti, volume
 from tests.serving import (
     EXAMPLES,
     ROOT,
@@ -79,7 +80,8 @@ def look_at(page, paths, seconds: int = 60) -> None:
     page.locator("#files input[type=file]").set_input_files([str(path) for path in paths])
     expect(page.locator("#files tr.file")).to_have_count(len(paths), timeout=30_000)
     page.get_by_role("button", name="Look at these files").click()
-    expect(page.locator("#summary")).to_contain_text("uploads were read", timeout=1000 * seconds)
+    read = re.compile("(uploads|scans) were read|scan was read")
+    expect(page.locator("#summary")).to_contain_text(read, timeout=1000 * seconds)
 
 
 def shown_picture(page, where: str = "#picture") -> list[int]:
@@ -412,6 +414,74 @@ def test_a_dicom_series_in_a_zip_is_one_volume_with_its_plot_its_peak_and_the_ru
     assert "MUSTERMANN" not in downloaded(page, "Download the table").upper()
 
 
+def zip_of_a_study(folder: Path) -> Path:
+    """A zip of more than 50 MB: three series, a scout, a report, the index of their disc, and a hidden file."""
+    brain = [pydicom.dcmread(path) for path in dicom_series(folder / "brain", slices=8)]
+    kinds = {"t1 tra": "NONE", "t1 tra gd": "", "flair tra MUSTERMANN": ""}
+    with zipfile.ZipFile(folder / "study.zip", "w") as archive:
+        for number, (description, agent) in enumerate(kinds.items(), 2):
+            for place, data in enumerate(brain):
+                data.SeriesNumber, data.SeriesDescription, data.SeriesInstanceUID = number, description, f"1.2.{number}"
+                data.SOPInstanceUID = f"1.2.{number}.{place}"
+                data.ContrastBolusAgent = agent
+                pydicom.dcmwrite(out := io.BytesIO(), data)
+                archive.writestr(f"DICOM/{number}/{place}", out.getvalue())
+        scout = {"SeriesInstanceUID": "1.2.1", "SeriesNumber": 1, "SeriesDescription": "localizer"}
+        for place in range(2):
+            archive.writestr(f"DICOM/1/{place}", dicom(HEAD + np.uint16(place), **scout))
+        archive.writestr("DICOM/report", dicom(None, Modality="SR"))
+        archive.writestr("DICOMDIR", dicom(None, SOPClassUID="1.2.840.10008.1.3.10"))
+        archive.writestr(".padding", bytes(51 * 2**20))
+    return folder / "study.zip"
+
+
+def test_a_zip_of_a_whole_study_has_a_verdict_on_each_series_and_counts_what_is_no_scan(page, tmp_path):
+    look_at(page, [zip_of_a_study(tmp_path)], seconds=180)
+    summary = "3 scans were read, with 24 slices. Beside them: 1 scout, 1 report."
+    expect(page.locator("#summary")).to_have_text(re.compile(re.escape(summary)))
+    series = [f"study.zip/DICOM series {words}, 8 slices" for words in ("2 (t1 tra)", "3 (t1 tra gd)", "4 (flair tra)")]
+    which, facts = page.locator("#which-volume input"), page.locator("#volume .facts")
+    for number, (name, sequence, agent) in enumerate(
+        zip(series, ("T1", "T1", "FLAIR"), ("no", "yes", "not stated"), strict=True)
+    ):
+        which.click()
+        page.get_by_role("option").nth(number).click()
+        expect(which).to_have_value(f"{number + 1}. {name}")
+        for term, value in (("Series", f"{number + 2}, "), ("Sequence", sequence), ("Contrast agent", agent)):
+            expect(facts.locator(f"dt:text-is('{term}') + dd")).to_contain_text(value, timeout=15_000)
+        expect(facts.locator("dt:text-is('Plane') + dd")).to_have_text("axial")
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, "Download the table"))))
+    assert [row["File"] for row in rows if row["Slice"] == "all"] == series
+    aside = {row["File"]: row["Reason"] for row in rows if row["Verdict"] == "Not judged" and not row["Slice"]}
+    assert set(aside) == {"study.zip/DICOM series 1 (localizer), 2 slices", "study.zip/DICOM/report"}
+    assert "is a scout" in aside["study.zip/DICOM series 1 (localizer), 2 slices"]
+    captions = page.locator("#gallery .caption-label").all_inner_texts()
+    assert len(captions) == 24 and all(caption.startswith(tuple(series)) for caption in captions)
+    assert "MUSTERMANN" not in page.locator("body").inner_text().upper()
+
+
+def test_an_upload_that_is_too_large_is_refused_with_a_sentence_by_browser_and_server(browser, demo, tmp_path):
+    from brain_tumor.demo.page import TOO_LARGE
+    from brain_tumor.reading.uploads import MAX_TOTAL_BYTES
+
+    with open(tmp_path / "huge.zip", "wb") as file:
+        file.truncate(MAX_TOTAL_BYTES + 1)
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(demo.url)
+    page.get_by_role("tab", name="Several scans").click(timeout=20_000)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/upload?" in request.url else None)
+    page.locator("#files input[type=file]").set_input_files(tmp_path / "huge.zip")
+    expect(page.get_by_test_id("toast-text")).to_have_text(TOO_LARGE, timeout=15_000)
+    assert not asked, "the browser need not send what the server would refuse"
+    page.get_by_test_id("toast-close").click()
+    page.route("**/upload?*", lambda route: route.fulfill(status=413, json={"detail": TOO_LARGE}))
+    page.locator("#files input[type=file]").set_input_files(EXAMPLES / "glioma.png")
+    expect(page.get_by_test_id("toast-text")).to_have_text(TOO_LARGE, timeout=15_000)
+    context.close()
+
+
 @pytest.mark.slow
 def test_a_nifti_volume_is_shown_in_the_plane_that_the_visitor_chooses(page, tmp_path):
     path = template_volume(tmp_path / "volume.nii.gz")
@@ -446,7 +516,7 @@ def test_the_progress_of_a_batch_is_shown(page, tmp_path):
         }"""
     )
     page.get_by_role("button", name="Look at these files").click()
-    expect(page.locator("#summary")).to_contain_text("3 of 3 uploads were read", timeout=180_000)
+    expect(page.locator("#summary")).to_contain_text("3 scans were read", timeout=180_000)
     assert any(re.search(r"Upload \d, slice \d+ of \d+", words) for words in page.evaluate("window.shown"))
     which = page.locator("#which-volume input")
     expect(which).to_be_visible()
@@ -717,7 +787,7 @@ def test_pictures_have_words_and_controls_have_names(page, tmp_path):
     look_at(page, [EXAMPLES / "glioma.png", template_volume(tmp_path / "volume.nii.gz")], seconds=120)
     assert page.evaluate(nameless) == []
     expect(page.get_by_role("button", name="Thumbnail 1 of 25: glioma.png: ")).to_be_visible()
-    expect(page.get_by_role("status").filter(has_text="2 of 2 uploads were read")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="2 scans were read")).to_be_visible()
     page.get_by_role("tab", name="About").click()
     assert page.evaluate(nameless) == []
     assert page.evaluate("document.documentElement.lang")
@@ -808,15 +878,23 @@ def test_the_browser_keeps_nothing(page):
 
 def test_the_upload_form_states_its_limits_and_that_burnt_in_text_stays(page):
     from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
-    from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES
+    from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES, MAX_VOLUME_BYTES
 
+    volume = f"a volume (NIfTI, MGH) {MAX_VOLUME_BYTES // 1024**2} MB"
     each = f"{MAX_FILE_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} megapixels"
     together = f"{MAX_TOTAL_BYTES // 1024**2} MB together"
     for tab, limits in (
-        ("One scan", (each,)),
+        ("One scan", (each, volume)),
         (
             "Several scans",
-            (each, f"{MAX_FILES} files", together, f"more than {MAX_SLICES} slices", f"after {MAX_SECONDS} seconds"),
+            (
+                each,
+                volume,
+                f"{MAX_FILES:,} files",
+                together,
+                f"more than {MAX_SLICES} slices",
+                f"after {MAX_SECONDS} seconds",
+            ),
         ),
     ):
         page.get_by_role("tab", name=tab).click()

@@ -16,7 +16,7 @@ from brain_tumor.answers.table import COLUMNS
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.reading.folders import walk
 from brain_tumor.reading.pictures import open_scan
-from tests.scan_files import picture, zip_files
+from tests.scan_files import HEAD, dicom, picture, zip_files
 from tests.serving import EXAMPLES, ROOT, bad_files, dicom_series, photograph
 
 
@@ -68,7 +68,7 @@ def test_a_folder_of_all_kinds_of_files_becomes_one_table(tmp_path, model_id):
     whole, *slices = by_name["more/volume.nii.gz"]
     assert whole["Slice"] == "all" and whole["Reason"].endswith(".")
     assert len(slices) == 24
-    series = by_name["series/DICOM series, 6 slices"]
+    series = by_name["series/DICOM series (t1), 6 slices"]
     assert [row["Slice"] for row in series].count("all") == 1
     assert len(series) == 7
 
@@ -128,11 +128,12 @@ def test_files_are_read_in_portions_that_the_reader_takes(tmp_path, monkeypatch)
         (tmp_path / folder).mkdir(exist_ok=True)
         for number in range(count):
             (tmp_path / folder / f"{number}").write_bytes(b"x" * (60 if folder == "b" else 1))
-    (tmp_path / "a" / "0.zip").write_bytes(zip_files({"x.png": b"x"}))
+    (tmp_path / "a" / "0.zip").write_bytes(zip_files({"x.png": b"x", "w.png": b"w"}))
+    (tmp_path / "b" / "3.zip").write_bytes(zip_files({"x.png": b"x" * 60}))
     portions = predict.portions_of(walk(tmp_path), tmp_path)
-    assert [(portion.place, [path.name for path in portion.paths]) for portion in portions] == [
-        *[("", ["0", "1", "2"]), ("", ["3", "4", "5"]), ("", ["6"]), ("a", ["0", "1"]), ("a/0.zip", ["0.zip"])],
-        *[("b", ["0"]), ("b", ["1"]), ("b", ["2"])],
+    assert [(portion.place, portion.names) for portion in portions] == [
+        *[("", ["0", "1", "2"]), ("", ["3", "4", "5"]), ("", ["6"]), ("a", ["0", "0.zip/w.png", "0.zip/x.png"])],
+        *[("a", ["1"]), ("b", ["0"]), ("b", ["1"]), ("b", ["2"]), ("b", ["3.zip/x.png"])],
     ]
 
 
@@ -190,11 +191,31 @@ def test_two_zips_of_two_patients_are_two_names_and_each_series_says_which_files
     found, _ = table(folder)
     notes = {row["File"]: row["Notes"] for row in reversed(found)}
     assert set(notes) == {
-        *("aIM0002 and more.png", "DICOM series, 6 slices", "ward/broken.zip", "ward/second.zip/same.png"),
-        *("ward/second.zip/bad.png", "ward/first.zip/B/same.png", "ward/first.zip/DICOM series, 5 slices"),
+        *("aIM0002 and more.png", "DICOM series (t1), 6 slices", "ward/broken.zip", "ward/second.zip/same.png"),
+        *("ward/second.zip/bad.png", "ward/first.zip/B/same.png", "ward/first.zip/DICOM series (t1), 5 slices"),
     }
-    assert notes["ward/first.zip/DICOM series, 5 slices"].startswith("Files: A/IM0001.dcm to A/IM0005.dcm.")
-    assert notes["DICOM series, 6 slices"].startswith("Files: aIM0001.dcm, aIM0002.dcm to bIM0004.dcm.")
+    in_zip = notes["ward/first.zip/DICOM series (t1), 5 slices"]
+    assert in_zip.startswith("Files: first.zip/A/IM0001.dcm to first.zip/A/IM0005.dcm.")
+    assert notes["DICOM series (t1), 6 slices"].startswith("Files: aIM0001.dcm, aIM0002.dcm to bIM0004.dcm.")
+
+
+def test_a_series_in_two_zips_of_a_folder_is_one_and_scouts_and_reports_are_not_judged(tmp_path, table):
+    series = dicom_series(tmp_path / "one", slices=6)
+    tags = {"Modality": "MR", "SeriesInstanceUID": "1.2.3", "SeriesDescription": "localizer", "SeriesNumber": 1}
+    others = {"report": dicom(None, Modality="SR")} | {f"s{i}": dicom(HEAD + np.uint16(i), **tags) for i in (0, 1)}
+    (tmp_path / "scans").mkdir()
+    for name, some in (("a", series[:3]), ("b", series[3:])):
+        content = {path.name: path.read_bytes() for path in some} | (others if name == "b" else {})
+        (tmp_path / f"scans/{name}.zip").write_bytes(zip_files(content))
+    found, _ = table(tmp_path / "scans")
+    whole = "a.zip and 1 more/DICOM series (t1), 6 slices"
+    assert [row["File"] for row in found] == [whole] * 7 + [
+        "b.zip/report",
+        "b.zip/DICOM series 1 (localizer), 2 slices",
+    ]
+    assert [row["Verdict"] for row in found[7:]] == ["Not judged"] * 2
+    assert "holds a report" in found[7]["Reason"] and "is a scout" in found[8]["Reason"]
+    assert found[0]["Notes"].startswith("Files: a.zip/IM0001.dcm to b.zip/IM0006.dcm.")
 
 
 def test_a_folder_of_hidden_files_alone_says_so(tmp_path, table):

@@ -46,9 +46,20 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, or skips before one (OWASP, "CSV Injection")."""
 
 
+def set_scout_aside(item: JudgedUpload | Rejected) -> JudgedUpload | Rejected:
+    """The same, unless it is a scout: that is no scan to be judged by, whatever the model says of its slices."""
+    if isinstance(item, Rejected) or not item.upload.localizer:
+        return item
+    reason = (
+        "This is a scout (localizer), a few coarse slices by which a scan was planned: it is not judged. Upload the "
+        "scan itself, or a slice of it as a picture."
+    )
+    return Rejected(item.upload.name, reason, "a scout")
+
+
 def row_of(rejected: Rejected) -> dict[str, str | float]:
-    """The row of a file that could not be read: its name and the reason."""
-    return _row(File=rejected.name, Verdict=UNREADABLE, Reason=rejected.reason)
+    """The row of a file that could not be read, or is no scan: its name and the reason."""
+    return _row(File=rejected.name, Verdict=NOT_JUDGED if rejected.what else UNREADABLE, Reason=rejected.reason)
 
 
 def rows_of(

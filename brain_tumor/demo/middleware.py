@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 
 from brain_tumor.demo.gradio_patches import forget_session, is_waiting
+from brain_tumor.demo.page import TOO_LARGE
 from brain_tumor.reading.pictures import MAX_FILE_BYTES
 from brain_tumor.reading.uploads import MAX_TOTAL_BYTES
 
@@ -66,6 +67,8 @@ class LimitedBodies:
             return message
 
         async def unless_over(message):
+            nonlocal over
+            over = over or message.get("status") == 413  # a file above gradio's own limit, with words of gradio's
             if not over:  # FastAPI has words of its own for a body that cannot be read
                 await send(message)
 
@@ -73,9 +76,8 @@ class LimitedBodies:
             with contextlib.suppress(_TooLong):
                 await self.app(scope, counted, unless_over)
         if over:
-            words = f"This request has more than {most // 1024**2} MB. " + (
-                "Upload fewer files at a time." if uploads else "Upload the file instead of sending it along."
-            )
+            too_long = f"This request has more than {most // 1024**2} MB. Upload the file instead of sending it along."
+            words = TOO_LARGE if uploads else too_long
             # The rest of the body is read and dropped: with the connection closed a client would see no answer.
             await JSONResponse({"detail": words}, 413)(scope, receive, send)
 

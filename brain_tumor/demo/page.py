@@ -11,6 +11,7 @@ from brain_tumor.answers.words import limit, tenths, verdict_kind
 from brain_tumor.demo.errors import gone
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
+from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOLUME_BYTES
 
 INTRODUCTION = (
     "# Brain tumor classification\n"
@@ -29,7 +30,16 @@ PRIVACY = (
     "hour."
 )
 
-LIMITS_OF_A_FILE = f"{MAX_FILE_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} megapixels"
+LIMITS_OF_A_FILE = (
+    f"{MAX_FILE_BYTES // 1024**2} MB and {MAX_PIXELS // 10**6} megapixels, a volume (NIfTI, MGH) "
+    f"{MAX_VOLUME_BYTES // 1024**2} MB"
+)
+
+TOO_LARGE = (
+    f"This upload is too large: at most {MAX_TOTAL_BYTES // 1024**2} MB are taken at once. Upload fewer files at a "
+    "time, or a .zip of one series."
+)
+"""For what is refused before it is read, by the browser or by the server."""
 
 WAITING = (
     '<div class="verdict waiting"><h2>No scan yet</h2>'

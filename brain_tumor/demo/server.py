@@ -14,7 +14,7 @@ from brain_tumor.demo.gradio_patches import forget
 from brain_tumor.demo.middleware import ClosedDoors, ForgottenCalls, LimitedBodies
 from brain_tumor.demo.retention import end_cleanly_on_sigterm, keep_sweeping, own_folder
 from brain_tumor.demo.theme import CSS, HEAD, THEME
-from brain_tumor.reading.pictures import MAX_FILE_BYTES
+from brain_tumor.reading.uploads import MAX_TOTAL_BYTES
 
 
 def mcp_is_wanted() -> bool:
@@ -45,7 +45,7 @@ def serve(demo: gr.Blocks) -> None:
             # Without PORT and outside a Space, gradio's own GRADIO_SERVER_NAME and GRADIO_SERVER_PORT hold.
             server_name="0.0.0.0" if os.environ.get("SPACE_ID") else None,
             server_port=int(port) if port else None,
-            max_file_size=MAX_FILE_BYTES,
+            max_file_size=MAX_TOTAL_BYTES,  # of a zip; what else is too large, the readers say
             show_error=True,
             footer_links=["api"],
             run_history=False,

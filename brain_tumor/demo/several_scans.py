@@ -1,6 +1,8 @@
 """The tab "Several scans": any number of files in, a table, a gallery, and a verdict on each series or volume out."""
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import gradio as gr
@@ -17,7 +19,8 @@ from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_files
 from brain_tumor.inference.volume import VolumeVerdict
-from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES, Rejected
+from brain_tumor.reading.dicom.words import NOT_STATED
+from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, MAX_SLICES, MAX_TOTAL_BYTES, Rejected, Upload
 
 SHOWN_SLICES = 24
 """Slices of one volume that the gallery shows at most, evenly spread; the table's download has all."""
@@ -25,7 +28,7 @@ SHOWN_SLICES = 24
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
 
-COLUMN_WIDTHS = {"File": 150, "Slice": 90, "Reason": 360, "Most probable class": 200, "Brain MRI": 90, "Notes": 360}
+COLUMN_WIDTHS = {"File": 220, "Slice": 90, "Reason": 360, "Most probable class": 200, "Brain MRI": 90, "Notes": 360}
 """Pixels of the table's columns that need another width than the rest."""
 
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
@@ -66,7 +69,8 @@ def judge_scans(
         progress(share, desc=words)
 
     with in_words():
-        yield from judge_files(classifier, paths, plane, seconds=MAX_SECONDS, progress=tell)
+        for item in judge_files(classifier, paths, plane, seconds=MAX_SECONDS, progress=tell):
+            yield table.set_scout_aside(item)
 
 
 def build_several_scans(classifier: Classifier) -> None:
@@ -81,10 +85,11 @@ def build_several_scans(classifier: Classifier) -> None:
             )
             look = gr.Button("Look at these files", variant="primary", elem_id="look")
             gr.Markdown(
-                "Pictures, the files of a DICOM series or one .zip of them, volumes (.nii, .nii.gz, .mgz): at most "
-                f"{MAX_FILES} files, {page.LIMITS_OF_A_FILE} a file, and {MAX_TOTAL_BYTES // 1024**2} MB together. Of "
-                f"a volume with more than {MAX_SLICES} slices every second, third, ... is read. Whatever is not "
-                f"finished after {MAX_SECONDS} seconds is left out. One bad file does not stop the rest.\n\n"
+                "Pictures, DICOM files, volumes (.nii, .nii.gz, .mgz), or a .zip of them, such as a whole study: at "
+                f"most {MAX_FILES:,} files and {MAX_TOTAL_BYTES // 1024**2} MB together, those in a .zip unpacked; a "
+                f"single file {page.LIMITS_OF_A_FILE}. Of a volume with more than {MAX_SLICES} slices every second, "
+                f"third, ... is read. Whatever is not finished after {MAX_SECONDS} seconds is left out. One bad file "
+                f"does not stop the rest.\n\n"
                 f"{page.PRIVACY}",
                 elem_classes="quiet",
             )
@@ -140,20 +145,21 @@ def build_several_scans(classifier: Classifier) -> None:
 
     def show(paths: list[str], plane: str, progress=gr.Progress()) -> dict:  # noqa: B008
         """Memory holds the slices of one upload at a time."""
-        rows, shown, panels, read, slices, bad = [], [], {}, 0, 0, 0
+        rows, shown, panels, read, slices, bad, beside = [], [], {}, 0, 0, 0, Counter()
         for item in judge_scans(classifier, paths, PLANES[plane], progress):
             rows += table.rows_of_item(item)
             if isinstance(item, Rejected):
-                bad += 1
+                bad += not item.what
+                beside.update(filter(None, [item.what]))
                 continue
             read += 1
             slices += len(item.upload.slices)
             shown += gallery_items(item, SHOWN_PICTURES - len(shown))
             if item.volume:
-                panels[f"{len(panels) + 1}. {item.upload.name}"] = panel_of(item)
+                panels[f"{len(panels) + 1}. {name_of_scan(item.upload)}"] = panel_of(item)
         names = list(panels)
         return {
-            summary: summary_words(read, bad, slices, len(shown)),
+            summary: summary_words(read, bad, beside, slices, len(shown)),
             results: gr.Column(visible=True),
             gallery: gr.Gallery(shown, visible=bool(shown)),
             rows_table: gr.Dataframe([list(row.values()) for row in rows], headers=list(table.COLUMNS)),
@@ -198,11 +204,39 @@ def build_several_scans(classifier: Classifier) -> None:
     which_volume.input(choose_volume, [state, which_volume], panel_outputs, **page.DRAW_LANE, **page.NOT_IN_THE_API)
 
 
-def summary_words(read: int, bad: int, slices: int, shown: int) -> str:
-    """What became of the files, in a few sentences."""
-    words = f"{read} of {read + bad} uploads were read, with {slices} slices."
+def summary_words(read: int, bad: int, beside: Mapping[str, int], slices: int, shown: int) -> str:
+    """What became of the files, in a few sentences.
+
+    Args:
+        read, bad: how many scans were read, and how many files failed.
+        beside: what came along and is no scan, as `Rejected.what` calls it -> how often.
+        slices, shown: of the scans, and how many of them the gallery shows.
+
+    >>> print(summary_words(4, 0, {"a scout": 1, "a report": 2, "curves": 1}, 760, 760))
+    4 scans were read, with 760 slices. Beside them: 1 scout, 2 reports, 1 file of curves.
+    >>> print(summary_words(1, 2, {}, 1, 1))
+    1 of 3 uploads were read, with 1 slice. 2 could not be used; the table says why.
+    """
+    of = f"{read} of {read + bad} uploads were" if bad else "1 scan was" if read == 1 else f"{read or 'No'} scans were"
+    words = f"{of} read" + (f", with {slices} slice{'s' * (slices != 1)}." if read else ".")
     words += f" {bad} could not be used; the table says why." if bad else ""
+    things = ", ".join(_count(what, times) for what, times in beside.items())
+    words += f" Beside them: {things}." if things and read else f" There is only: {things}." if things else ""
     return words + (f" The gallery shows {shown} of the slices, the download lists all." if shown < slices else "")
+
+
+def _count(what: str, times: int) -> str:
+    """ "a list of key pictures", 2 -> "2 lists of key pictures"; "curves", 2 -> "2 files of curves"."""
+    thing = re.match(r"(?:an? (?!.*data$)|the )(.*?)( (?:of|for) .*)?$", what)
+    noun, rest = (thing[1], thing[2] or "") if thing else ("file", f" of {what}")
+    several = re.sub("ex$", "ice", noun) + "s"
+    return f"{times} {noun if times == 1 else several}{rest}"
+
+
+def name_of_scan(upload: Upload) -> str:
+    """An upload's name, with number and description of its series if the name does not hold them already."""
+    series = upload.facts.get("Series", NOT_STATED)
+    return upload.name if upload.files or series == NOT_STATED else f"{upload.name}, series {series}"
 
 
 def gallery_items(item: JudgedUpload, most: int) -> list[tuple[Image.Image, str]]:

@@ -1,6 +1,10 @@
 """How the demo looks: its theme, in light and dark, and the styles and the script that gradio has no setting for."""
 
+import json
+
 import gradio as gr
+
+from brain_tumor.demo.page import TOO_LARGE
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 
@@ -207,7 +211,10 @@ new MutationObserver(() => {
         rename(button, "Sort or filter by " + button.closest("th").title)
     for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary"))
         if (part.role !== "status") part.role = "status"
+    // An upload that is too large: the browser's check has words of gradio's, the server's answer comes as JSON.
+    for (const toast of document.querySelectorAll('[data-testid="toast-text"]'))
+        if (/exceed the maximum allowed size|^HTTP 413/.test(toast.textContent)) toast.textContent = TOO_LARGE
 }).observe(document, {childList: true, characterData: true, subtree: true})
 </script>
-"""
+""".replace("TOO_LARGE", json.dumps(TOO_LARGE))
 """For the page's head: no file of anybody else's, and nothing that leaves the browser."""

@@ -6,7 +6,8 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,11 @@ from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.uploads import MAX_FILES, MAX_TOTAL_BYTES, Rejected
 
 MAX_DIRECTORY_BYTES = 2 * 2**20
-"""The longest directory of a zip that is read; that of 1,000 files with long names takes a tenth of it."""
+"""The longest directory of a zip that is read; that of `MAX_FILES` files with long names takes a third of it."""
 
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
 
-_IGNORED = re.compile(r"(^|/)(\.[^/]*|__MACOSX(/.*)?|DICOMDIR|Thumbs\.db|desktop\.ini)$", re.IGNORECASE)
+_IGNORED = re.compile(r"(^|/)(\.[^/]*|__MACOSX(/.*)?|Thumbs\.db|desktop\.ini)$", re.IGNORECASE)
 """Files that come along when a folder or a disc is zipped. They are left out without a word."""
 
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -35,22 +36,35 @@ class UploadedFile:
     size: int
     read: Callable[[int], bytes]
     """Reads at most this many bytes from its beginning."""
+    zip: str = ""
+    """The name of the zip that it is in; its own begins with that. Empty outside of zips."""
 
-    def bytes(self) -> bytes:
-        """All of it. Raises ScanError if it is empty or too large."""
+    def bytes(self, most: int | None = None) -> bytes:
+        """All of it: at most so many bytes, by default `pictures.MAX_FILE_BYTES`.
+
+        Raises:
+            ScanError: it is empty or too large.
+        """
+        most = most or pictures.MAX_FILE_BYTES
         if self.size == 0:
             raise ScanError("This file is empty (0 bytes). Choose another file.")
-        if self.size > pictures.MAX_FILE_BYTES:
+        if self.size > most:
             raise ScanError(
-                f"This file is {self.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are "
-                "read. Export it smaller, or a volume as .nii.gz."
+                f"This file is {_megabytes(self.size)} MB; at most {most // 1024**2} MB are read. Export it smaller, "
+                "or a volume as .nii.gz."
             )
-        return self.read(pictures.MAX_FILE_BYTES)
+        return self.read(most)
 
 
-def list_files(path: Path, stack: ExitStack) -> list[UploadedFile | Rejected]:
-    """A file, or what is in a zip."""
-    name = clean_name(path.name)
+def list_files(path: Path, stack: ExitStack, name: str | None = None) -> list[UploadedFile | Rejected]:
+    """A file, or what is in a zip.
+
+    Args:
+        path: of the file.
+        stack: closes the zip.
+        name: what the file is called; by default as on the disk.
+    """
+    name = clean_name(path.name) if name is None else name
     try:
         if path.is_dir():
             return [Rejected(name, "This is a folder. Upload the files in it, or a zip of it.")]
@@ -73,12 +87,12 @@ def unzip(file: UploadedFile, source: Path | bytes, stack: ExitStack) -> list[Up
     if not file.read(4).startswith(ZIP_SIGNATURES):
         return [file]
     damaged = Rejected(file.name, "This zip is damaged or incomplete. Zip the files again.")
-    if file.size > pictures.MAX_FILE_BYTES:
+    if file.size > MAX_TOTAL_BYTES:
         return [
             Rejected(
                 file.name,
-                f"This zip is {file.size / 1024**2:.0f} MB; at most {pictures.MAX_FILE_BYTES // 1024**2} MB are read. "
-                "Zip fewer files at a time.",
+                f"This zip is {_megabytes(file.size)} MB; at most {MAX_TOTAL_BYTES // 1024**2} MB are read. Zip fewer "
+                "files at a time.",
             )
         ]
     try:
@@ -106,7 +120,9 @@ def unzip(file: UploadedFile, source: Path | bytes, stack: ExitStack) -> list[Up
         ]
     if sum(entry.file_size for entry in entries) > MAX_TOTAL_BYTES:
         return [Rejected(file.name, _too_much("This zip unpacks to"))]
-    return [_list_entry(archive, entry) for entry in entries]
+    names = number_alike(clean_name(entry.filename) for entry in entries)
+    place = f"{file.name}/" if file.name else ""
+    return [_list_entry(archive, entry, place + name, file.name) for entry, name in zip(entries, names, strict=True)]
 
 
 def _directory_bytes(source: Path | bytes) -> int:
@@ -116,8 +132,9 @@ def _directory_bytes(source: Path | bytes) -> int:
     return end[zipfile._ECD_SIZE] if end else 0
 
 
-def _list_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> UploadedFile | Rejected:
-    name = clean_name(entry.filename)
+def _list_entry(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, name_of_zip: str
+) -> UploadedFile | Rejected:
     if entry.flag_bits & 1:
         return Rejected(name, "This file is locked with a password in its zip. Zip it again without one.")
     if entry.compress_type not in _COMPRESSIONS:
@@ -133,13 +150,30 @@ def _list_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> UploadedFil
             raise ScanError("This file is damaged in its zip. Zip it again.")
         return data
 
-    return UploadedFile(name, entry.file_size, read)
+    return UploadedFile(name, entry.file_size, read, name_of_zip)
 
 
 def clean_name(name: str) -> str:
     """A file's name as it may be shown: no path out of its zip, nothing that cannot be printed."""
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
     return "".join(c if c.isprintable() else "?" for c in "/".join(parts))[:300]
+
+
+def number_alike(names: Iterable[str]) -> list[str]:
+    """Names of which no two are equal.
+
+    >>> number_alike(["a.zip", "b.zip", "a.zip"])
+    ['a.zip', 'b.zip', 'a.zip (2)']
+    """
+    times, taken = Counter(), {}
+    for name in names:
+        times[name] += 1
+        numbered = name if times[name] == 1 else f"{name} ({times[name]})"
+        while numbered in taken:
+            times[name] += 1
+            numbered = f"{name} ({times[name]})"
+        taken[numbered] = None
+    return list(taken)
 
 
 def keep_within_limits(files: list[UploadedFile | Rejected]) -> Iterator[UploadedFile | Rejected]:
@@ -157,6 +191,11 @@ def keep_within_limits(files: list[UploadedFile | Rejected]) -> Iterator[Uploade
             yield Rejected(file.name, reason)
             return
         yield file
+
+
+def _megabytes(size: int) -> int:
+    """Rounded up: what is above a limit must not look like the limit."""
+    return -(-size // 1024**2)
 
 
 def _too_much(what: str) -> str:

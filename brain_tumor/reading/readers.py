@@ -11,11 +11,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from brain_tumor.reading.archives import ZIP_SIGNATURES, UploadedFile, clean_name, keep_within_limits, list_files, unzip
+from brain_tumor.reading.archives import (
+    ZIP_SIGNATURES,
+    UploadedFile,
+    clean_name,
+    keep_within_limits,
+    list_files,
+    number_alike,
+    unzip,
+)
 from brain_tumor.reading.dicom.header import Directory, NoScan, read_header
 from brain_tumor.reading.dicom.parsing import is_dicom
 from brain_tumor.reading.dicom.series import read_stack
 from brain_tumor.reading.dicom.stacks import DicomFile, Stack, find_stacks, join_lone
+from brain_tumor.reading.dicom.words import NOT_STATED
 from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.other_files import why_not_read, why_not_unpacked
 from brain_tumor.reading.pages import read_pages
@@ -32,11 +41,13 @@ def read_uploads(
 ) -> Iterator[Upload | Rejected]:
     """Read any number of files: pictures, DICOM files, NIfTI and MGH volumes, and zips of these.
 
-    The DICOM files of one series make one upload, which comes where the first of them stood. Each file is read when
-    its turn comes, so memory holds one upload at a time.
+    The DICOM files of one series make one upload, which comes where the first of them stood, also if they lie in
+    several zips; files without a series of their own are joined within a zip only. Each file is read when its turn
+    comes, so memory holds one upload at a time.
 
     Args:
-        paths: of files on this machine; an upload is called what its file is called.
+        paths: of files on this machine. An upload is called what its file is called, with the zip's name before it for
+            what is in one; equal names are numbered.
         plane: "axial", "coronal" or "sagittal": how volumes that have a choice are cut. Default: as they are finest.
         until: the end of the time there is, on the clock of `time.monotonic`. What has not been read by then is left
             out, with one `Rejected` that says how much.
@@ -46,13 +57,10 @@ def read_uploads(
     """
     with ExitStack() as stack:
         files: list[UploadedFile | Rejected] = []
-        for path in paths:
+        paths = [Path(path) for path in paths]
+        for path, name in zip(paths, number_alike(clean_name(path.name) for path in paths), strict=True):
             # Beyond the limit, files are only counted; no zip is opened for that.
-            files += (
-                list_files(Path(path), stack)
-                if len(files) <= MAX_FILES
-                else [UploadedFile(clean_name(Path(path).name), 0, bytes)]
-            )
+            files += list_files(path, stack, name) if len(files) <= MAX_FILES else [UploadedFile(name, 0, bytes)]
         yield from _read_files(keep_within_limits(files), plane, until=until)
 
 
@@ -110,7 +118,7 @@ def _read_files(
                 entries.append(file)  # the second round says so
             elif isinstance(file, UploadedFile) and file.size and is_dicom(file.read(HEAD_BYTES)):
                 data = file.bytes()
-                found = DicomFile(file.name, read_header(data), file.bytes, hashlib.blake2b(data).digest())
+                found = DicomFile(file.name, read_header(data), file.bytes, hashlib.blake2b(data).digest(), file.zip)
                 key = found.header.key
                 if key not in series:
                     entries.append(series.setdefault(key, []))
@@ -143,8 +151,8 @@ def _read_files(
 def _name_stacks(
     entries: list[UploadedFile | Rejected | list[DicomFile]],
 ) -> list[tuple[str, UploadedFile | Rejected | Stack]]:
-    """Name what will be read: a file as it is called, stacks of several files by number, those of one file too."""
-    named, count = [], 0
+    """Name what will be read: a file as it is called, a stack of several files by what its header says."""
+    named = []
     joined = {id(files[0]): files for files in join_lone(entry for entry in entries if isinstance(entry, list))}
     for entry in entries:
         if not isinstance(entry, list):
@@ -152,14 +160,23 @@ def _name_stacks(
             continue
         stacks = find_stacks(joined[id(entry[0])]) if id(entry[0]) in joined else []
         for part, stack in enumerate(stacks, 1):
-            name = stack.pictures[0].file.name
+            of_several = f", part {part}" if len(stacks) > 1 and len(stack.pictures) > 1 else ""
             if len({id(picture.file) for picture in stack.pictures}) > 1:
-                count += 1
-                name = f"DICOM series{f' {count}' if count > 1 else ''}, {len(stack.pictures)} slices"
-            elif len(stacks) > 1 and len(stack.pictures) > 1:
-                name += f", part {part}"
-            named.append((name, stack))
-    return named
+                named.append((_name_series(stack, of_several), stack))
+            else:
+                named.append((stack.name + of_several, stack))
+    return list(zip(number_alike(name for name, _ in named), (entry for _, entry in named), strict=True))
+
+
+def _name_series(stack: Stack, part: str) -> str:
+    """What a stack of several files is called: "study.zip/DICOM series 3 (t2 tra), 24 slices"."""
+    number, _, words = stack.pictures[0].file.header.facts.get("Series", NOT_STATED).partition(", ")
+    if not number.isdecimal():
+        number, words = "", number.replace(NOT_STATED, "")
+    name = "DICOM series" + (f" {number}" if number else "") + (f" ({words})" if words else "")
+    zips = [*dict.fromkeys(picture.file.zip for picture in stack.pictures if picture.file.zip)]
+    more = f" and {len(zips) - 1} more" if len(zips) > 1 else ""
+    return (f"{zips[0]}{more}/" if zips else "") + f"{name}{part}, {len(stack.pictures)} slices"
 
 
 def took_too_long(how_far: str) -> str:

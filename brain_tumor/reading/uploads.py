@@ -4,11 +4,14 @@ from dataclasses import dataclass, field
 
 from PIL import Image
 
-MAX_FILES = 1000
+MAX_FILES = 3000
 """The most files of one upload, those inside zips included."""
 
 MAX_TOTAL_BYTES = 512 * 1024**2
-"""The most bytes of one upload after unpacking."""
+"""The most bytes of one upload, before unpacking and after."""
+
+MAX_VOLUME_BYTES = 256 * 1024**2
+"""The most bytes of one volume's file (NIfTI, MGH): `MAX_VOXELS` of four bytes. Else `pictures.MAX_FILE_BYTES`."""
 
 MAX_SLICES = 400
 """The most slices of one volume, series or file of pages; of longer ones every second, third, ... is taken."""
@@ -41,7 +44,8 @@ class Upload:
     """One scan, or the slices that belong together."""
 
     name: str
-    """The file's name as it came (it may be a patient's), or a series' neutral one: "DICOM series, 24 slices"."""
+    """The file's name as it came (it may be a patient's), or a neutral one: "DICOM series 3 (t2 tra), 24 slices". What
+    is in a zip has the zip's name before it: "study.zip/IMG/0001.dcm"."""
     kind: str
     """ "picture", "pages" (a TIFF of pages, DICOM frames that are no volume, a localizer), "series" or "volume"."""
     slices: list[Slice]

@@ -10,7 +10,7 @@ from brain_tumor.reading.archives import UploadedFile
 from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.mgh import is_mgh, parse_mgh
 from brain_tumor.reading.nifti import is_nifti, parse_nifti
-from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOXELS, Upload
+from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOLUME_BYTES, MAX_VOXELS, Upload
 from brain_tumor.reading.volume_header import VolumeHeader
 from brain_tumor.reading.volumes import Block
 from brain_tumor.reading.windows import find_percentile_window, hide_background
@@ -107,8 +107,10 @@ def read_volume(file: UploadedFile, plane: str | None) -> Upload:
     Raises:
         ScanError: as `read_voxels`; or the volume shows nothing, or its slices are too small.
     """
-    data = file.bytes()
+    data = file.bytes(MAX_VOLUME_BYTES)
     header, values = read_voxels(data)
+    packed = is_gzip(data)
+    del data  # as large as the voxels
     notes = list(header.notes)
     if header.volumes > 1:
         notes.insert(0, f"The file holds {header.volumes:,} volumes (a 4D scan); this is the first of them.")
@@ -121,7 +123,7 @@ def read_volume(file: UploadedFile, plane: str | None) -> Upload:
     size = f"{width} x {height} pixels" + (f", {len(slices)} slices" if len(slices) > 1 else "")
     number = {"i": "whole numbers", "u": "whole numbers", "f": "decimals", "c": "complex numbers"}[header.dtype.kind]
     facts = {
-        "Format": header.format + (" (.gz)" if is_gzip(data) else ""),
+        "Format": header.format + (" (.gz)" if packed else ""),
         "Size": size,
         "Bit depth": f"{header.dtype.itemsize * 8} bits, {number}",
         "Plane": shown,

@@ -6,8 +6,9 @@ import io
 import pytest
 from PIL import Image
 
-from brain_tumor.answers.table import COLUMNS, row_of, rows_of, to_csv
+from brain_tumor.answers.table import COLUMNS, row_of, rows_of, set_scout_aside, to_csv
 from brain_tumor.answers.words import volume_words
+from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.inference.volume import judge_volume
@@ -76,6 +77,17 @@ def test_a_file_that_cannot_be_read_is_a_row_with_its_reason():
     row = row_of(Rejected("letter.jpg", "This file is text, not a scan."))
     assert tuple(row) == COLUMNS
     assert (row["File"], row["Reason"]) == ("letter.jpg", "This file is text, not a scan.")
+
+
+def test_what_is_no_scan_is_not_judged_and_a_scout_is_none():
+    assert row_of(Rejected("a.dcm", "It holds a report.", "a report"))["Verdict"] == "Not judged"
+    scout = Upload("scout.dcm", "pages", [Slice(PICTURE, "slice 1")], localizer=True)
+    aside = set_scout_aside(JudgedUpload(scout, [MENINGIOMA], None))
+    row = row_of(aside)
+    assert aside.what == "a scout" and row["File"] == "scout.dcm" and row["Verdict"] == "Not judged"
+    assert row["Reason"].startswith("This is a scout") and row["P(any tumor)"] == ""
+    scan = JudgedUpload(upload(""), [MENINGIOMA], None)
+    assert set_scout_aside(scan) is scan
 
 
 def test_other_classes_than_the_four_leave_their_columns_empty():

@@ -17,7 +17,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from brain_tumor.demo import middleware
-from brain_tumor.reading.pictures import MAX_FILE_BYTES
+from brain_tumor.demo.page import TOO_LARGE
+from brain_tumor.reading.uploads import MAX_TOTAL_BYTES
 from tests.serving import (
     EXAMPLES,
     FILE_META,
@@ -230,12 +231,15 @@ def test_no_link_to_what_a_visitor_sees_can_be_made(demo):
 # Requests have limits.
 
 
-def test_a_file_above_the_limit_is_refused_at_the_door(demo):
-    too_much = b"\0" * (MAX_FILE_BYTES + 1)
-    answer = httpx.post(demo.url + "/gradio_api/upload", files={"files": ("huge.png", too_much)}, timeout=30)
+@pytest.mark.parametrize("more", [1, 17 * 2**20], ids=["as a file", "as a request"])
+def test_a_file_above_the_limit_is_refused_at_the_door_with_a_sentence(more, demo, tmp_path):
+    with open(tmp_path / "huge.zip", "wb") as file:
+        file.truncate(MAX_TOTAL_BYTES + more)
+    with open(tmp_path / "huge.zip", "rb") as file:
+        answer = httpx.post(demo.url + "/gradio_api/upload", files={"files": file}, timeout=300)
     assert answer.status_code == 413
-    assert "maximum allowed size" in answer.text
-    assert not list(demo.cache.rglob("huge.png"))
+    assert answer.json() == {"detail": TOO_LARGE}
+    assert not list(demo.cache.rglob("huge.zip"))
     assert is_answered(demo)
 
 
@@ -342,7 +346,7 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
     files = [upload_file(demo, path) for path in (GOOD, *dicom)]
     assert ask_as_page(demo, "scan", "upload", [files[0], 0.5], "visitor")["success"]
     assert ask_as_page(demo, "look", "click", [files, "Best resolution"], "visitor")["success"]
-    choose = ("which-volume", "input", [None, "1. DICOM series, 4 slices"], "visitor")
+    choose = ("which-volume", "input", [None, "1. DICOM series (t1), 4 slices"], "visitor")
     assert ask_as_page(demo, *choose)["success"]
     assert {path.name for path in demo.cache.rglob("*")} >= {GOOD.name, dicom[0].name, "brain-mri-results.csv"}
     time.sleep(2.5)

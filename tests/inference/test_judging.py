@@ -42,7 +42,7 @@ def test_uploads_come_in_their_order_and_only_what_belongs_together_has_a_verdic
     assert [type(item) for item in items] == [JudgedUpload, Rejected, JudgedUpload, JudgedUpload]
     assert [item.upload.name for item in items if isinstance(item, JudgedUpload)] == [
         "0.png",
-        "DICOM series, 4 slices",
+        "DICOM series (t1), 4 slices",
         "no_tumor.png",
     ]
     first, _, whole, last = items

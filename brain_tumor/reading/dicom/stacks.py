@@ -47,6 +47,8 @@ class DicomFile:
     read: Callable[[], bytes]
     digest: bytes = b""
     """Equal for equal bytes."""
+    zip: str = ""
+    """The name of the zip that it is in; empty outside of zips."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def join_lone(series: Iterable[list[DicomFile]]) -> list[list[DicomFile]]:
         header = files[0].header
         if len(files) == len(header.frames) == 1 and header.frames[0].orientation and header.frames[0].position:
             spacing, facts = header.frames[0].spacing, tuple(header.facts.items())
-            kind = header.rows, header.columns, header.color, spacing, header.thickness, facts
+            # Two patients in two zips may have been scanned alike.
+            kind = files[0].zip, header.rows, header.columns, header.color, spacing, header.thickness, facts
             alike.setdefault(kind, []).append(files)
     for lone in alike.values():
         directions = _split_by_direction([Picture(files[0], 0) for files in lone])
