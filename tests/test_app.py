@@ -28,7 +28,7 @@ from brain_tumor.demo.about import NOTHING_KNOWN, about, copies_table
 from brain_tumor.labels import LABELS
 from brain_tumor.network.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
 from brain_tumor.reading.pictures import MAX_FILE_BYTES, ScanError, window
-from brain_tumor.reading.readers import read_scan
+from brain_tumor.reading.readers import read_one
 from tests.serving import (
     EXAMPLES,
     FILE_META,
@@ -94,7 +94,7 @@ def by_pipeline(plain_pipeline, path) -> dict[str, float]:
 
 def sentence_of(path: Path) -> str:
     with pytest.raises(ScanError) as error:
-        read_scan(path)
+        read_one(path)
     return str(error.value)
 
 
