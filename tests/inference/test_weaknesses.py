@@ -1,4 +1,4 @@
-"""A header's facts are compared with what the checkpoint's results say of such scans, and nothing is claimed without."""
+"""A header's facts are compared with what the checkpoint's results say of such scans; without, nothing is claimed."""
 
 import json
 import shutil
