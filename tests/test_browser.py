@@ -297,7 +297,7 @@ def test_a_volume_is_judged_as_a_whole_and_the_slider_shows_what_each_slice_says
     expect(page.locator("#confidence")).to_contain_text("Calibrated confidence of slice 7 alone")
     expect(page.locator("#share h3")).to_have_text("Any tumor or none, slice 7 alone")
     expect(verdict.get_by_role("heading")).to_have_text("Looks like: glioma")
-    assert page.locator(".verdict:visible").count() == 1, "one verdict, that on the whole"
+    expect(page.locator(".verdict:visible")).to_have_count(1)  # that on the whole
     report = downloaded(page, "Download the report")
     assert report.index("Looks like: glioma") < report.index("Slice 7 of 14")
     assert "all 14 slices together; what follows shows one of them, slice 7. By itself: No tumor seen." in report

@@ -89,51 +89,48 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             more = gr.Button("Load scans from the public dataset", size="sm")
             gr.Markdown(words_on(examples), elem_classes="quiet")
     verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
-    with gr.Column(visible=False, elem_id="results") as results:
-        with gr.Row(visible=False, elem_id="slices") as slices_panel:
+    with gr.Column(visible=False, elem_id="results") as results, gr.Row():
+        with gr.Column(min_width=280):
+            with gr.Column(visible=False, elem_id="slices") as slices_panel:
+                # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
+                number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
+                slice_box = gr.HTML(elem_id="slice-words", container=True)
+            heading = gr.Markdown("### What the model sees")
+            picture = gr.Image(
+                label="What the model sees",
+                show_label=False,
+                elem_id="picture",
+                interactive=False,
+                format="png",
+                height=400,
+                buttons=["fullscreen"],
+            )
+            with gr.Column(elem_id="map") as map_panel, gr.Group():  # gradio writes a group's id twice
+                shown_class = gr.Radio(
+                    [(display_name(label), label) for label in classifier.labels],
+                    label="Heat map: where the score of this class comes from",
+                    elem_id="shown-class",
+                )
+                opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the heat map", elem_id="opacity")
+                map_words = gr.HTML(elem_id="map-words")
+        with gr.Column(min_width=280):
             curve = gr.Image(
                 label="Tumor probability along the slices",
                 elem_id="curve",
                 interactive=False,
                 format="png",
-                height=400,
                 buttons=["fullscreen"],
-                min_width=280,
+                visible=False,
             )
-            with gr.Column(min_width=280):
-                # The server does not check the bounds of a visitor, which it forgets when it deletes the scan.
-                number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice")
-                slice_box = gr.HTML(elem_id="slice-words", container=True)
-        with gr.Row():
-            with gr.Column(min_width=280):
-                heading = gr.Markdown("### What the model sees", elem_id="picture-heading")
-                picture = gr.Image(
-                    label="What the model sees",
-                    show_label=False,
-                    elem_id="picture",
-                    interactive=False,
-                    format="png",
-                    height=400,
-                    buttons=["fullscreen"],
-                )
-                with gr.Column(elem_id="map") as map_panel, gr.Group():  # gradio writes a group's id twice
-                    shown_class = gr.Radio(
-                        [(display_name(label), label) for label in classifier.labels],
-                        label="Heat map: where the score of this class comes from",
-                        elem_id="shown-class",
-                    )
-                    opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the heat map", elem_id="opacity")
-                    map_words = gr.HTML(elem_id="map-words")
-            with gr.Column(min_width=280):
-                confidence = gr.Label(
-                    label="Calibrated confidence",
-                    elem_id="confidence",
-                    num_top_classes=len(classifier.labels),
-                    show_heading=False,  # the first of four confidences is not a verdict
-                )
-                share = gr.HTML(elem_id="share", container=True)
-                facts = gr.HTML(elem_id="facts", container=True)
-                report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
+            confidence = gr.Label(
+                label="Calibrated confidence",
+                elem_id="confidence",
+                num_top_classes=len(classifier.labels),
+                show_heading=False,  # the first of four confidences is not a verdict
+            )
+            share = gr.HTML(elem_id="share", container=True)
+            facts = gr.HTML(elem_id="facts", container=True)
+            report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
 
     def show(path: str | None, opacity: float, progress=gr.Progress()) -> dict:  # noqa: B008
         kept = keep(judge_scan(classifier, path, None, progress))
@@ -151,22 +148,18 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
 
     def show_whole(judged: JudgedUpload) -> dict:
         """What a file of several slices has beside its verdict."""
-        several, volume = len(judged.predictions) > 1, judged.volume
-        shown = {slices_panel: gr.Row(visible=several)}
-        if several:
-            numbers = [slice_.number for slice_ in judged.upload.slices]
-            shown |= {
-                curve: gr.Image(
-                    volume and plot_volume(volume), alt_text=volume and plot_words(volume), visible=volume is not None
-                ),
-                number: gr.Slider(
-                    numbers[0],
-                    numbers[-1],
-                    numbers[judged.place],
-                    step=math.gcd(*(after - numbers[0] for after in numbers)),
-                    label=judged.upload.slices[0].name.partition(" ")[0].capitalize(),
-                ),
-            }
+        slices, volume = judged.upload.slices, judged.volume
+        shown = {
+            slices_panel: gr.Column(visible=len(slices) > 1),
+            curve: gr.Image(plot_volume(volume), alt_text=plot_words(volume), visible=True)
+            if volume
+            else gr.Image(None, visible=False),
+        }
+        if len(slices) > 1:
+            numbers = [slice_.number for slice_ in slices]
+            step = math.gcd(*(after - numbers[0] for after in numbers))
+            label = slices[0].name.partition(" ")[0].capitalize()
+            shown[number] = gr.Slider(numbers[0], numbers[-1], numbers[judged.place], step=step, label=label)
         return shown
 
     def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, opacity: float) -> dict:
@@ -228,10 +221,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
 
     of_a_slice = [heading, slice_box, picture, map_panel, map_words, confidence, share, report]
     outputs = [scan, verdict, results, slices_panel, curve, number, shown_class, facts, state, *of_a_slice]
-    judging = {"show_progress_on": verdict} | SCAN_LANE | page.NOT_IN_THE_API
-    uploaded = scan.upload(show, [scan, opacity], outputs, **judging)
+    uploaded = scan.upload(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
     chosen = gallery.select(choose_example, None, scan, show_progress="hidden", **page.NOT_IN_THE_API)
-    picked = chosen.success(show, [scan, opacity], outputs, **judging)
+    picked = chosen.success(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
     for event in (uploaded, picked):  # no old result beside a new file's error
         event.failure(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
         event.success(None, None, None, js="() => bringIntoSight('#verdict')", **page.NOT_IN_THE_API)
