@@ -87,7 +87,7 @@ def rows_of_folder(found: Sequence[Found], folder: Path, classifier: Classifier)
         done = slices = 0
         for portion in portions:
             for item in judge_files(classifier, portion.paths):
-                yield from table.rows_of_item(_named(table.set_scout_aside(item), portion))
+                yield from table.rows_of_item(_named(item, portion))
                 files = 1
                 if isinstance(item, JudgedUpload):
                     slices += len(item.predictions)

@@ -34,7 +34,7 @@ from pydicom.encaps import encapsulate
 
 from brain_tumor.reading import readers
 from brain_tumor.reading.pictures import MIN_SIDE, ScanError, open_scan
-from brain_tumor.reading.readers import read_scan, read_uploads
+from brain_tumor.reading.readers import read_one, read_uploads
 from brain_tumor.reading.uploads import Rejected
 from tests import independent, structures
 from tests.bad_files import deep_tiff, whole
@@ -163,12 +163,13 @@ def check(name: str, data: bytes, plane: str | None, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            slice_, facts, notes = read_scan(data)
+            upload = read_one(data)
         except ScanError as error:
             assert_is_a_sentence(str(error))
         else:
-            assert_is_a_slice(slice_.image)
-            assert all(isinstance(text, str) for text in (*facts.values(), *notes))
+            for slice_ in upload.slices:
+                assert_is_a_slice(slice_.image)
+            assert all(isinstance(text, str) for text in (*upload.facts.values(), *upload.notes))
         (folder / "scan").write_bytes(data)
         for found in read_uploads([folder / "scan"], plane):
             if isinstance(found, Rejected):

@@ -15,6 +15,7 @@ import time
 import types
 import urllib.error
 import urllib.request
+import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from PIL import Image
 from brain_tumor.demo.examples import PUBLIC_DATASET, PUBLIC_SCANS
 from brain_tumor.labels import LABELS
 from tests.hub_stand_in import HubStandIn
+from tests.scan_files import nifti
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -362,6 +364,23 @@ def template_volume(path: Path) -> Path:
     affine = np.array([[2, 0, 0, -98], [0, 2, 0, -134], [0, 0, 2, -72], [0, 0, 0, 1]], float)
     nibabel.save(nibabel.Nifti1Image(_template(), affine), path)
     return path
+
+
+def stretch_volume(path: Path) -> Path:
+    """Writes an axial volume of 14 slices, of which the middle one is of a head without a tumor and the last five show
+    a glioma, as NIfTI."""
+    clear, tumor = (np.asarray(Image.open(EXAMPLES / f"{name}.png").convert("L")) for name in ("no_tumor", "glioma"))
+    stack = np.stack([clear] * 9 + [tumor] * 5, axis=-1)  # rows from front to back, columns from right to left
+    path.write_bytes(nifti(np.ascontiguousarray(stack[::-1, ::-1].transpose(1, 0, 2)), np.diag([1, 1, 5, 1])))
+    return path
+
+
+def zipped_series(folder: Path, slices: int = 12) -> Path:
+    """Writes the files of `dicom_series` as a zip."""
+    with zipfile.ZipFile(folder / "series.zip", "w") as archive:
+        for path in dicom_series(folder / "series", slices):
+            archive.write(path, path.name)
+    return folder / "series.zip"
 
 
 def dicom_series(folder: Path, slices: int = 12) -> list[Path]:

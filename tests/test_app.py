@@ -28,8 +28,9 @@ from brain_tumor.demo.about import NOTHING_KNOWN, about, copies_table
 from brain_tumor.labels import LABELS
 from brain_tumor.network.baseline_cnn import BaselineCnnConfig, BaselineCnnForImageClassification
 from brain_tumor.reading.pictures import ScanError, window
-from brain_tumor.reading.readers import read_scan
+from brain_tumor.reading.readers import read_one
 from brain_tumor.reading.uploads import MAX_TOTAL_BYTES
+from tests.scan_files import dicom
 from tests.serving import (
     EXAMPLES,
     FILE_META,
@@ -48,8 +49,10 @@ from tests.serving import (
     photograph,
     running_demo,
     served_files,
+    stretch_volume,
     template_volume,
     upload_file,
+    zipped_series,
 )
 
 GOOD = EXAMPLES / "meningioma.png"
@@ -95,7 +98,7 @@ def by_pipeline(plain_pipeline, path) -> dict[str, float]:
 
 def sentence_of(path: Path) -> str:
     with pytest.raises(ScanError) as error:
-        read_scan(path)
+        read_one(path)
     return str(error.value)
 
 
@@ -105,14 +108,16 @@ def test_the_api_has_two_endpoints_and_they_are_typed(demo):
     assert list(info["named_endpoints"]) == ["/predict", "/predict_batch"]
     assert not info["unnamed_endpoints"]
     endpoint, batch = info["named_endpoints"].values()
-    assert "slice of a brain MRI" in endpoint["description"]
-    (scan,) = endpoint["parameters"]
+    assert "MRI of the brain" in endpoint["description"]
+    scan, slice_ = endpoint["parameters"]
+    assert (slice_["parameter_name"], slice_["parameter_default"]) == ("slice", None)
+    assert slice_["parameter_has_default"] and slice_["python_type"]["type"] == "int"
     assert scan["parameter_name"] == "scan"
     assert scan["component"] == "File"
     assert scan["python_type"]["type"] == "filepath"
     assert "://" not in json.dumps(scan["example_input"]), "the documented example must be one that works"
     (result,) = endpoint["returns"]
-    for name in ("verdict: str", "no_tumor: float", "familiar: bool | None"):
+    for name in ("verdict: str", "no_tumor: float", "familiar: bool | None", "peak: str | None"):
         assert name in result["python_type"]["type"]
 
     assert "DICOM series" in batch["description"]
@@ -215,6 +220,81 @@ def test_dicom_files_of_one_series_are_one_volume_and_no_tag_of_the_patient_come
     for text in (json.dumps(series), json.dumps(one), demo.log):
         assert "MUSTERMANN" not in text.upper()
         assert "19700101" not in text
+
+
+def test_a_volume_is_judged_as_a_whole_and_its_middle_slice_does_not_stand_for_it(client, tmp_path):
+    path = stretch_volume(tmp_path / "volume.nii")
+    answer = client.predict(handle_file(path), api_name="/predict")
+    assert answer["slices"][7]["verdict"] == "no_tumor", "the middle one"
+    assert answer["verdict"] != "no_tumor" and answer["headline"] != "No tumor seen"
+    assert (answer["verdict"], answer["headline"]) == ("glioma", "Looks like: glioma")
+    assert "neighboring slices" in answer["sentence"]
+    assert answer["label"] is answer["confidences"] is answer["any_tumor"] is None
+    assert answer["familiar"] is True and answer["peak"] in {f"slice {number}" for number in range(10, 15)}
+    (result,) = ask_batch(client, [path])
+    for name in ("verdict", "headline", "sentence", "peak", "slices", "facts", "notes"):
+        assert answer[name] == result[name], name
+    assert len(answer["slices"]) == 14 and set(answer["slices"][0]["confidences"]) == set(LABELS)
+
+
+def test_whoever_wants_one_slice_says_which_and_is_told_that_it_is_one(client, tmp_path):
+    path = stretch_volume(tmp_path / "volume.nii")
+    slices = client.predict(handle_file(path), api_name="/predict")["slices"]
+    for number, verdict in ((7, "no_tumor"), (12, "glioma")):
+        answer = client.predict(handle_file(path), number, api_name="/predict")
+        assert answer["verdict"] == verdict
+        assert answer["confidences"] == pytest.approx(slices[number - 1]["confidences"], abs=1e-4)
+        assert (answer["slices"], answer["peak"]) == ([], None)
+        assert answer["facts"]["Slice"] == f"slice {number}"
+        assert "One slice of 14; the others were not judged." in answer["notes"]
+    with pytest.raises(AppError, match="There is no slice 15 in this file, which has numbers 1 to 14"):
+        client.predict(handle_file(path), 15, api_name="/predict")
+    with pytest.raises(AppError, match="The slice must be a number, such as 34 for slice 34, or left out; not '2.5'"):
+        client.predict(handle_file(path), 2.5, api_name="/predict")
+
+
+def test_the_last_arguments_of_an_endpoint_may_be_left_out(demo):
+    file = upload_file(demo, GOOD)
+    for endpoint, data in (("predict", [file]), ("predict_batch", [[file]])):
+        address = f"{demo.url}/gradio_api/call/{endpoint}"
+        event_id = httpx.post(address, json={"data": data}).json()["event_id"]
+        assert httpx.get(f"{address}/{event_id}", timeout=60).text.startswith("event: complete")
+
+
+def test_a_zip_of_one_series_is_judged_as_a_whole_and_one_of_several_scans_is_sent_elsewhere(client, tmp_path):
+    answer = client.predict(handle_file(zipped_series(tmp_path)), api_name="/predict")
+    assert len(answer["slices"]) == 12 and answer["label"] is None
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for name in ("glioma.png", "no_tumor.png"):
+            archive.write(EXAMPLES / name, name)
+    with pytest.raises(AppError, match="more than one scan.*where several scans are read"):
+        client.predict(handle_file(tmp_path / "two.zip"), api_name="/predict")
+
+
+def test_pages_have_no_verdict_on_the_whole(client, tmp_path):
+    first, second = (Image.open(EXAMPLES / f"{name}.png").convert("L") for name in ("no_tumor", "glioma"))
+    first.save(tmp_path / "pages.tif", save_all=True, append_images=[second, first.rotate(2)])
+    answer = client.predict(handle_file(tmp_path / "pages.tif"), api_name="/predict")
+    assert answer["verdict"] is answer["label"] is answer["confidences"] is answer["familiar"] is None
+    assert answer["headline"] == "3 pages, each judged by itself: 2 no tumor, 1 a tumor"
+    assert answer["peak"] == "page 2" and [s["name"] for s in answer["slices"]] == ["page 1", "page 2", "page 3"]
+    (result,) = ask_batch(client, [tmp_path / "pages.tif"])
+    assert result["verdict"] is None and result["headline"] == answer["headline"]
+    assert client.predict(handle_file(tmp_path / "pages.tif"), 2, api_name="/predict")["verdict"] == "glioma"
+
+
+def test_what_the_header_says_stands_in_the_notes_of_one_slice_too(client, model_id, tmp_path):
+    pixels = np.asarray(Image.open(EXAMPLES / "glioma.png").convert("L"))
+    t2, ct = tmp_path / "t2.dcm", tmp_path / "ct.dcm"
+    t2.write_bytes(dicom(pixels, SeriesDescription="t2", BodyPartExamined="BRAIN"))
+    ct.write_bytes(dicom(pixels, Modality="CT", BodyPartExamined="BRAIN"))
+    (note,) = client.predict(handle_file(t2), api_name="/predict")["notes"]
+    by_kind = json.loads((model_id / "results.json").read_text())["test"]["by_kind"]
+    (missed,) = (r["missed"] for r in by_kind if r["sequence"] == "T2" and not r["plane"] and r["missed"])
+    assert note.startswith("The file says T2.")
+    assert f'{100 * missed["value"]:.1f} % of the tumors "no tumor" ({missed["slices"]} slices)' in note
+    ct_note, body = (ask_batch(client, [path])[0]["notes"][-1] for path in (ct, t2))
+    assert ct_note.startswith("The file says CT, and the model was trained on MRI alone.") and body == note
 
 
 def test_a_nifti_volume_is_cut_in_the_plane_that_was_asked_for(client, tmp_path):

@@ -24,7 +24,9 @@ from tests.serving import (
     deep_values,
     dicom_series,
     photograph,
+    stretch_volume,
     template_volume,
+    zipped_series,
 )
 
 pytestmark = pytest.mark.browser
@@ -270,12 +272,63 @@ def test_a_dicom_file_is_shown_with_what_matters_and_without_its_patient(page, t
         assert "19700101" not in text
 
 
-@pytest.mark.slow
-def test_of_a_volume_one_slice_is_judged_and_a_note_says_which(page, tmp_path):
-    upload(page, template_volume(tmp_path / "volume.nii.gz"))
-    expect(page.locator("#facts")).to_contain_text("NIfTI", timeout=30_000)
-    expect(page.locator("#facts .notes")).to_contain_text("slice")
-    assert min(shown_picture(page)) > 0
+def move_to(page, slice_: int) -> None:
+    """Moves the slider to a slice, and waits until its words are there."""
+    page.locator("#slice input[type=range]").fill(str(slice_))
+    expect(page.locator("#slice-words h3")).to_contain_text(f"Slice {slice_} of", timeout=15_000)
+
+
+def test_a_volume_is_judged_as_a_whole_and_the_slider_shows_what_each_slice_says(page, tmp_path):
+    upload(page, stretch_volume(tmp_path / "MUSTERMANN.nii"))
+    verdict, words, picture = page.locator("#verdict"), page.locator("#slice-words"), page.locator("#picture img")
+    expect(verdict.get_by_role("heading")).to_have_text("Looks like: glioma", timeout=60_000)
+    expect(verdict).to_contain_text("neighboring slices")
+    assert min(shown_picture(page, "#curve")) > 0
+    expect(page.locator("#curve img")).to_have_attribute("alt", re.compile("along 14 slices"))
+    expect(words).to_contain_text("of 14, the one with the highest tumor probability")
+    peak = int(page.locator("#slice input[type=range]").input_value())
+    assert 10 <= peak <= 14
+    expect_all_four_confidences(page)
+
+    before = picture.get_attribute("src")
+    move_to(page, 7)
+    expect(words).to_contain_text("By itself: No tumor seen")
+    expect(words).not_to_contain_text("highest")
+    expect(picture).not_to_have_attribute("src", before)
+    expect(picture).to_have_attribute("alt", re.compile("^Slice 7 as the model sees it"))
+    expect(page.locator("#confidence")).to_contain_text("Calibrated confidence of slice 7 alone")
+    expect(page.locator("#share h3")).to_have_text("Any tumor or none, slice 7 alone")
+    expect(verdict.get_by_role("heading")).to_have_text("Looks like: glioma")
+    expect(page.locator(".verdict:visible")).to_have_count(1)  # that on the whole
+    report = downloaded(page, "Download the report")
+    assert report.index("Looks like: glioma") < report.index("Slice 7 of 14")
+    assert "all 14 slices together; what follows shows one of them, slice 7. By itself: No tumor seen." in report
+    assert "MUSTERMANN" not in report and 'class="verdict tumor"' in report
+
+    move_to(page, peak)
+    page.locator("#opacity input[type=range]").fill("0")
+    report = downloaded(page, "Download the report")
+    assert f"Slice {peak} of 14, the one with the highest tumor probability" in report
+    page.locator("#scan").get_by_label("Clear").click()
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect(page.locator("#slices")).not_to_be_visible(timeout=15_000)
+    expect(page.locator("#confidence")).not_to_contain_text("alone")
+
+
+def test_a_zip_of_a_dicom_series_in_one_scan_is_judged_as_a_whole_with_its_sides_marked(page, tmp_path):
+    upload(page, zipped_series(tmp_path))
+    expect(page.locator("#verdict").get_by_role("heading")).not_to_have_text("No scan yet", timeout=60_000)
+    expect(page.locator("#verdict .caution")).to_contain_text("The file says T1, and nothing of contrast.")
+    expect(page.locator("#slice-words")).to_contain_text("of 12, the one with the highest tumor probability")
+    move_to(page, 6)
+    page.locator("#opacity input[type=range]").fill("0")
+    page.wait_for_timeout(1500)
+    shown = pixels(page)
+    height, width, _ = shown.shape
+    middle = slice(round(0.45 * height), round(0.55 * height))
+    assert (shown[middle, : width // 10] > 200).any() and (shown[middle, -width // 10 :] > 200).any(), "R and L"
+    for text in (page.locator("body").inner_text(), downloaded(page, "Download the report")):
+        assert "MUSTERMANN" not in text.upper()
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ from brain_tumor.labels import LABELS, NO_TUMOR
 from brain_tumor.network.embedding import embeddings
 from brain_tumor.provenance import command_line, public_name, versions
 from brain_tumor.reading.pictures import MAX_PIXELS, ScanError, open_scan, window
-from brain_tumor.reading.readers import read_scan, read_uploads
+from brain_tumor.reading.readers import read_one, read_uploads
 from brain_tumor.reading.uploads import Upload
 from brain_tumor.training import strangers
 from brain_tumor.training.disguise import disguise
@@ -184,7 +184,7 @@ def open_half(paths: list[Path], held_out: bool) -> Iterator[Picture]:
         seen.add(digest)
         try:
             if path.suffix == ".dcm":
-                picture = read_scan(path)[0].image
+                picture = read_one(path).slices[0].image
             else:
                 with Image.open(path) as image:
                     if image.width * image.height > MAX_PIXELS:

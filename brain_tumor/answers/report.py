@@ -9,7 +9,8 @@ from html import escape
 from PIL import Image
 
 from brain_tumor.answers.heatmap import gradient, overlay
-from brain_tumor.answers.words import percent, tenths, verdict_kind, verdict_words
+from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, tenths, verdict_kind
+from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.labels import display_name
 
@@ -21,7 +22,7 @@ LONGEST_SIDE = 640
 MOST_LINES, LINE = 14, 34
 """Lines that the facts may take, and letters in a line: a scanner's header can hold more than fits on a page."""
 
-MOST_CLASSES, LONGEST_NAME, LONGEST_WORDS = 8, 26, 240
+MOST_CLASSES, LONGEST_NAME, LONGEST_WORDS, LONGEST_CAUTION = 8, 26, 240, 360
 
 _STYLE = """
 @page { size: A4; margin: 14mm 15mm; }
@@ -38,6 +39,8 @@ h2 { font-size: 8.5pt; font-weight: 650; letter-spacing: .06em; text-transform: 
 .verdict { border-left: 5pt solid #64748b; background: #f1f5f9; border-radius: 2mm; padding: 3.5mm 5mm;
   margin-bottom: 5mm; }
 .verdict p:first-child { font-size: 15pt; line-height: 1.3; font-weight: 650; }
+.verdict .caution { font-size: 8.5pt; margin-top: 1mm; }
+.alone { margin-bottom: 3mm; }
 .tumor { border-color: #be123c; background: #fff1f2; }
 .clear { border-color: #0f766e; background: #f0fdfa; }
 .uncertain { border-color: #b45309; background: #fffbeb; }
@@ -87,47 +90,49 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
 
 
 def html_report(
-    image: Image.Image,
-    prediction: Prediction,
-    *,
-    version: str,
-    facts: Mapping[str, str],
-    date: datetime.date,
-    shown_class: str,
+    judged: JudgedUpload, place: int, image: Image.Image, *, version: str, date: datetime.date, shown_class: str
 ) -> str:
-    """The report on one slice. A picture that is no brain MRI gets no class, no confidences and no heat map.
+    """The report on one scan: the verdict on the whole, and one slice as a picture.
+
+    A picture that is no brain MRI, or shows too little of the head, gets no class, no confidences and no heat map.
 
     Args:
-        image: 8-bit RGB, as the model sees it.
-        prediction: of that slice.
+        judged: the scan. Its facts come without tags of the patient; what does not fit on the page is cut.
+        place: index of the slice that is shown.
+        image: that slice, 8-bit gray or RGB.
         version: of the model, `Classifier.version`.
-        facts: about the file, in words, without tags of the patient; what does not fit on the page is cut.
         date: of the report.
         shown_class: the class whose heat map is drawn, as the checkpoint names it.
 
     Returns:
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
     """
-    headline, sentence = (_cut(words, LONGEST_WORDS) for words in verdict_words(prediction))
-    familiar = prediction.verdict != UNFAMILIAR
-    heatmap = (prediction.heatmaps or {}).get(shown_class) if familiar else None
+    prediction, slice_, several = judged.predictions[place], judged.upload.slices[place], len(judged.predictions) > 1
+    headline, sentence = (_cut(words, LONGEST_WORDS) for words in judged_words(judged))
+    told = prediction.verdict != UNFAMILIAR and (slice_.counts or not several)
+    heatmap = (prediction.heatmaps or {}).get(shown_class) if told else None
     shown = image.convert("RGB")
     shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    pictures = [_figure(shown, "The scan, as it was read", "<b>The scan</b>, as it was read.")]
+    name = slice_name(judged, place) if several else "the scan"
+    caption = escape(name[0].upper() + name[1:])
+    pictures = [_figure(shown, f"{name[0].upper()}{name[1:]}, as it was read", f"<b>{caption}</b>, as it was read.")]
     if heatmap is not None:
-        name = display_name(shown_class)
+        kind = display_name(shown_class)
         legend = f'<span class="legend" style="background: linear-gradient(90deg, {", ".join(gradient())})"></span>'
         height, width = heatmap.shape
         pictures.append(
             _figure(
                 overlay(shown, heatmap, OPACITY),
-                f"The scan with the heat map for {name}",
-                f"<b>Where the score for “{escape(name)}” comes from.</b> Adds little {legend} adds most. "
+                f"The same with the heat map for {kind}",
+                f"<b>Where the score for “{escape(kind)}” comes from.</b> Adds little {legend} adds most. "
                 f"A grid of {width} × {height} cells, not the outline of a tumor.",
             )
         )
-    columns = [_confidences(prediction)] if familiar else []
-    columns.append(_facts(facts))
+    title = f"Confidence of {slice_.name} alone" if several else "Calibrated confidence"
+    columns = [_confidences(prediction, title)] if told else []
+    columns.append(_facts(judged.upload.facts))
+    warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
+    alone = f'<p class="alone">{escape(_about_the_slice(judged, place))}</p>' if several else ""
     stamp = f"{date.day} {date:%B %Y}"
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -135,18 +140,20 @@ def html_report(
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>Brain MRI slice: what a model says</title>
+<title>Brain MRI: what a model says</title>
 <style>{_STYLE}</style>
 </head>
 <body>
-<header><h1>Brain MRI slice: what a model says</h1><p>{stamp}<br>Model: {escape(version)}</p></header>
+<header><h1>Brain MRI: what a model says</h1><p>{stamp}<br>Model: {escape(version)}</p></header>
 <main>
-<section class="verdict {verdict_kind(prediction.verdict)}"><p>{escape(headline)}</p><p>{escape(sentence)}</p></section>
+<section class="verdict {verdict_kind(judged.verdict or "")}"><p>{escape(headline)}</p><p>{escape(sentence)}</p>
+{warnings}</section>{alone}
 <section class="pictures{"" if len(pictures) > 1 else " one"}">{"".join(pictures)}</section>
 <div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>
 <section class="warning"><b>Not a medical device.</b> For research and teaching. The numbers come from a model and
-are not a diagnosis: it looks at one slice, knows only the classes that it names, and misses tumors, especially small
-ones. Do not base a decision on this page, or reassure anybody with it; have every scan read by a specialist.</section>
+are not a diagnosis: it looks at each slice by itself, knows only the classes that it names, and misses tumors,
+especially small ones. Do not base a decision on this page, or reassure anybody with it; have every scan read by a
+specialist.</section>
 </main>
 <footer>This page names neither file nor patient. Text that is burned into the picture cannot be removed: look at
 the picture before you pass it on.</footer>
@@ -162,15 +169,26 @@ def _figure(image: Image.Image, words: str, caption: str) -> str:
     return f'<figure><div><img src="{uri}" alt="{escape(words)}"></div><figcaption>{caption}</figcaption></figure>'
 
 
-def _confidences(prediction: Prediction) -> str:
+def _about_the_slice(judged: JudgedUpload, place: int) -> str:
+    """What the pictures of one slice have to do with the verdict on the whole."""
+    whole = (
+        f"The verdict above is on all {len(judged.predictions)} slices together"
+        if judged.volume
+        else "Each was judged by itself"
+    )
+    said = slice_words(judged, place)[0]
+    return f"{whole}; what follows shows one of them, {judged.upload.slices[place].name}. By itself: {said}."
+
+
+def _confidences(prediction: Prediction, title: str) -> str:
     """Bars of the classes in the checkpoint's order, or of the most probable ones where there are many."""
     shares = prediction.confidences
     names = sorted(shares, key=shares.get, reverse=True)[:MOST_CLASSES] if len(shares) > MOST_CLASSES else list(shares)
     rows = [_bar(_cut(display_name(name), LONGEST_NAME), shares[name]) for name in names]
     if prediction.tumor_probability is not None:
         rows.append(_bar("Any tumor", prediction.tumor_probability, "any"))
-    most = f"{MOST_CLASSES} most probable classes" if len(names) < len(shares) else "Calibrated confidence"
-    return f"<section><h2>{most}</h2><table>{''.join(rows)}</table></section>"
+    most = f"{MOST_CLASSES} most probable classes" if len(names) < len(shares) else title
+    return f"<section><h2>{escape(most)}</h2><table>{''.join(rows)}</table></section>"
 
 
 def _bar(name: str, share: float, kind: str = "") -> str:

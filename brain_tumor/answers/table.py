@@ -4,13 +4,12 @@ import csv
 import io
 from collections.abc import Iterable
 
-from brain_tumor.answers.words import verdict_words, volume_words
+from brain_tumor.answers.words import notes_of, verdict_words, volume_words
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
 from brain_tumor.inference.verdict import TYPE_UNCLEAR, UNCERTAIN_VERDICT
-from brain_tumor.inference.volume import VolumeVerdict
 from brain_tumor.labels import DISPLAY_NAMES, LABELS, display_name
-from brain_tumor.reading.uploads import Rejected, Slice, Upload
+from brain_tumor.reading.uploads import Rejected, Slice
 
 COLUMNS = (
     "File",
@@ -46,52 +45,33 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, or skips before one (OWASP, "CSV Injection")."""
 
 
-def set_scout_aside(item: JudgedUpload | Rejected) -> JudgedUpload | Rejected:
-    """The same, unless it is a scout: that is no scan to be judged by, whatever the model says of its slices."""
-    if isinstance(item, Rejected) or not item.upload.localizer:
-        return item
-    reason = (
-        "This is a scout (localizer), a few coarse slices by which a scan was planned: it is not judged. Upload the "
-        "scan itself, or a slice of it as a picture."
-    )
-    return Rejected(item.upload.name, reason, "a scout")
-
-
 def row_of(rejected: Rejected) -> dict[str, str | float]:
     """The row of a file that could not be read, or is no scan: its name and the reason."""
     return _row(File=rejected.name, Verdict=NOT_JUDGED if rejected.what else UNREADABLE, Reason=rejected.reason)
 
 
-def rows_of(
-    upload: Upload, predictions: list[Prediction], volume: VolumeVerdict | None
-) -> list[dict[str, str | float]]:
+def rows_of(judged: JudgedUpload) -> list[dict[str, str | float]]:
     """One row for each slice of an upload; of a series or volume one for the whole before them.
-
-    Args:
-        upload: as `reading` returns it.
-        predictions: of its slices.
-        volume: the verdict on the whole, where there is one.
 
     Returns:
         `COLUMNS` -> text or number; an empty text where there is nothing to say. A picture that is no brain MRI has no
         class and no probabilities, nor has a slice that does not count.
     """
-    rows = []
-    if volume:
-        rows.append(
-            _row(File=upload.name, Slice=WHOLE, Verdict=_verdict(volume.verdict), Reason=volume_words(volume)[1])
-        )
+    upload, rows = judged.upload, []
+    if judged.volume:
+        reason = volume_words(judged.volume)[1]
+        rows.append(_row(File=upload.name, Slice=WHOLE, Verdict=_verdict(judged.volume.verdict), Reason=reason))
     rows += [
         _slice_row(upload.name, slice_, prediction)
-        for slice_, prediction in zip(upload.slices, predictions, strict=True)
+        for slice_, prediction in zip(upload.slices, judged.predictions, strict=True)
     ]
-    rows[0]["Notes"] = " ".join(upload.notes)
+    rows[0]["Notes"] = " ".join(notes_of(judged))
     return rows
 
 
 def rows_of_item(item: JudgedUpload | Rejected) -> list[dict[str, str | float]]:
     """The rows of what `judging.judge_files` yields."""
-    return [row_of(item)] if isinstance(item, Rejected) else rows_of(item.upload, item.predictions, item.volume)
+    return [row_of(item)] if isinstance(item, Rejected) else rows_of(item)
 
 
 def to_csv(rows: Iterable[dict[str, str | float]], header: bool = True) -> str:

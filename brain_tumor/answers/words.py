@@ -1,8 +1,12 @@
 """Predictions in words: a headline and a sentence with the numbers that decided; and shares in per cent."""
 
+from collections import Counter
+
+from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import TYPE_UNCLEAR, UNCERTAIN_VERDICT
 from brain_tumor.inference.volume import CLEAR_SHARE, LEAST_SLICES, STRETCH_SHARE, Reason, VolumeVerdict
+from brain_tumor.inference.weaknesses import Weakness
 from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
 
 RULE = (
@@ -34,6 +38,83 @@ def verdict_kind(verdict: str) -> str:
     if verdict in LABELS:
         return "clear" if verdict == LABELS[NO_TUMOR] else "tumor"
     return "uncertain" if verdict == UNCERTAIN_VERDICT else "unfamiliar"
+
+
+def judged_words(judged: JudgedUpload) -> tuple[str, str]:
+    """The verdict on the whole of an upload: a headline, and why; of several pages that there is none."""
+    if judged.volume:
+        return volume_words(judged.volume)
+    if judged.verdict:
+        return verdict_words(judged.predictions[0])
+    said = Counter(_PAGE_SAYS.get(prediction.verdict, prediction.verdict) for prediction in judged.predictions)
+    what = judged.upload.slices[0].name.partition(" ")[0]
+    return (
+        f"{len(judged.predictions)} {what}s, each judged by itself: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in said.most_common()),
+        f"They are no neighboring slices of one head, so there is no verdict on the whole, and no {what} stands for "
+        "the others.",
+    )
+
+
+_PAGE_SAYS = {name: "no tumor" if number == NO_TUMOR else "a tumor" for number, name in enumerate(LABELS)} | {
+    TYPE_UNCLEAR: "a tumor",
+    UNCERTAIN_VERDICT: "uncertain",
+    UNFAMILIAR: "not like a brain MRI",
+}
+
+
+def slice_words(judged: JudgedUpload, place: int) -> tuple[str, str]:
+    """The verdict on one slice of several, as `verdict_words`, or why it has none."""
+    if judged.upload.slices[place].counts:
+        return verdict_words(judged.predictions[place])
+    return "Not judged", "It shows too little of the head."
+
+
+def slice_name(judged: JudgedUpload, place: int) -> str:
+    """Which slice of several it is, such as "slice 34 of 189, the one with the highest tumor probability"."""
+    slices = judged.upload.slices
+    last = slices[-1].number == len(slices)
+    name = slices[place].name + (f" of {len(slices)}" if last else f" ({len(slices)} were read)")
+    return name + (", the one with the highest tumor probability" if place == judged.peak else "")
+
+
+def cautions(judged: JudgedUpload) -> list[str]:
+    """A sentence for each thing about a file for which its verdict is worth less, with figures where they are known."""
+    return [_caution(weakness) for weakness in judged.weaknesses]
+
+
+def notes_of(judged: JudgedUpload) -> list[str]:
+    """All that there is to know about an upload beside its verdict, in sentences."""
+    return judged.upload.notes + cautions(judged)
+
+
+def _caution(weakness: Weakness) -> str:
+    if weakness.about == "sequence":
+        says, such = weakness.says, "On such slices"
+        if says == "T1":
+            says, such = (
+                ("T1 without contrast", such) if weakness.agent else ("T1, and nothing of contrast", "Without it")
+            )
+        people = "of people it had not seen" if weakness.other_people else "of its test part"
+        such += f" {people}" if such == "On such slices" else f", on slices {people}"
+        worse = [
+            _WORSE[name].format(tenths(here.value), here.slices, tenths(there.value))
+            for name, (here, there) in weakness.worse.items()
+        ]
+        return f"The file says {says}. {such}, the model {', and '.join(worse)} in T1 with contrast."
+    learned = "MRI" if weakness.about == "modality" else "the head"
+    says = f"The file says {weakness.says}, and the model was trained on {learned} alone."
+    if weakness.caught:
+        share, slices = tenths(weakness.caught.value), weakness.caught.slices
+        says += f" Its check of uploads turned away {share} of such pictures ({slices} slices), and judged the others."
+    return says
+
+
+_WORSE = {
+    "missed": 'called {} of the tumors "no tumor" ({} slices), against {}',
+    "right_type": "named the right type of {} of the tumors ({} slices), against {}",
+    "specificity": 'called {} of the slices without a tumor "no tumor" ({} slices), against {}',
+}
 
 
 def verdict_words(prediction: Prediction) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from brain_tumor.answers.words import verdict_words, volume_words
+from brain_tumor.answers.words import judged_words, notes_of
 from brain_tumor.demo.errors import sentence
 from brain_tumor.demo.gradio_patches import NoStubFile
 from brain_tumor.demo.one_scan import SCAN_LANE, judge_scan
@@ -13,7 +13,7 @@ from brain_tumor.demo.several_scans import BATCH_LANE, PLANES, judge_scans
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload
-from brain_tumor.inference.prediction import Prediction
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.labels import LABELS
 from brain_tumor.reading.uploads import Rejected
 
@@ -25,7 +25,7 @@ def _or_null(schema: dict) -> dict:
 
 
 JUDGMENT = {
-    "verdict": TEXT,
+    "verdict": _or_null(TEXT),
     "label": _or_null(TEXT),
     "confidences": _or_null({"type": "object", "properties": dict.fromkeys(LABELS, NUMBER)}),
     "any_tumor": _or_null(NUMBER),
@@ -38,7 +38,9 @@ FILE = {"facts": {"type": "object", "additionalProperties": TEXT}, "notes": {"ty
 
 SLICE = {"type": "object", "properties": {"name": TEXT, "counts": FLAG} | JUDGMENT}
 
-PREDICTION = {"type": "object", "properties": JUDGMENT | WORDS | FILE | {"model": TEXT}}
+SLICES = {"peak": _or_null(TEXT), "slices": {"type": "array", "items": SLICE}}
+
+PREDICTION = {"type": "object", "properties": JUDGMENT | WORDS | SLICES | FILE | {"model": TEXT}}
 
 RESULT = {
     "type": "object",
@@ -49,9 +51,8 @@ RESULT = {
         "verdict": _or_null(TEXT),
         "headline": _or_null(TEXT),
         "sentence": _or_null(TEXT),
-        "peak": _or_null(TEXT),
-        "slices": {"type": "array", "items": SLICE},
     }
+    | SLICES
     | FILE,
 }
 
@@ -76,29 +77,47 @@ class Answers(gr.JSON, metaclass=NoStubFile):  # not of `Answer`: gradio finds t
         return BATCH
 
 
+class SliceNumber(gr.Number, metaclass=NoStubFile):
+    """A whole number, or none; anything else is told in a sentence."""
+
+    is_template = True
+
+    def preprocess(self, payload) -> int | None:
+        if payload is None:
+            return None
+        if isinstance(payload, int | float) and not isinstance(payload, bool) and payload % 1 == 0:
+            return int(payload)
+        raise sentence(f"The slice must be a number, such as 34 for slice 34, or left out; not {str(payload)[:40]!r}.")
+
+
 def build_api(classifier: Classifier) -> None:
     """One endpoint for a program that has one scan, one for many; nothing of it is seen on the page."""
 
     @document
-    def predict(scan: str | None) -> dict:
-        """Estimate whether a slice of a brain MRI shows a glioma, meningioma, pituitary tumor or none. Not a diagnosis.
+    def predict(scan: str | None, slice: int | None = None, progress=gr.Progress()) -> dict:  # noqa: B008
+        """Estimate whether an MRI of the brain shows a glioma, meningioma, pituitary tumor or none. Not a diagnosis.
 
         Args:
-            scan: the file: JPEG, PNG, TIFF, WebP, BMP, GIF, DICOM, NIfTI or MGH; or a data: URI of it, such as
-                data:image/png;base64,... Addresses are not fetched. Of a file with several slices the middle one is
-                taken.
+            scan: the file: JPEG, PNG, TIFF, WebP, BMP, GIF, DICOM, NIfTI or MGH, or a .zip of one DICOM series; or a
+                data: URI of it, such as data:image/png;base64,... Addresses are not fetched. All slices of a series or
+                volume are judged together.
+            slice: number of one slice that is to be judged alone, as its name has it (34 for slice 34); leave it empty
+                for the verdict on the whole.
 
         Returns:
-            verdict (glioma, meningioma, pituitary, tumor where the type is unclear, no_tumor, uncertain or unfamiliar)
-            with headline and sentence;
+            verdict (glioma, meningioma, pituitary, tumor where the type is unclear, no_tumor, uncertain or unfamiliar;
+            null for pages, which are no one scan) with headline and sentence;
             label, the most probable class; confidences, calibrated, from 0 to 1, which sum to 1; any_tumor, the sum
-            for all tumors; familiar, whether it looks like a brain MRI (if not, label and confidences are null); facts
-            and notes about the file; model, its version.
+            for all tumors; all three are null for several slices, none of which stands for the whole; familiar,
+            whether it looks like a brain MRI (if not, label and confidences are null); of several slices peak, the one
+            with the highest probability of a tumor, and slices, each with its name, whether it counts, and its own
+            verdict, label, confidences, any_tumor and familiar; facts and notes about the file; model, its version.
         """
-        judged = judge_scan(classifier, scan)
-        headline, why = verdict_words(judged.prediction)
-        file = {"facts": judged.facts, "notes": judged.notes, "model": classifier.version}
-        return judgment(judged.prediction) | {"headline": headline, "sentence": why} | file
+        judged = judge_scan(classifier, scan, slice, progress)
+        several = len(judged.predictions) > 1
+        own = judgment_of_whole(judged) if several else judgment(judged.predictions[0])
+        slices = {"slices": slices_of(judged) if several else [], "model": classifier.version}
+        return own | told(judged) | slices
 
     @document
     def predict_batch(files: list[str], plane: str | None = None, progress=gr.Progress()) -> dict:  # noqa: B008
@@ -121,11 +140,12 @@ def build_api(classifier: Classifier) -> None:
         return {"model": classifier.version, "results": [result(item) for item in items]}
 
     with gr.Row(visible=False):
+        number = SliceNumber(None, precision=0, label="slice")
         scan, files = ScanUpload(label="scan"), ScanUpload(label="files", file_count="multiple")
         plane = gr.Dropdown(["", *filter(None, PLANES.values())], value="", allow_custom_value=True, label="plane")
         answer, answers = Answer(label="answer"), Answers(label="answer")
         one, many = gr.Button(), gr.Button()
-    one.click(predict, scan, answer, api_name="predict", **SCAN_LANE)
+    one.click(predict, [scan, number], answer, api_name="predict", **SCAN_LANE)
     many.click(predict_batch, [files, plane], answers, api_name="predict_batch", **BATCH_LANE)
 
 
@@ -135,24 +155,34 @@ def result(item: JudgedUpload | Rejected) -> dict:
         nothing = dict.fromkeys(("verdict", "headline", "sentence", "peak"))
         file = {"slices": [], "facts": {}, "notes": []}
         return {"name": item.name, "kind": "unreadable", "error": item.reason} | nothing | file
-    upload, volume = item.upload, item.volume
-    headline, why = volume_words(volume) if volume else verdict_words(item.predictions[0])
-    counted = volume.counted if volume else [slice_.counts for slice_ in upload.slices]
-    return {
-        "name": upload.name,
-        "kind": upload.kind,
-        "error": None,
-        "verdict": volume.verdict if volume else item.predictions[0].verdict,
-        "headline": headline,
-        "sentence": why,
-        "peak": upload.slices[volume.peak].name if volume and volume.peak is not None else None,
-        "slices": [
-            {"name": slice_.name, "counts": counts} | judgment(prediction)
-            for slice_, prediction, counts in zip(upload.slices, item.predictions, counted, strict=True)
-        ],
-        "facts": upload.facts,
-        "notes": upload.notes,
-    }
+    whole = {"name": item.upload.name, "kind": item.upload.kind, "error": None, "verdict": item.verdict}
+    return whole | told(item) | {"slices": slices_of(item)}
+
+
+def told(judged: JudgedUpload) -> dict:
+    """What an upload as a whole has beside its verdict: words, its peak, facts and notes."""
+    headline, why = judged_words(judged)
+    slices = judged.upload.slices
+    peak = None if len(slices) == 1 or judged.peak is None else slices[judged.peak].name
+    file = {"facts": judged.upload.facts, "notes": notes_of(judged)}
+    return {"headline": headline, "sentence": why, "peak": peak} | file
+
+
+def slices_of(judged: JudgedUpload) -> list[dict]:
+    """The slices of an upload, as `SLICE` says."""
+    slices = judged.upload.slices
+    counted = judged.volume.counted if judged.volume else [slice_.counts for slice_ in slices]
+    return [
+        {"name": slice_.name, "counts": counts} | judgment(prediction)
+        for slice_, prediction, counts in zip(slices, judged.predictions, counted, strict=True)
+    ]
+
+
+def judgment_of_whole(judged: JudgedUpload) -> dict:
+    """Of several slices together: a class and confidences are those of one slice, so the whole has none."""
+    known = judged.volume and judged.predictions[0].familiarity is not None
+    familiar = judged.verdict != UNFAMILIAR if known else None
+    return {"verdict": judged.verdict, "familiar": familiar} | dict.fromkeys(("label", "confidences", "any_tumor"))
 
 
 def judgment(prediction: Prediction) -> dict:

@@ -166,6 +166,24 @@ def _know_uploads(original):
     return is_static_file
 
 
+# Calls.
+
+
+def _fill_in(original):
+    """A program may leave out the last arguments of an endpoint: their defaults are documented.
+
+    Gradio's own client fills them in; to others, a parameter that is new would be an error.
+    """
+
+    @functools.wraps(original)
+    def validate(self, block_fn, inputs):
+        if block_fn.api_visibility == "public":
+            inputs += [None] * (len(block_fn.inputs) - len(inputs))
+        return original(self, block_fn, inputs)
+
+    return validate
+
+
 # Sessions.
 
 
@@ -245,6 +263,13 @@ PATCHES = (
         ("file_path",),
         _know_uploads,
         callers=(processing_utils.async_move_files_to_cache, processing_utils.check_all_files_in_cache),
+    ),
+    Patch(
+        gr.Blocks,
+        "validate_inputs",
+        ("self", "block_fn", "inputs"),
+        _fill_in,
+        callers=(gr.Blocks.preprocess_data,),
     ),
     Patch(SessionState, "__init__", ("self", "blocks"), _remember_no_page),
     Patch(SERVER, "postprocess_output_data", ("self", "data", "root_url"), _answer_in_json, for_mcp=True),

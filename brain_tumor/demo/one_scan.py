@@ -1,6 +1,8 @@
-"""The tab "One scan": a slice in, its verdict with confidences, heat map and report out."""
+"""The tab "One scan": a slice or volume in, its verdict, slices with confidences and heat map, and a report out."""
 
 import datetime
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
@@ -8,18 +10,22 @@ from PIL import Image
 
 from brain_tumor.answers.heatmap import gradient, overlay
 from brain_tumor.answers.report import html_report
-from brain_tumor.answers.words import verdict_words
+from brain_tumor.answers.volume_plot import plot_volume, plot_words
+from brain_tumor.answers.words import cautions, judged_words, slice_name, slice_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
 from brain_tumor.demo.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, public_examples
 from brain_tumor.demo.gradio_patches import serve_in_place
+from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
+from brain_tumor.demo.several_scans import mark_sides
 from brain_tumor.demo.theme import PASTE_JS
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
-from brain_tumor.inference.judging import JudgedSlice, judge_picture
+from brain_tumor.inference.judging import JudgedUpload, judge_file
 from brain_tumor.inference.prediction import UNFAMILIAR
 from brain_tumor.labels import display_name
+from brain_tumor.reading.uploads import MAX_SECONDS
 
 OPACITY = 0.45
 
@@ -27,12 +33,26 @@ OPACITY = 0.45
 SCAN_LANE = {"concurrency_id": "scan", "concurrency_limit": 2}
 
 
-def judge_scan(classifier: Classifier, path: str | None) -> JudgedSlice:
-    """`judge_picture` for visitors and programs: what is wrong is told in a sentence."""
+def judge_scan(
+    classifier: Classifier, path: str | None, number: int | None = None, progress: Callable | None = None
+) -> JudgedUpload:
+    """`judge_file` for visitors and programs: in bounded time, and what is wrong is told in a sentence.
+
+    Args:
+        classifier: of the checkpoint.
+        path: of the upload.
+        number: of a slice that is to be judged alone.
+        progress: gradio's.
+    """
     if path is None:
         raise sentence("Choose or paste a scan first.")
+
+    def tell(share: float, words: str) -> None:
+        if progress is not None:
+            progress(share, desc=words)
+
     with in_words():
-        return judge_picture(classifier, path)
+        return judge_file(classifier, path, number, seconds=MAX_SECONDS, progress=tell)
 
 
 def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
@@ -48,7 +68,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
             paste = gr.Button("Paste from clipboard", size="sm")
             gr.Markdown(
-                f"One slice as JPEG, PNG, TIFF, WebP, BMP, GIF, DICOM, NIfTI or MGH, of any depth; at most "
+                "A slice as JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM, of any depth; or a whole volume (NIfTI, MGH) or "
+                "a .zip of one DICOM series, of which all slices are judged together. At most "
                 f"{page.LIMITS_OF_A_FILE}.\n\n{page.PRIVACY}",
                 elem_classes="quiet",
             )
@@ -70,7 +91,11 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
     with gr.Column(visible=False, elem_id="results") as results, gr.Row():
         with gr.Column(min_width=280):
-            gr.Markdown("### What the model sees")
+            with gr.Column(visible=False, elem_id="slices") as slices_panel:
+                # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
+                number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
+                slice_box = gr.HTML(elem_id="slice-words", container=True)
+            heading = gr.Markdown("### What the model sees")
             picture = gr.Image(
                 label="What the model sees",
                 show_label=False,
@@ -89,6 +114,14 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the heat map", elem_id="opacity")
                 map_words = gr.HTML(elem_id="map-words")
         with gr.Column(min_width=280):
+            curve = gr.Image(
+                label="Tumor probability along the slices",
+                elem_id="curve",
+                interactive=False,
+                format="png",
+                buttons=["fullscreen"],
+                visible=False,
+            )
             confidence = gr.Label(
                 label="Calibrated confidence",
                 elem_id="confidence",
@@ -99,35 +132,70 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             facts = gr.HTML(elem_id="facts", container=True)
             report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
 
-    def show(path: str | None, opacity: float) -> dict:
-        judged = judge_scan(classifier, path)
-        prediction = judged.prediction
-        familiar = prediction.verdict != UNFAMILIAR
-        maps = (prediction.heatmaps or {}) if familiar else {}
-        confidences = {display_name(label): confidence for label, confidence in prediction.confidences.items()}
-        tumor = prediction.tumor_probability if familiar else None
+    def show(path: str | None, opacity: float, progress=gr.Progress()) -> dict:  # noqa: B008
+        kept = keep(judge_scan(classifier, path, None, progress))
+        judged = kept.judged
+        label = judged.predictions[judged.place].label
         return {
-            verdict: page.verdict_html(prediction.verdict, *verdict_words(prediction)),
+            verdict: page.verdict_html(judged.verdict, *judged_words(judged), cautions(judged)),
             results: gr.Column(visible=True),
+            shown_class: label,
+            facts: page.facts_html(judged.upload.facts, judged.upload.notes),
+            state: kept,
+            **show_whole(judged),
+            **show_slice(kept, None, label, opacity),
+        }
+
+    def show_whole(judged: JudgedUpload) -> dict:
+        """What a file of several slices has beside its verdict."""
+        slices, volume = judged.upload.slices, judged.volume
+        shown = {
+            slices_panel: gr.Column(visible=len(slices) > 1),
+            curve: gr.Image(plot_volume(volume), alt_text=plot_words(volume), visible=True)
+            if volume
+            else gr.Image(None, visible=False),
+        }
+        if len(slices) > 1:
+            numbers = [slice_.number for slice_ in slices]
+            step = math.gcd(*(after - numbers[0] for after in numbers))
+            label = slices[0].name.partition(" ")[0].capitalize()
+            shown[number] = gr.Slider(numbers[0], numbers[-1], numbers[judged.place], step=step, label=label)
+        return shown
+
+    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, opacity: float) -> dict:
+        kept = page.still_there(kept)
+        judged, place = kept.judged, kept.place_of(chosen)
+        several, prediction = len(judged.predictions) > 1, judged.predictions[place]
+        told = told_of(judged, place)
+        maps = (prediction.heatmaps or {}) if told else {}
+        tumor = prediction.tumor_probability if told else None
+        name = judged.upload.slices[place].name if several else ""
+        confidences = {display_name(label): confidence for label, confidence in prediction.confidences.items()}
+        return {
+            heading: f"### {name.capitalize()} as the model sees it" if several else "### What the model sees",
+            slice_box: page.slice_html(slice_name(judged, place), *slice_words(judged, place)) if several else "",
             map_panel: gr.Column(visible=bool(maps)),
             map_words: page.map_html(maps[prediction.label].shape, gradient()) if maps else "",
-            shown_class: prediction.label,
-            confidence: gr.Label(confidences if familiar else None, visible=familiar),
-            share: gr.HTML(
-                "" if tumor is None else page.share_html(tumor, classifier.thresholds), visible=tumor is not None
+            confidence: gr.Label(
+                confidences if told else None,
+                label=f"Calibrated confidence of {name} alone" if several else "Calibrated confidence",
+                visible=told,
             ),
-            facts: page.facts_html(judged.facts, judged.notes),
-            state: judged,
-        } | draw_picture_and_report(judged, prediction.label, opacity)
+            share: gr.HTML(
+                "" if tumor is None else page.share_html(tumor, classifier.thresholds, name), visible=tumor is not None
+            ),
+        } | draw_picture_and_report(kept, chosen, shown, opacity)
 
-    def draw_picture(judged: JudgedSlice | None, shown: str, opacity: float) -> Image.Image:
-        return draw(page.still_there(judged), shown, opacity)
+    def draw_picture(kept: KeptScan | None, chosen: float | None, shown: str, opacity: float) -> Image.Image:
+        kept = page.still_there(kept)
+        return draw(kept, kept.place_of(chosen), shown, opacity)
 
-    def draw_picture_and_report(judged: JudgedSlice | None, shown: str, opacity: float) -> dict:
-        judged = page.still_there(judged)
+    def draw_picture_and_report(kept: KeptScan | None, chosen: float | None, shown: str, opacity: float) -> dict:
+        kept = page.still_there(kept)
+        place = kept.place_of(chosen)
         return {
-            picture: gr.Image(draw(judged, shown, opacity), alt_text=picture_words(judged, shown)),
-            report: str(write_report(judged, shown, classifier.version)),
+            picture: gr.Image(draw(kept, place, shown, opacity), alt_text=picture_words(kept, place, shown)),
+            report: str(write_report(kept, place, shown, classifier.version)),
         }
 
     def clear() -> dict:
@@ -135,6 +203,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             scan: None,
             verdict: page.WAITING,
             results: gr.Column(visible=False),
+            curve: None,
             picture: None,
             confidence: gr.Label(None),
             state: None,
@@ -150,9 +219,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         known = examples if event.index < len(examples) else examples + public_examples()
         return str(known[event.index].path)
 
-    outputs = [
-        scan, verdict, results, picture, map_panel, map_words, shown_class, confidence, share, facts, report, state,
-    ]  # fmt: skip
+    of_a_slice = [heading, slice_box, picture, map_panel, map_words, confidence, share, report]
+    outputs = [scan, verdict, results, slices_panel, curve, number, shown_class, facts, state, *of_a_slice]
     uploaded = scan.upload(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
     chosen = gallery.select(choose_example, None, scan, show_progress="hidden", **page.NOT_IN_THE_API)
     picked = chosen.success(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
@@ -163,30 +231,41 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     paste.click(None, None, None, js=PASTE_JS, **page.NOT_IN_THE_API)
     more.click(load_public_examples, None, gallery, **page.NOT_IN_THE_API)
-    looks = [state, shown_class, opacity]
+    looks = [state, number, shown_class, opacity]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
+    number.input(show_slice, looks, of_a_slice, **redraw)
     opacity.input(draw_picture, looks, picture, **redraw)
     shown_class.input(draw_picture_and_report, looks, [picture, report], **redraw)
 
 
-def draw(judged: JudgedSlice, shown: str, opacity: float) -> Image.Image:
-    """The slice, with the heat map of a class laid over it where there is one."""
-    maps = judged.prediction.heatmaps if judged.prediction.verdict != UNFAMILIAR else None
-    return overlay(judged.image, maps[shown], opacity) if maps and shown in maps and opacity > 0 else judged.image
+def told_of(judged: JudgedUpload, place: int) -> bool:
+    """Whether a slice's confidences and map may be shown: it looks like a brain MRI, and shows enough of the head."""
+    counts = judged.upload.slices[place].counts or len(judged.predictions) == 1
+    return counts and judged.predictions[place].verdict != UNFAMILIAR
 
 
-def picture_words(judged: JudgedSlice, shown: str) -> str:
+def draw(kept: KeptScan, place: int, shown: str, opacity: float) -> Image.Image:
+    """A slice, with the heat map of a class laid over it where there is one, and the sides where they are known."""
+    image = kept.pictures[place]
+    maps = kept.judged.predictions[place].heatmaps if told_of(kept.judged, place) else None
+    image = overlay(image, maps[shown], opacity) if maps and shown in maps and opacity > 0 else image
+    return mark_sides(kept.judged, image)
+
+
+def picture_words(kept: KeptScan, place: int, shown: str) -> str:
     """What the picture shows, for readers who cannot see it."""
-    mapped = judged.prediction.heatmaps and judged.prediction.verdict != UNFAMILIAR
-    return "The scan as the model sees it" + (f", with the heat map for {display_name(shown)}" if mapped else "")
-
-
-def write_report(judged: JudgedSlice, shown: str, version: str) -> Path:
-    """The report of a scan, as a file for its visitor."""
-    today = datetime.date.today()
-    text = html_report(
-        judged.image, judged.prediction, version=version, facts=judged.facts, date=today, shown_class=shown
+    mapped = kept.judged.predictions[place].heatmaps and told_of(kept.judged, place)
+    name = kept.judged.upload.slices[place].name if len(kept.pictures) > 1 else "the scan"
+    return f"{name.capitalize()} as the model sees it" + (
+        f", with the heat map for {display_name(shown)}" if mapped else ""
     )
+
+
+def write_report(kept: KeptScan, place: int, shown: str, version: str) -> Path:
+    """The report of a scan, as a file for its visitor."""
+    image = mark_sides(kept.judged, kept.pictures[place])
+    today = datetime.date.today()
+    text = html_report(kept.judged, place, image, version=version, date=today, shown_class=shown)
     return new_file("brain-mri-report.html", text)
 
 

@@ -43,7 +43,7 @@ TOO_LARGE = (
 
 WAITING = (
     '<div class="verdict waiting"><h2>No scan yet</h2>'
-    "<p>Upload a slice or click an example, and the model's verdict appears here.</p></div>"
+    "<p>Upload a scan or click an example, and the model's verdict appears here.</p></div>"
 )
 
 NOT_IN_THE_API = {"api_visibility": "private"}
@@ -62,33 +62,51 @@ def still_there(kept: T | None) -> T:
     return kept
 
 
-def verdict_html(verdict: str, headline: str, sentence: str) -> str:
+def verdict_html(verdict: str | None, headline: str, sentence: str, cautions: Sequence[str] = ()) -> str:
     """A verdict and its reason.
 
     Args:
         verdict: a label of `labels.LABELS`, "tumor", "uncertain" or "unfamiliar"; picks the color, which adds nothing
-            to the words.
+            to the words. None where there is none, and no color.
         headline, sentence: the words.
+        cautions: sentences on why the verdict is worth less for this file.
     """
-    return f'<div class="verdict {verdict_kind(verdict)}"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p></div>'
+    kind = verdict_kind(verdict) if verdict else "waiting"
+    more = "".join(f'<p class="caution">{escape(caution)}</p>' for caution in cautions)
+    return f'<div class="verdict {kind}"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p>{more}</div>'
 
 
-def share_html(tumor_probability: float, thresholds: Thresholds | None) -> str:
+def slice_html(name: str, headline: str, sentence: str) -> str:
+    """What one slice of several shows by itself, without the look of the verdict on the whole.
+
+    Args:
+        name: which one it is.
+        headline, sentence: the words on it.
+    """
+    return (
+        f"<h3>{escape(name[0].upper() + name[1:])}</h3>"
+        f"<p>By itself: <b>{escape(headline)}</b></p><p>{escape(sentence)}</p>"
+    )
+
+
+def share_html(tumor_probability: float, thresholds: Thresholds | None, slice_name: str = "") -> str:
     """The probability of any tumor as a bar, and which verdict it leads to.
 
     Args:
         tumor_probability: in [0, 1].
         thresholds: of the checkpoint, where it has some.
+        slice_name: of several slices, which one.
     """
     tumor, healthy = tenths(tumor_probability), tenths(1 - tumor_probability)
+    alone = f", {escape(slice_name)} alone" if slice_name else ""
     rule = (
-        f"<small>At {limit(thresholds.tumor)} or more for any tumor, the verdict is a tumor; at "
-        f"{limit(1 - thresholds.no_tumor)} or less, no tumor; in between, it is uncertain.</small>"
+        f"<small>At {limit(thresholds.tumor)} or more for any tumor, the verdict{' on a slice' if alone else ''} is a "
+        f"tumor; at {limit(1 - thresholds.no_tumor)} or less, no tumor; in between, it is uncertain.</small>"
         if thresholds
         else ""
     )
     return (
-        f'<div class="share"><h3>Any tumor or none</h3><div class="ends"><span>Any tumor <b>{tumor}</b></span>'
+        f'<div class="share"><h3>Any tumor or none{alone}</h3><div class="ends"><span>Any tumor <b>{tumor}</b></span>'
         f"<span>No tumor <b>{healthy}</b></span></div>"
         f'<div class="bar" role="img" aria-label="Any tumor {tumor}, no tumor {healthy}">'
         f'<span class="any" style="width: {100 * tumor_probability:.2f}%"></span><span class="none"></span></div>'

@@ -10,7 +10,7 @@ from PIL import Image
 
 from brain_tumor.answers import table
 from brain_tumor.answers.volume_plot import plot_volume, plot_words
-from brain_tumor.answers.words import RULE, verdict_words, volume_words
+from brain_tumor.answers.words import RULE, cautions, verdict_words, volume_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
 from brain_tumor.demo.gradio_patches import NoStubFile
@@ -43,6 +43,7 @@ class Panel:
     """What the page shows of one series or volume; its slices are not kept."""
 
     volume: VolumeVerdict
+    cautions: list[str]
     plot: Image.Image
     peak: Image.Image | None
     peak_name: str
@@ -69,8 +70,7 @@ def judge_scans(
         progress(share, desc=words)
 
     with in_words():
-        for item in judge_files(classifier, paths, plane, seconds=MAX_SECONDS, progress=tell):
-            yield table.set_scout_aside(item)
+        yield from judge_files(classifier, paths, plane, seconds=MAX_SECONDS, progress=tell)
 
 
 def build_several_scans(classifier: Classifier) -> None:
@@ -173,7 +173,7 @@ def build_several_scans(classifier: Classifier) -> None:
     def show_panel(panel: Panel) -> dict:
         volume = panel.volume
         return {
-            verdict: page.verdict_html(volume.verdict, *volume_words(volume)),
+            verdict: page.verdict_html(volume.verdict, *volume_words(volume), panel.cautions),
             plot: gr.Image(panel.plot, alt_text=plot_words(volume)),
             peak: gr.Image(
                 panel.peak,
@@ -265,6 +265,7 @@ def panel_of(item: JudgedUpload) -> Panel:
     top = None if volume.peak is None else upload.slices[volume.peak]
     return Panel(
         volume,
+        cautions(item),
         plot_volume(volume),
         top and mark_sides(item, top.image),
         top.name if top else "",

@@ -94,6 +94,7 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 }
 .verdict h2 { margin: 0 0 4px; font-size: var(--text-xxl); line-height: 1.25; color: var(--body-text-color); }
 .verdict p { margin: 0; color: var(--body-text-color); }
+.verdict .caution { margin-top: 6px; font-size: var(--text-sm); }
 .verdict.waiting { border-color: var(--neutral-400); }
 .verdict.tumor { border-color: #e11d48; }
 .verdict.clear { border-color: #0d9488; }
@@ -104,16 +105,20 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map-words { background: var(--block-background-fill); }
 #map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
-#opacity input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
-#opacity input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
+:is(#opacity, #slice) input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
+:is(#opacity, #slice) input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
 /* The border around the field itself, and not around it and the button beside it. */
-#opacity .tab-like-container { border: 0; gap: 4px; }
-#opacity input[type="number"] { border: 1px solid var(--input-border-color); border-radius: var(--radius-sm); }
+:is(#opacity, #slice) .tab-like-container { border: 0; gap: 4px; }
+:is(#opacity, #slice) input[type="number"] {
+    border: 1px solid var(--input-border-color); border-radius: var(--radius-sm);
+}
 .legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
 #table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's wants a mouse */
-.share h3, #facts h3, #several-results h3 { margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color); }
+.share h3, #facts h3, #slice-words h3, #several-results h3 {
+    margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color);
+}
 button[role="tab"].selected { color: var(--primary-700) !important; }
 .dark button[role="tab"].selected { color: var(--primary-300) !important; }
 .share .bar { display: flex; height: 14px; border-radius: 7px; overflow: hidden; background: var(--neutral-200); }
@@ -130,8 +135,9 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .notes { margin: 8px 0 0; padding-left: 20px; }
 
+#slice-words p { margin: 0 0 4px; }
 #confidence .label { font-family: var(--font); }
-#plot, #peak, #about .plot { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
+#curve, #plot, #peak, #about .plot { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
 #picture img, #peak img { background: black; object-fit: contain; }
 
 /* Captions whole and beneath the scans: gr.Gallery lays them over the picture and cuts them off. */

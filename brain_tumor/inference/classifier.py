@@ -29,6 +29,7 @@ from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
 from brain_tumor.inference.preprocess import Preprocessor
 from brain_tumor.inference.verdict import from_config, judge_slice
+from brain_tumor.inference.weaknesses import Weaknesses
 from brain_tumor.labels import canonical_label
 from brain_tumor.provenance import public_name
 
@@ -72,6 +73,7 @@ class Classifier:
         version: name and first seven digits of the weights' SHA-256, such as "model, 3f2a9c1".
         thresholds: of the verdict; None if the checkpoint has none, or other classes than the four.
         has_heatmaps, has_familiarity: whether predictions come with these.
+        weaknesses: on which kinds of scan it does worse, as its own results say.
 
     Raises:
         CheckpointError: there is no such checkpoint, or it is damaged; the message names the file.
@@ -108,6 +110,7 @@ class Classifier:
             self._familiarity = Familiarity.load(path.parent) if path else None
             if self._familiarity:  # all its arrays are there and fit together
                 self._familiarity.check()
+        self.weaknesses = Weaknesses.load(self.model_id)
         self.version = f"{public_name(self.model_id)}, {self._digest()[:7]}"
 
         with blame(self._backend.file):

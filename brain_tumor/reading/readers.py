@@ -1,4 +1,4 @@
-"""Reads uploaded files (pictures, DICOM, NIfTI, MGH, zips of these) as 8-bit slices: `read_uploads`, `read_scan`.
+"""Reads uploaded files (pictures, DICOM, NIfTI, MGH, zips of these) as 8-bit slices: `read_uploads`, `read_one`.
 
 A file is recognized by its content, never by its name. Nothing is written to disk.
 """
@@ -6,6 +6,7 @@ A file is recognized by its content, never by its name. Nothing is written to di
 import hashlib
 import math
 import time
+from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -29,7 +30,7 @@ from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.other_files import why_not_read, why_not_unpacked
 from brain_tumor.reading.pages import read_pages
 from brain_tumor.reading.pictures import is_picture
-from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, Rejected, Slice, Upload
+from brain_tumor.reading.uploads import MAX_FILES, MAX_SECONDS, Rejected, Upload
 from brain_tumor.reading.volume_files import is_gzip, is_volume, read_volume, unpack_head
 
 HEAD_BYTES = 4096
@@ -64,42 +65,62 @@ def read_uploads(
         yield from _read_files(keep_within_limits(files), plane, until=until)
 
 
-def read_scan(source: str | Path | bytes) -> tuple[Slice, dict[str, str], list[str]]:
-    """Read one scan as one slice: of a file with several, the middle one of those that count.
+def read_one(source: str | Path | bytes, until: float = math.inf) -> Upload:
+    """Read the one scan of a file or zip, with all its slices.
+
+    A scout and what is no scan, such as a report, may lie beside it in a zip: a note says so.
 
     Args:
         source: a path, or the bytes of a file.
-
-    Returns:
-        The slice, facts about its file in words for the page, and notes for the visitor.
+        until: the end of the time there is, on the clock of `time.monotonic`.
 
     Raises:
-        ScanError: the file cannot be read, or holds several scans; the message is a sentence.
+        ScanError: the file cannot be read in this time, or holds several scans; the message is a sentence.
     """
+    scans: list[Upload] = []
+    rejected: list[Rejected] = []
     with ExitStack() as stack:
         if isinstance(source, bytes):
             files = unzip(UploadedFile("", len(source), lambda size: source[:size]), source, stack)
         else:
             files = list_files(Path(source), stack)
-        found = list(_read_files(keep_within_limits(files), None))
-    uploads = [upload for upload in found if isinstance(upload, Upload)]
-    if len(uploads) > 1:
-        raise ScanError(
-            f"This file holds {len(uploads)} scans. Upload it where several scans are read, or choose one of them."
-        )
-    if not uploads:
-        reasons = [rejected.reason for rejected in found if isinstance(rejected, Rejected)]
+        for found in map(set_scout_aside, _read_files(keep_within_limits(files), None, until)):
+            if isinstance(found, Rejected):
+                rejected.append(found)
+                continue
+            scans.append(found)
+            if len(scans) > 1:  # to count the others, all of them would have to be read
+                raise ScanError(_SEVERAL)
+    if rejected and time.monotonic() > until:  # what was not read may have been scans
+        raise ScanError(rejected[-1].reason)
+    if not scans:
+        reasons = [one.reason for one in sorted(rejected, key=lambda one: bool(one.what))]
         raise ScanError(reasons[0] if reasons else "This file holds no scan. Choose another file.")
-    (upload,) = uploads
-    counting = [slice_ for slice_ in upload.slices if slice_.counts] or upload.slices
-    slice_ = counting[len(counting) // 2]
-    notes = list(upload.notes)
-    if len(upload.slices) > 1:
-        notes.append(
-            f"The file holds {len(upload.slices)} slices; this is {slice_.name}, in the middle of those that show "
-            "enough of the head. To judge them all, upload the file where several scans are read."
-        )
-    return slice_, upload.facts | ({"Slice": slice_.name} if len(upload.slices) > 1 else {}), notes
+    (upload,) = scans
+    beside = Counter(one.what or _UNREAD for one in rejected)
+    if not beside:
+        return upload
+    words = [what if times == 1 else f"{what} ({times} times)" for what, times in beside.items()]
+    return replace(upload, notes=[*upload.notes, f"This file also holds {', '.join(words)}; only the scan was judged."])
+
+
+def set_scout_aside(found: Upload | Rejected) -> Upload | Rejected:
+    """The same, unless it is a scout: that is no scan to be judged by, whatever a model says of its slices."""
+    if isinstance(found, Rejected) or not found.localizer:
+        return found
+    reason = (
+        "This is a scout (localizer), a few coarse slices by which a scan was planned: it is not judged. Upload the "
+        "scan itself, or a slice of it as a picture."
+    )
+    return Rejected(found.name, reason, "a scout")
+
+
+_SEVERAL = (
+    "This file holds more than one scan, and none of them stands for the others. Upload it where several scans are "
+    "read, or choose one of them."
+)
+
+_UNREAD = "a file that cannot be read"
 
 
 def _read_files(

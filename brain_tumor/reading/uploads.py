@@ -38,6 +38,11 @@ class Slice:
     counts: bool = True
     """False if it shows too little of the head to be judged (empty, above or below the brain)."""
 
+    @property
+    def number(self) -> int:
+        """The number in its name; the only one is the first."""
+        return int(self.name.rpartition(" ")[2] or 1)
+
 
 @dataclass(frozen=True)
 class Upload:

@@ -1,6 +1,7 @@
 """The report is one page that needs nothing else, says what was found and how sure, and names no file."""
 
 import base64
+import dataclasses
 import datetime
 import html
 import io
@@ -12,11 +13,15 @@ from PIL import Image
 
 from brain_tumor.answers.heatmap import overlay
 from brain_tumor.answers.report import LONGEST_SIDE, OPACITY, html_report
-from brain_tumor.answers.words import verdict_words
+from brain_tumor.answers.words import verdict_words, volume_words
+from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.inference.weaknesses import Share, Weakness
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
+from brain_tumor.reading.uploads import Slice, Upload
 from tests.slices import draw_slice
+from tests.volumes import judge, prediction
 
 THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.94)
 CONFIDENCES = {"glioma": 0.0213, "meningioma": 0.9456, "no_tumor": 0.0331, "pituitary": 0.0}
@@ -27,9 +32,27 @@ SCAN = draw_slice(5, side=256).convert("RGB")
 FACTS = {"Format": "DICOM", "Size": "256 x 256 pixels", "Plane": "axial"}
 
 
-def report(prediction=MENINGIOMA, image=SCAN, facts=FACTS, shown_class="meningioma", version="model, 3f2a9c1") -> str:
+def report(
+    prediction=MENINGIOMA,
+    image=SCAN,
+    facts=FACTS,
+    shown_class="meningioma",
+    version="model, 3f2a9c1",
+    weaknesses=None,
+) -> str:
     date = datetime.date(2031, 2, 3)
-    return html_report(image, prediction, version=version, facts=facts, date=date, shown_class=shown_class)
+    judged = JudgedUpload(Upload("", "picture", [Slice(image, "")], facts), [prediction], None, weaknesses or [])
+    return html_report(judged, 0, image, version=version, date=date, shown_class=shown_class)
+
+
+def series_report(letters: str, place: int, kind: str = "series", weaknesses=()) -> str:
+    """On a series whose slices say what `tests.volumes` spells, with one of them shown."""
+    slices = [Slice(SCAN, f"slice {i + 1}", not letter.isupper()) for i, letter in enumerate(letters)]
+    predictions = [dataclasses.replace(prediction(letter.lower()), heatmaps=MAPS) for letter in letters]
+    volume = judge(letters) if kind == "series" else None
+    judged = JudgedUpload(Upload("", kind, slices, FACTS), predictions, volume, list(weaknesses))
+    date = datetime.date(2031, 2, 3)
+    return html_report(judged, place, SCAN, version="m", date=date, shown_class="glioma")
 
 
 def words(page: str) -> str:
@@ -50,6 +73,44 @@ def test_it_holds_verdict_confidences_facts_model_date_and_warning():
     for part in ("DICOM", "256 x 256 pixels", "axial", "model, 3f2a9c1", "3 February 2031", "Not a medical device"):
         assert part in text
     assert "burned into the picture cannot be removed" in text
+
+
+WEAK = Weakness(
+    "T1", "sequence", False, dict.fromkeys(("missed", "right_type"), (Share(0.135, 74), Share(0.012, 1500))), None, True
+)
+
+
+def test_of_a_series_the_whole_comes_first_and_one_slice_is_shown_as_one():
+    letters = "........gggg."
+    page = series_report(letters, 9, weaknesses=[WEAK])
+    text = words(page)
+    headline, sentence = volume_words(judge(letters))
+    assert headline == "Looks like: glioma"
+    for part in (headline, sentence, "Slice 10 of 13", "Confidence of slice 10 alone"):
+        assert part in text, part
+    assert "all 13 slices together; what follows shows one of them, slice 10. By itself: Looks like: glioma." in text
+    assert text.index(headline) < text.index("slice 10") and 'class="verdict tumor"' in page
+    assert "The file says T1, and nothing of contrast." in text
+    peak = series_report(letters, 8)
+    assert "Slice 9 of 13, the one with the highest tumor probability" in words(peak)
+
+
+def test_a_slice_that_says_no_tumor_does_not_speak_for_a_series_in_which_others_say_tumor():
+    page = series_report("........gggg.", 2)
+    assert 'class="verdict tumor"' in page and 'class="verdict clear"' not in page
+    assert words(page).index("Looks like: glioma") < words(page).index("By itself: No tumor seen.")
+
+
+def test_of_pages_the_report_has_no_color_and_no_verdict_on_the_whole():
+    page = series_report("g..", 0, kind="pages")
+    assert 'class="verdict unfamiliar"' in page
+    assert "3 slices, each judged by itself: 2 no tumor, 1 a tumor" in words(page)
+
+
+def test_a_slice_that_does_not_count_has_a_picture_and_no_confidences():
+    page = series_report("G........", 0)
+    assert len(pictures(page)) == 1 and "Confidence of" not in words(page)
+    assert "By itself: Not judged." in words(page)
 
 
 def test_it_holds_the_scan_and_the_heat_map_of_the_class_that_it_names():
@@ -135,6 +196,15 @@ def test_it_is_one_page_of_a4_whatever_is_in_it(browser, prediction, facts, size
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
     width, height = (float(n) for n in re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed).groups())
     assert (width, height) == pytest.approx((595, 842), abs=1)
+
+
+@pytest.mark.browser
+def test_the_report_on_a_series_with_all_that_can_be_said_is_one_page(browser):
+    page = browser.new_page()
+    page.set_content(series_report("." * 60 + "g" * 20, 70, weaknesses=[WEAK, Weakness("CT", "modality")]))
+    printed = page.pdf(prefer_css_page_size=True, print_background=True)
+    page.close()
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
 
 
 @pytest.mark.browser

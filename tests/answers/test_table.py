@@ -6,12 +6,13 @@ import io
 import pytest
 from PIL import Image
 
-from brain_tumor.answers.table import COLUMNS, row_of, rows_of, set_scout_aside, to_csv
+from brain_tumor.answers.table import COLUMNS, row_of, rows_of, to_csv
 from brain_tumor.answers.words import volume_words
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.inference.volume import judge_volume
+from brain_tumor.inference.weaknesses import Weakness
 from brain_tumor.reading.uploads import Rejected, Slice, Upload
 
 CONFIDENCES = {"glioma": 0.01, "meningioma": 0.95, "no_tumor": 0.03, "pituitary": 0.01}
@@ -32,7 +33,7 @@ def read(text: str) -> list[list[str]]:
 
 
 def test_a_slice_has_its_verdict_its_class_and_all_probabilities():
-    (row,) = rows_of(upload(""), [MENINGIOMA], None)
+    (row,) = rows_of(JudgedUpload(upload(""), [MENINGIOMA], None))
     assert tuple(row) == COLUMNS
     assert list(row.values()) == [
         *("scan.png", "", "Meningioma", "", "Meningioma", 0.01, 0.95, 0.03, 0.01, 0.97, "yes", "")
@@ -40,7 +41,7 @@ def test_a_slice_has_its_verdict_its_class_and_all_probabilities():
 
 
 def test_a_picture_that_is_no_brain_mri_has_no_class_and_no_probabilities():
-    (row,) = rows_of(upload(""), [STRANGE], None)
+    (row,) = rows_of(JudgedUpload(upload(""), [STRANGE], None))
     assert row["Verdict"] == "Not a brain MRI"
     assert row["Brain MRI"] == "no"
     assert row["Reason"]
@@ -48,7 +49,7 @@ def test_a_picture_that_is_no_brain_mri_has_no_class_and_no_probabilities():
 
 
 def test_a_slice_that_does_not_count_is_not_judged():
-    (row,) = rows_of(upload("slice 1", counts=False), [MENINGIOMA], None)
+    (row,) = rows_of(JudgedUpload(upload("slice 1", counts=False), [MENINGIOMA], None))
     assert row["Verdict"] == "Not judged"
     assert "too little of the head" in row["Reason"]
     assert row["P(any tumor)"] == ""
@@ -57,7 +58,7 @@ def test_a_slice_that_does_not_count_is_not_judged():
 def test_a_volume_has_a_row_for_the_whole_before_its_slices():
     names = [f"slice {number}" for number in range(1, 5)]
     volume = judge_volume([MENINGIOMA] * 4, [True] * 4)
-    rows = rows_of(upload(*names, kind="volume"), [MENINGIOMA] * 4, volume)
+    rows = rows_of(JudgedUpload(upload(*names, kind="volume"), [MENINGIOMA] * 4, volume))
     assert [row["Slice"] for row in rows] == ["all", *names]
     assert rows[0]["Verdict"] == "Meningioma"
     assert rows[0]["Reason"] == volume_words(volume)[1]
@@ -68,9 +69,14 @@ def test_a_volume_has_a_row_for_the_whole_before_its_slices():
 def test_what_there_is_to_know_about_a_file_stands_in_the_first_of_its_rows(kind):
     file = upload("page 1", "page 2", kind=kind, notes=("A file of 3 pages.", "Page 3 cannot be read."))
     volume = judge_volume([MENINGIOMA] * 2, [True] * 2) if kind == "volume" else None
-    first, *others = rows_of(file, [MENINGIOMA] * 2, volume)
+    first, *others = rows_of(JudgedUpload(file, [MENINGIOMA] * 2, volume))
     assert first["Notes"] == "A file of 3 pages. Page 3 cannot be read."
     assert not any(row["Notes"] for row in others)
+
+
+def test_why_a_verdict_is_worth_less_stands_in_the_notes():
+    (row,) = rows_of(JudgedUpload(upload("", notes=("A note.",)), [MENINGIOMA], None, [Weakness("CT", "modality")]))
+    assert row["Notes"] == "A note. The file says CT, and the model was trained on MRI alone."
 
 
 def test_a_file_that_cannot_be_read_is_a_row_with_its_reason():
@@ -79,26 +85,23 @@ def test_a_file_that_cannot_be_read_is_a_row_with_its_reason():
     assert (row["File"], row["Reason"]) == ("letter.jpg", "This file is text, not a scan.")
 
 
-def test_what_is_no_scan_is_not_judged_and_a_scout_is_none():
-    assert row_of(Rejected("a.dcm", "It holds a report.", "a report"))["Verdict"] == "Not judged"
-    scout = Upload("scout.dcm", "pages", [Slice(PICTURE, "slice 1")], localizer=True)
-    aside = set_scout_aside(JudgedUpload(scout, [MENINGIOMA], None))
-    row = row_of(aside)
-    assert aside.what == "a scout" and row["File"] == "scout.dcm" and row["Verdict"] == "Not judged"
-    assert row["Reason"].startswith("This is a scout") and row["P(any tumor)"] == ""
-    scan = JudgedUpload(upload(""), [MENINGIOMA], None)
-    assert set_scout_aside(scan) is scan
+def test_what_is_no_scan_is_not_judged():
+    row = row_of(Rejected("scout.dcm", "This is a scout.", "a scout"))
+    assert row["File"] == "scout.dcm" and row["Verdict"] == "Not judged" and row["Reason"] == "This is a scout."
+    assert row["P(any tumor)"] == "" and row_of(Rejected("a.dcm", "It is damaged."))["Verdict"] == "Unreadable"
 
 
 def test_other_classes_than_the_four_leave_their_columns_empty():
-    (row,) = rows_of(upload(""), [Prediction("tabby cat", {"tabby cat": 0.8, "dog": 0.2}, "tabby cat")], None)
+    (row,) = rows_of(
+        JudgedUpload(upload(""), [Prediction("tabby cat", {"tabby cat": 0.8, "dog": 0.2}, "tabby cat")], None)
+    )
     assert row["Verdict"] == row["Most probable class"] == "tabby cat"
     assert row["P(any tumor)"] == row["P(glioma)"] == row["Brain MRI"] == ""
 
 
 def test_classes_by_other_names_and_in_another_order_stand_in_their_columns():
     confidences = {"notumor": 0.03, "Pituitary": 0.01, "meningioma_tumor": 0.95, "glioma": 0.01}
-    (row,) = rows_of(upload(""), [Prediction("meningioma_tumor", confidences, "meningioma")], None)
+    (row,) = rows_of(JudgedUpload(upload(""), [Prediction("meningioma_tumor", confidences, "meningioma")], None))
     assert row["P(meningioma)"] == 0.95
     assert row["P(no tumor)"] == 0.03
     assert row["Most probable class"] == "Meningioma"
@@ -107,7 +110,9 @@ def test_classes_by_other_names_and_in_another_order_stand_in_their_columns():
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " =", "＝"])
 def test_no_cell_is_a_formula_to_a_spreadsheet(start):
     name = f'{start}HYPERLINK("http://example.org";"x")'
-    rows = rows_of(upload(start + "1", name=name), [MENINGIOMA], None) + [row_of(Rejected(name, start + "2"))]
+    rows = rows_of(JudgedUpload(upload(start + "1", name=name), [MENINGIOMA], None)) + [
+        row_of(Rejected(name, start + "2"))
+    ]
     for row in read(to_csv(rows)):
         assert not any(cell.lstrip().startswith(("=", "+", "-", "@", "＝")) for cell in row)
     assert read(to_csv(rows))[1][0] == "'" + name.replace("\r", " ")
@@ -121,6 +126,6 @@ def test_names_come_through_csv_whatever_is_in_them():
 
 
 def test_probabilities_are_numbers_in_the_table_and_in_csv():
-    rows = rows_of(upload(""), [MENINGIOMA], None)
+    rows = rows_of(JudgedUpload(upload(""), [MENINGIOMA], None))
     assert all(isinstance(rows[0][column], float) for column in COLUMNS if column.startswith("P("))
     assert float(read(to_csv(rows, header=False))[0][COLUMNS.index("P(any tumor)")]) == 0.97

@@ -2,12 +2,26 @@
 
 import pytest
 
-from brain_tumor.answers.words import RULE, percent, verdict_kind, verdict_words, volume_words
+from brain_tumor.answers.words import (
+    RULE,
+    cautions,
+    judged_words,
+    notes_of,
+    percent,
+    slice_name,
+    slice_words,
+    verdict_kind,
+    verdict_words,
+    volume_words,
+)
+from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.verdict import Thresholds, judge_slice
 from brain_tumor.inference.volume import CLEAR_SHARE, LEAST_SLICES, STRETCH_SHARE, judge_volume
+from brain_tumor.inference.weaknesses import Share, Weakness
 from brain_tumor.labels import LABELS
-from tests.volumes import judge
+from brain_tumor.reading.uploads import Slice, Upload
+from tests.volumes import judge, prediction
 
 THRESHOLDS = Thresholds(no_tumor=0.9, tumor=0.94)
 
@@ -119,3 +133,70 @@ def test_the_rule_in_words_has_the_figures_of_the_rule():
     assert f"{LEAST_SLICES} or more neighboring slices" in RULE
     assert f"{100 * STRETCH_SHARE:.0f} %" in RULE
     assert f"at least {100 * CLEAR_SHARE:.0f} %" in RULE
+
+
+def judged(letters: str, kind: str = "volume", word: str = "slice", weaknesses=(), step: int = 1) -> JudgedUpload:
+    """An upload of such slices, as `tests.volumes` spells them; a capital does not count."""
+    slices = [Slice(None, f"{word} {1 + step * i}", not letter.isupper()) for i, letter in enumerate(letters)]
+    volume = judge(letters) if kind == "volume" else None
+    predictions = [prediction(letter.lower()) for letter in letters]
+    return JudgedUpload(Upload("a", kind, slices, notes=["A note."]), predictions, volume, list(weaknesses))
+
+
+def test_a_volume_is_told_as_a_whole_and_its_middle_slice_does_not_stand_for_it():
+    whole = judged("........ggg")
+    assert judged_words(whole) == volume_words(whole.volume)
+    assert judged_words(whole)[0] == "Looks like: glioma"
+    assert slice_words(whole, 5)[0] == "No tumor seen"
+
+
+def test_pages_have_a_headline_that_counts_and_no_verdict():
+    headline, sentence = judged_words(judged("gm.....u", "pages", "page"))
+    assert headline == "8 pages, each judged by itself: 5 no tumor, 3 a tumor"
+    assert sentence.endswith("no verdict on the whole, and no page stands for the others.")
+    headline, _ = judged_words(judged("?x.", "pages", "frame"))
+    assert headline == "3 frames, each judged by itself: 1 uncertain, 1 not like a brain MRI, 1 no tumor"
+
+
+def test_a_slice_is_named_by_its_number_among_all_and_as_the_peak_if_it_is():
+    assert slice_name(judged("..g"), 2) == "slice 3 of 3, the one with the highest tumor probability"
+    assert slice_name(judged("..g"), 1) == "slice 2 of 3"
+    assert slice_name(judged("..g", step=3), 1) == "slice 4 (3 were read)"
+    assert slice_words(judged("G..."), 0) == ("Not judged", "It shows too little of the head.")
+
+
+MISSED, TYPE = (Share(0.1351, 74), Share(0.012, 1500)), (Share(0.559, 59), Share(0.957, 900))
+
+
+@pytest.mark.parametrize(
+    ("weakness", "sentence"),
+    [
+        (
+            Weakness("T2", "sequence", worse={"missed": MISSED}, other_people=True),
+            'The file says T2. On such slices of people it had not seen, the model called 13.5 % of the tumors "no '
+            'tumor" (74 slices), against 1.2 % in T1 with contrast.',
+        ),
+        (
+            Weakness("T1", "sequence", True, {"missed": MISSED, "right_type": TYPE}),
+            "The file says T1 without contrast. On such slices of its test part, the model called 13.5 % of the tumors "
+            '"no tumor" (74 slices), against 1.2 %, and named the right type of 55.9 % of the tumors (59 slices), '
+            "against 95.7 % in T1 with contrast.",
+        ),
+        (
+            Weakness("T1", "sequence", False, {"right_type": TYPE}, other_people=True),
+            "The file says T1, and nothing of contrast. Without it, on slices of people it had not seen, the model "
+            "named the right type of 55.9 % of the tumors (59 slices), against 95.7 % in T1 with contrast.",
+        ),
+        (Weakness("CT", "modality"), "The file says CT, and the model was trained on MRI alone."),
+        (
+            Weakness("spine", "body part", caught=Share(0.7662, 77)),
+            "The file says spine, and the model was trained on the head alone. Its check of uploads turned away 76.6 % "
+            "of such pictures (77 slices), and judged the others.",
+        ),
+    ],
+    ids=lambda value: value.says if isinstance(value, Weakness) else "",
+)
+def test_what_speaks_against_a_verdict_is_a_sentence_with_its_figures(weakness, sentence):
+    scan = judged(".", "picture", weaknesses=[weakness])
+    assert cautions(scan) == [sentence]
+    assert notes_of(scan) == ["A note.", sentence]

@@ -54,7 +54,7 @@ def test_the_two_endpoints_are_the_tools_and_they_say_what_they_take(demo):
     assert set(tools) == {"predict", "predict_batch"}
     scan = tools["predict"].inputSchema["properties"]["scan"]
     assert "data: URI" in scan["description"]
-    assert scan["description"].endswith("the middle one is taken.")
+    assert scan["description"].endswith("are judged together.")
     assert scan["format"] == "data: URI"
     assert tools["predict"].inputSchema["required"] == ["scan"]
     assert "data: URIs" in tools["predict_batch"].inputSchema["properties"]["files"]["description"]

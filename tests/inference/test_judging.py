@@ -8,15 +8,19 @@ import pytest
 from PIL import Image
 
 from brain_tumor.inference import judging
-from brain_tumor.inference.judging import JudgedUpload, judge_files, judge_picture
-from brain_tumor.inference.prediction import Prediction
+from brain_tumor.inference.judging import JudgedUpload, judge_file, judge_files
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
+from brain_tumor.inference.weaknesses import Weaknesses
 from brain_tumor.reading.pictures import ScanError
 from brain_tumor.reading.uploads import Rejected
+from tests.scan_files import dicom
 from tests.serving import EXAMPLES, bad_files, dicom_series, template_volume
 
 
 class Stub:
     """A classifier that finds no tumor, after a while, and notes how many slices it got each time."""
+
+    weaknesses = Weaknesses({})
 
     def __init__(self, seconds: float = 0):
         self.seconds, self.portions = seconds, []
@@ -89,11 +93,81 @@ def test_a_volume_that_is_not_done_in_time_has_no_verdict(tmp_path):
     assert re.search(r"(\d+) of the \d+ slices were judged, too few for a verdict", item.reason)
 
 
-def test_of_one_picture_there_are_prediction_facts_and_notes_or_a_sentence(tmp_path):
-    judged = judge_picture(Stub(), EXAMPLES / "glioma.png")
-    assert judged.prediction.verdict == "no_tumor"
-    assert judged.image.size == (320, 320) and "320" in judged.facts["Size"]
-    middle = judge_picture(Stub(), template_volume(tmp_path / "volume.nii.gz"))
-    assert any("slice" in note for note in middle.notes)
+def test_of_one_picture_there_are_a_verdict_facts_and_notes_or_a_sentence():
+    judged = judge_file(Stub(), EXAMPLES / "glioma.png", progress=lambda *told: pytest.fail("nothing to wait for"))
+    assert (judged.verdict, judged.volume, judged.place, judged.peak) == ("no_tumor", None, 0, 0)
+    assert judged.upload.slices[0].image.size == (320, 320) and "320" in judged.upload.facts["Size"]
     with pytest.raises(ScanError, match="empty"):
-        judge_picture(Stub(), b"")
+        judge_file(Stub(), b"")
+
+
+class Stretch(Stub):
+    """Finds a glioma in the slices from `first` to `last`, counted from 0."""
+
+    def __init__(self, first: int, last: int, verdict: str = "glioma"):
+        super().__init__()
+        self.tumor, self.verdict, self.seen = range(first, last + 1), verdict, 0
+
+    def predict(self, slices):
+        predictions = super().predict(slices)
+        for place in range(len(slices)):
+            if self.seen + place in self.tumor:
+                high = 0.9 + (self.seen + place) / 1000
+                shares = {"glioma": high, "meningioma": 0.0, "no_tumor": 1 - high, "pituitary": 0.0}
+                predictions[place] = Prediction("glioma", shares, self.verdict)
+        self.seen += len(slices)
+        return predictions
+
+
+def test_a_volume_is_judged_as_a_whole_and_not_by_its_middle_slice(tmp_path):
+    told = []
+    path = template_volume(tmp_path / "volume.nii.gz")
+    judged = judge_file(Stretch(55, 62), path, progress=lambda *one: told.append(one))
+    assert judged.predictions[len(judged.predictions) // 2].verdict == "no_tumor"
+    assert judged.verdict == judged.volume.verdict == "glioma"
+    assert judged.place == judged.peak == 62
+    assert told[0] == (0, "Slice 0 of 95") and told[-1] == (1, "Slice 95 of 95") and len(told) == 4
+
+
+def test_one_slice_is_judged_alone_where_it_is_asked_for_by_its_number(tmp_path):
+    path = template_volume(tmp_path / "volume.nii.gz")
+    whole = judge_file(Stub(), path)
+    judged = judge_file(stub := Stub(), path, 34)
+    assert stub.portions == [1]
+    assert (judged.verdict, judged.volume) == ("no_tumor", None)
+    (slice_,) = judged.upload.slices
+    assert slice_.image.tobytes() == whole.upload.slices[33].image.tobytes()
+    assert judged.upload.facts["Slice"] == "slice 34"
+    assert judged.upload.notes[-1] == "One slice of 95; the others were not judged."
+    assert judge_file(Stub(), EXAMPLES / "glioma.png", 1).upload.notes == []
+    for source, number, there_are in (
+        (path, 96, "numbers 1 to 95"),
+        (path, 0, "numbers 1 to 95"),
+        (EXAMPLES / "glioma.png", 2, "number 1 alone"),
+    ):
+        with pytest.raises(ScanError, match=f"There is no slice {number} in this file, which has {there_are}"):
+            judge_file(Stub(), source, number)
+
+
+def test_of_pages_there_is_no_verdict_on_the_whole_and_the_most_suspicious_comes_first(tmp_path):
+    scan = Image.open(EXAMPLES / "glioma.png").convert("L")
+    scan.save(tmp_path / "pages.tif", save_all=True, append_images=[scan.rotate(3 * i) for i in range(1, 6)])
+    judged = judge_file(Stretch(2, 4), tmp_path / "pages.tif")
+    assert judged.verdict is judged.volume is None
+    assert judged.place == judged.peak == 4
+    unfamiliar = judge_file(Stretch(2, 4, UNFAMILIAR), tmp_path / "pages.tif")
+    assert unfamiliar.peak == 0, "what is no brain MRI has no probability to trust"
+    assert judge_file(Stretch(0, 9, UNFAMILIAR), tmp_path / "pages.tif").place == 3
+    assert judge_file(Stub(), tmp_path / "pages.tif", 2).upload.facts["Slice"] == "page 2"
+
+
+def test_a_file_that_takes_too_long_is_a_sentence(tmp_path):
+    with pytest.raises(ScanError, match=r"took longer.*\d+ of the 95 slices were judged, too few for a verdict"):
+        judge_file(Stub(1.5), template_volume(tmp_path / "volume.nii.gz"), seconds=1.4)
+
+
+def test_what_the_header_says_is_told_with_the_verdict(tmp_path):
+    (tmp_path / "ct.dcm").write_bytes(dicom(Modality="CT"))
+    assert [w.says for w in judge_file(Stub(), tmp_path / "ct.dcm").weaknesses] == ["CT"]
+    (item,) = judge_files(Stub(), [tmp_path / "ct.dcm"])
+    assert [w.says for w in item.weaknesses] == ["CT"]

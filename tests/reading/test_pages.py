@@ -10,7 +10,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from brain_tumor.reading import pages, stream
 from brain_tumor.reading.pictures import open_scan
-from brain_tumor.reading.readers import read_scan
+from brain_tumor.reading.readers import read_one
 from brain_tumor.reading.uploads import Rejected
 from tests.reading.scans import gray
 from tests.sentences import assert_is_a_sentence
@@ -64,8 +64,7 @@ def test_each_page_of_a_tiff_is_a_slice_that_says_which(read):
     for slice_, page in zip(upload.slices, pages, strict=True):
         assert slice_.image.tobytes() == page.convert("RGB").tobytes()
     assert upload.notes == ["A file of 3 pages: each page is a scan of its own."]
-    slice_, facts, notes = read_scan(out.getvalue())
-    assert slice_.name == facts["Slice"] == "page 2" and "page 2" in notes[-1]
+    assert [s.number for s in read_one(out.getvalue()).slices] == [1, 2, 3]
 
 
 def test_a_page_that_cannot_be_used_is_named_and_does_not_stop_the_rest(read):

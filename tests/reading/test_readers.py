@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 from brain_tumor.reading import pages, readers, stream
 from brain_tumor.reading.dicom import parsing
 from brain_tumor.reading.pictures import ScanError, open_scan
-from brain_tumor.reading.readers import read_scan, read_uploads
+from brain_tumor.reading.readers import read_one, read_uploads
 from brain_tumor.reading.uploads import MAX_SECONDS, Rejected, Upload
 from tests.memory import run_and_measure
 from tests.reading.scans import (
@@ -62,10 +62,10 @@ def test_importing_the_readers_is_cheap():
     assert printed == "set()"
 
 
-def test_of_a_volume_the_middle_slice_that_counts_stands_for_the_rest(template):
-    slice_, facts, notes = read_scan(nifti(template, np.diag([2, 2, 2, 1]), packed=True))
-    assert slice_.counts and 30 < int(slice_.name.removeprefix("slice ")) < 55
-    assert facts["Slice"] == slice_.name and "95 slices" in notes[-1]
+def test_of_a_volume_all_slices_are_read(template):
+    upload = read_one(nifti(template, np.diag([2, 2, 2, 1]), packed=True))
+    assert upload.kind == "volume" and [slice_.number for slice_ in upload.slices] == [*range(1, 96)]
+    assert "Slice" not in upload.facts
 
 
 @pytest.mark.parametrize("name", ["plain", *SYNTAXES, "NIfTI", "NIfTI.gz", "zip", "enhanced"])
@@ -94,7 +94,7 @@ def test_a_file_with_damaged_bytes_is_read_or_refused_and_nothing_else(name, tmp
             damaged = damaged[: random_.integers(0, len(damaged))]
         (tmp_path / "scan").write_bytes(damaged.tobytes())
         with contextlib.suppress(ScanError):
-            read_scan(tmp_path / "scan")
+            read_one(tmp_path / "scan")
         for found in read_uploads([tmp_path / "scan"]):
             if isinstance(found, Rejected):
                 assert_is_a_sentence(found.reason)
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_scan_is_refused_with_a_sentence(data, reason, read):
     assert isinstance(rejected, Rejected) and rejected.name == "scan.dcm" and reason in rejected.reason
     assert_is_a_sentence(rejected.reason)
     with pytest.raises(ScanError) as caught:
-        read_scan(data)
+        read_one(data)
     assert str(caught.value) == rejected.reason
 
 
@@ -172,17 +172,52 @@ def test_a_file_of_too_many_pieces_is_refused(read, monkeypatch):
 
 def test_one_scan_may_be_any_file_but_not_several_scans(tmp_path):
     (tmp_path / "scan").write_bytes(dicom(GRAY16, **RAMP))
-    slice_, facts, notes = read_scan(str(tmp_path / "scan"))
-    assert slice_.image.size == (72, 64) and facts["Modality"] == "MRI" and notes == []
-    assert read_scan(png_bytes())[0].image.tobytes() == open_scan(png_bytes()).tobytes()
+    upload = read_one(str(tmp_path / "scan"))
+    assert upload.slices[0].image.size == (72, 64) and upload.facts["Modality"] == "MRI" and upload.notes == []
+    assert read_one(png_bytes()).slices[0].image.tobytes() == open_scan(png_bytes()).tobytes()
     series = zip_files({f"{i}": data for i, data in enumerate(dicom_series(marked_volume()))})
-    assert read_scan(series)[0].name == "slice 21"
-    with pytest.raises(ScanError, match="2 scans"):
-        read_scan(zip_files({"a.png": png_bytes(), "b.png": png_bytes()}))
+    assert read_one(series).kind == "volume" and len(read_one(series).slices) == 40
+    with pytest.raises(ScanError, match="more than one scan.*Upload it where several scans are read"):
+        read_one(zip_files({"a.png": png_bytes(), "b.png": png_bytes()}))
     with pytest.raises(ScanError, match="cannot be opened"):
-        read_scan(tmp_path / "nowhere")
+        read_one(tmp_path / "nowhere")
     with pytest.raises(ScanError, match="DICOMDIR"):
-        read_scan(dicom(None, SOPClassUID="1.2.840.10008.1.3.10"))
+        read_one(dicom(None, SOPClassUID="1.2.840.10008.1.3.10"))
+
+
+SCOUT = {"SeriesDescription": "localizer", "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+REPORT = dicom(None, SOPClassUID="1.2.840.10008.5.1.4.1.1.88.11", Modality="SR")
+
+
+def zipped(*parts: list[bytes]) -> bytes:
+    return zip_files({f"{i}": data for i, data in enumerate(file for part in parts for file in part)})
+
+
+def test_a_scout_and_what_is_no_scan_beside_one_scan_are_named_and_the_scan_is_read():
+    series, scout = dicom_series(marked_volume()), dicom_series(marked_volume()[:, :, 18:21], **SCOUT)
+    upload = read_one(zipped(scout, [REPORT], series, [b"no scan"]))
+    assert upload.kind == "volume" and len(upload.slices) == 40 and not upload.localizer
+    beside = "a scout, a report, a file that cannot be read"
+    assert upload.notes[-1] == f"This file also holds {beside}; only the scan was judged."
+    assert_is_a_sentence(upload.notes[-1])
+    for alone in (zipped(scout), zipped(scout, [REPORT])):
+        with pytest.raises(ScanError, match="This is a scout"):  # of three planes no slice stands for the others
+            read_one(alone)
+    with pytest.raises(ScanError, match="more than one scan"):
+        read_one(zipped(series, dicom_series(marked_volume()), scout))
+    with pytest.raises(ScanError, match="is text"):  # what should have been a scan comes first
+        read_one(zipped([REPORT], [b"This is a letter, not a scan.\n" * 20]))
+
+
+def test_what_was_not_read_in_time_is_not_taken_for_one_scan(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(readers, "time", types.SimpleNamespace(monotonic=lambda: clock[0]))
+    read = pages.read_picture
+    monkeypatch.setattr(pages, "read_picture", lambda data: (clock.append(clock.pop() + 60), read(data))[1])
+    two = zip_files({"a.png": png_bytes(), "b.png": png_bytes(number=2)})
+    with pytest.raises(ScanError, match=f"longer than {MAX_SECONDS} seconds.*1 uploads were read, 1 were left out"):
+        read_one(two, until=50)
+    assert read_one(png_bytes(), until=500).kind == "picture"
 
 
 def test_the_index_of_a_disc_is_passed_over_beside_a_scan_and_else_there_is_a_word_about_it(tmp_path):

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from brain_tumor.reading.pictures import ScanError, open_scan, read_picture
-from brain_tumor.reading.readers import read_scan
+from brain_tumor.reading.readers import read_one
 from brain_tumor.reading.uploads import Rejected
 from tests.bad_files import tiff, tiff_page
 from tests.reading.scans import gray
@@ -253,7 +253,7 @@ def test_pages_that_are_unreadable_for_one_reason_are_told_in_one_note(read):
     assert [slice_.name for slice_ in upload.slices] == ["page 2"] and upload.kind == "picture"
     (note,) = upload.notes
     assert note.startswith("Pages 1, 3 and 4 cannot be read. This TIFF is of a kind")
-    assert read_scan(data)[0].name == "page 2"
+    assert read_one(data).slices[0].name == "page 2"
     rejected = read(spoil(data, 1, 259, 4711))
     assert isinstance(rejected, Rejected) and "compressed by method 4711" in rejected.reason
 

@@ -71,9 +71,6 @@ def read_stack(stack: Stack, name: str, plane: str | None = None) -> Iterator[Up
     if not stack.placed and not stack.alone and len(files) > 1:
         left, before = _leave_out_copies(left), len(left)
         notes += [f"{before - len(left)} of the pictures are copies of others and are left out."] * (len(left) < before)
-    modality = first.facts.get("Modality")
-    if modality not in (None, "MRI", "other", "secondary capture"):
-        notes.append(f"The file says that this is {modality}, not MRI: the model was trained on MRI alone.")
     try:
         yield _make_upload(name, stack, left, plane, notes)
     except ScanError as error:

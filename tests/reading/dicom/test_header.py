@@ -10,7 +10,7 @@ from pydicom.encaps import encapsulate
 
 from brain_tumor.reading.dicom import parsing
 from brain_tumor.reading.pictures import ScanError
-from brain_tumor.reading.readers import read_scan, read_uploads
+from brain_tumor.reading.readers import read_one, read_uploads
 from brain_tumor.reading.uploads import Rejected, Upload
 from tests.memory import run_and_measure
 from tests.reading.scans import GRAY16, RAMP, dicom_series, gray, marked_volume, rle, write_all
@@ -67,11 +67,6 @@ def test_no_tag_that_describes_the_patient_is_ever_parsed():
     assert SECRET not in str(parsing.parse(data, parsing.PIXEL_TAGS, pixels=True))
 
 
-def test_what_is_no_mri_says_so(read):
-    assert any("CT, not MRI" in note for note in read(dicom(GRAY16, Modality="CT")).notes)
-    assert not read(dicom(GRAY16)).notes
-
-
 @pytest.mark.parametrize(
     ("name", "reason", "what"),
     [
@@ -93,7 +88,7 @@ def test_a_dicom_file_without_a_picture_says_what_it_is_and_is_no_failed_scan(na
     assert isinstance(rejected, Rejected) and reason in rejected.reason and rejected.what == what
     assert_is_a_sentence(rejected.reason)
     with pytest.raises(ScanError, match=reason):
-        read_scan(path)
+        read_one(path)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +144,7 @@ def test_a_file_without_preamble_and_without_suffix_is_known_by_its_content(read
 
 def test_the_first_dicom_files_may_come_at_once(tmp_path):
     (tmp_path / "scan").write_bytes(dicom(GRAY16, RLE, data=encapsulate([rle(GRAY16)])))
-    code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.reading.readers import read_scan\n"
+    code = "from concurrent.futures import ThreadPoolExecutor\nfrom brain_tumor.reading.readers import read_one\n"
     code += f"paths = [{str(tmp_path / 'scan')!r}] * 8\n"
-    code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_scan, paths))))"
+    code += "with ThreadPoolExecutor(8) as pool: print(len(list(pool.map(read_one, paths))))"
     assert run_and_measure(code)[1] == "8"
