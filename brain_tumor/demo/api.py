@@ -154,7 +154,9 @@ def result(item: JudgedUpload | Rejected) -> dict:
     if isinstance(item, Rejected):
         nothing = dict.fromkeys(("verdict", "headline", "sentence", "peak"))
         file = {"slices": [], "facts": {}, "notes": []}
-        return {"name": item.name, "kind": "unreadable", "error": item.reason} | nothing | file
+        return (
+            {"name": item.name, "kind": "no scan" if item.what else "unreadable", "error": item.reason} | nothing | file
+        )
     whole = {"name": item.upload.name, "kind": item.upload.kind, "error": None, "verdict": item.verdict}
     return whole | told(item) | {"slices": slices_of(item)}
 

@@ -153,12 +153,17 @@ def judge_files(
         For each upload, in their order, its verdicts, or `Rejected` with a sentence.
     """
     until = time.monotonic() + seconds
-    done, waiting = 0, []
+    done, count, waiting = 0, 1, []
+
+    def expect(uploads: int) -> None:
+        nonlocal count
+        count = max(uploads, 1)
+
     progress(0, "Reading the files")
-    for upload in map(set_scout_aside, read_uploads(paths, plane, until)):
+    for upload in map(set_scout_aside, read_uploads(paths, plane, until, expect)):
         if isinstance(upload, Rejected) or len(upload.slices) == 1:
             done += 1
-            progress(min(done / len(paths), 1), f"Upload {done}")
+            progress(min(done / count, 1), f"Upload {done}")
             waiting.append(upload)
             if len(waiting) == AT_ONCE or sum(map(_pixels, waiting)) > MOST_PIXELS:
                 yield from _judge_together(classifier, waiting)
@@ -167,8 +172,8 @@ def judge_files(
         yield from _judge_together(classifier, waiting)
         waiting = []
 
-        def tell(count: int, name: int = done + 1, slices: int = len(upload.slices)) -> None:
-            progress(min((name - 1 + count / slices) / len(paths), 1), f"Upload {name}, slice {count} of {slices}")
+        def tell(judged: int, name: int = done + 1, slices: int = len(upload.slices)) -> None:
+            progress(min((name - 1 + judged / slices) / count, 1), f"Upload {name}, slice {judged} of {slices}")
 
         predictions = _predict(classifier, upload, until, tell)
         done += 1

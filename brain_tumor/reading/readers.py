@@ -7,7 +7,7 @@ import hashlib
 import math
 import time
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +38,10 @@ HEAD_BYTES = 4096
 
 
 def read_uploads(
-    paths: Sequence[str | Path], plane: str | None = None, until: float = math.inf
+    paths: Sequence[str | Path],
+    plane: str | None = None,
+    until: float = math.inf,
+    tell: Callable[[int], object] = lambda count: None,
 ) -> Iterator[Upload | Rejected]:
     """Read any number of files: pictures, DICOM files, NIfTI and MGH volumes, and zips of these.
 
@@ -52,6 +55,7 @@ def read_uploads(
         plane: "axial", "coronal" or "sagittal": how volumes that have a choice are cut. Default: as they are finest.
         until: the end of the time there is, on the clock of `time.monotonic`. What has not been read by then is left
             out, with one `Rejected` that says how much.
+        tell: is called before the first of them with how many uploads there seem to be; a few more may come.
 
     Yields:
         `Upload`, or `Rejected` with a sentence for a file that cannot be read; the rest is read all the same.
@@ -62,7 +66,7 @@ def read_uploads(
         for path, name in zip(paths, number_alike(clean_name(path.name) for path in paths), strict=True):
             # Beyond the limit, files are only counted; no zip is opened for that.
             files += list_files(path, stack, name) if len(files) <= MAX_FILES else [UploadedFile(name, 0, bytes)]
-        yield from _read_files(keep_within_limits(files), plane, until=until)
+        yield from _read_files(keep_within_limits(files), plane, until, tell)
 
 
 def read_one(source: str | Path | bytes, until: float = math.inf) -> Upload:
@@ -124,7 +128,10 @@ _UNREAD = "a file that cannot be read"
 
 
 def _read_files(
-    files: Iterator[UploadedFile | Rejected], plane: str | None, until: float = math.inf
+    files: Iterator[UploadedFile | Rejected],
+    plane: str | None,
+    until: float,
+    tell: Callable[[int], object] = lambda count: None,
 ) -> Iterator[Upload | Rejected]:
     """Two rounds: the first looks at every file's header to find the stacks, the second reads one upload at a time.
 
@@ -151,6 +158,7 @@ def _read_files(
         except Exception as error:
             entries.append(Rejected(file.name, explain(error), error.what if isinstance(error, NoScan) else ""))
     stacks = _name_stacks(entries)
+    tell(len(stacks))
     for done, (name, entry) in enumerate(stacks):
         if time.monotonic() > until:
             yield Rejected(name, took_too_long(f"{done} uploads were read, {len(stacks) - done} were left out"))

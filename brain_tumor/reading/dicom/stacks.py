@@ -25,8 +25,8 @@ from brain_tumor.reading.dicom.header import Header
 from brain_tumor.reading.dicom.places import SAME_PLACE, cluster, measure_steps, note_gaps
 from brain_tumor.reading.dicom.words import NOT_STATED
 
-MOST_IN_LOCALIZER = 45
-"""Slices in all three planes of the body; more are reformats."""
+MOST_IN_LOCALIZER = 15
+"""Slices in all three planes of the body that are taken for a localizer though no header says so: five in each."""
 
 MOST_DIRECTIONS = 10
 """In which slices may lie to be stacks; those of more, turned around an axis for instance, stand alone."""
@@ -133,8 +133,8 @@ def find_stacks(files: list[DicomFile]) -> list[Stack]:
     if different[0].header.mosaic:  # each holds a whole volume
         return [Stack(pictures, notes, alone=True)]
     directions = _split_by_direction(pictures)
-    all_planes = len(pictures) <= MOST_IN_LOCALIZER and _are_all_planes(directions)
-    if all_planes or any(file.header.localizer for file in different):
+    few = len(pictures) <= MOST_IN_LOCALIZER
+    if any(file.header.localizer for file in different) or (few and _are_all_planes(directions)):
         notes.append("This is a localizer, by which a scan was planned: each of its slices stands alone.")
         return [Stack(sorted(pictures, key=_number), notes, alone=True, localizer=True)]
     if len(directions) > MOST_DIRECTIONS:

@@ -281,6 +281,15 @@ def test_a_localizer_is_told_from_scans_and_each_of_its_slices_stands_alone(told
     assert "localizer" in upload.notes[0]
 
 
+def test_scans_in_three_planes_under_one_identifier_are_three_and_no_localizer(tmp_path):
+    planes = ("axial", "coronal", "sagittal")
+    files = [f for p in planes for f in dicom_series(marked_volume()[8:48, :40], p, SeriesInstanceUID="1.2.3")[14:24]]
+    found = read_all(tmp_path, files)
+    assert sorted(upload.plane for upload in found) == sorted(planes)
+    assert all(upload.kind in ("series", "volume") and not upload.localizer for upload in found)
+    assert [len(upload.slices) for upload in found] == [10, 10, 10]
+
+
 def test_slices_around_an_axis_stand_alone(tmp_path):
     files = []
     for index in range(15):
