@@ -41,7 +41,7 @@ def test_three_cells_load_the_model_name_the_slice_and_show_where_the_score_come
     assert all(f"{answer['label']:<12} {answer['score']:.1%}" in said for answer in answers)
     with torch.no_grad():
         logit = scope["model"](pixel_values=scope["pixels"]).logits[0, scope["number"]]
-    bias = scope["model"].classifier.bias[scope["number"]]
+    bias = scope["model"].classifier.bias[scope["number"]].detach()
     assert float(scope["cam"].mean() + bias) == pytest.approx(float(logit), abs=1e-3)
     (figure,) = shown
     assert len(figure.axes[0].images) == 2
