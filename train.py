@@ -27,7 +27,7 @@ from datasets import config as datasets_config
 from transformers import EarlyStoppingCallback, set_seed
 
 from brain_tumor.allocator import keep_freed_memory
-from brain_tumor.data.checks import check_split
+from brain_tumor.data.checks import check_split, check_writable
 from brain_tumor.data.dataset import DatasetError, counts_by_class, load_scans
 from brain_tumor.data.pixels import pixels_for
 from brain_tumor.data.sets import FoundSets, find_scans
@@ -39,7 +39,7 @@ from brain_tumor.training.arguments import Arguments, DataArguments, RecipeArgum
 from brain_tumor.training.command_line import parse_arguments
 from brain_tumor.training.finish import TrainedNetwork, finish
 from brain_tumor.training.other_pictures import find_other_pictures
-from brain_tumor.training.rehearsal import check_writable, rehearse
+from brain_tumor.training.rehearsal import rehearse
 from brain_tumor.training.resume import find_resume_point, resumed_at, warn_of_seen_slices
 from brain_tumor.training.run import (
     DiskFullError,
@@ -50,6 +50,7 @@ from brain_tumor.training.run import (
     explain_full_disk,
     remove_checkpoints,
 )
+from brain_tumor.training.summary import summary
 from brain_tumor.training.trainer import ScanTrainer, metrics_on
 
 logger = logging.getLogger("train")
@@ -118,7 +119,8 @@ def main(words: Sequence[str] | None = None) -> None:
         # Without the wrapper that accelerate puts around it, the network computes in float32, as everywhere else.
         model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).float()
         with explain_full_disk(output_dir, "--output_dir"), all_at_once(output_dir) as folder:
-            finish(TrainedNetwork(model, processor, parts, others, record), arguments, folder)
+            results = finish(TrainedNetwork(model, processor, parts, others, record), arguments, folder)
+        logger.info("%s", summary(results, args.output_dir, args.hub_model_id))
     trainer.accelerator.wait_for_everyone()
     if trainer.is_world_process_zero() and push_at_end:
         push(output_dir, args)

@@ -835,7 +835,8 @@ def test_pictures_have_words_and_controls_have_names(page, tmp_path):
         ].map(e => e.outerHTML.slice(0, 200))
     }"""
     assert page.evaluate(nameless) == []
-    expect(page.get_by_role("button", name="Thumbnail 2 of 4: Simulated glioma")).to_be_visible()
+    listing = json.loads((EXAMPLES / "examples.json").read_text(encoding="utf-8"))
+    expect(page.get_by_role("button", name=f"Thumbnail 2 of {len(listing)}: {listing[1]['caption']}")).to_be_visible()
     expect(page.get_by_role("status").filter(has=page.locator(".verdict"))).to_have_count(1)
     look_at(page, [EXAMPLES / "glioma.png", template_volume(tmp_path / "volume.nii.gz")], seconds=120)
     assert page.evaluate(nameless) == []

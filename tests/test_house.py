@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted(
     path
-    for place in ("brain_tumor", "benchmarks", "tests", "examples")
+    for place in ("brain_tumor", "benchmarks", "tests")
     for path in (ROOT / place).rglob("*.py")
     if "node_modules" not in path.parts
 ) + [ROOT / "app.py", ROOT / "train.py"]

@@ -21,6 +21,7 @@ import train as program
 from brain_tumor.data.dataset import load_scans
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.data.split import first_of_each_class, of_main_set, split_scans
+from brain_tumor.demo import about
 from brain_tumor.evaluation.metrics import classification_figures
 from brain_tumor.inference.checkpoint import sha256_of
 from brain_tumor.labels import LABELS
@@ -31,7 +32,7 @@ from tests.trainings import launch, one_thread, results_of, train, train_apart  
 
 FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "results.json", "README.md"}
 FILES |= {"familiarity.safetensors"}
-PLOTS = {"curves.png", "confusion_matrix.png", "kinds.png", "reliability.png"}
+PLOTS = {"curves.png", "confusion_matrix.png", "kinds.png", "reliability.png", "roc.png"}
 REAL = pytest.param("real", marks=[pytest.mark.slow, pytest.mark.data])
 
 
@@ -100,6 +101,7 @@ def test_a_short_training_beats_chance_clearly_and_says_so(trained):
     assert test["intervals"]["accuracy"][0] > 0.45, "four balanced classes: chance is 0.25"
     assert f"accuracy {100 * test['accuracy']:.1f} %" in output
     assert f"Everything is in {folder}." in output
+    assert output.count("Everything is in ") == 1 and f"MODEL_ID={folder} python app.py" in output
 
 
 def test_the_folder_holds_checkpoint_results_plots_card_examples_and_tensorboard_log(trained):
@@ -109,6 +111,8 @@ def test_the_folder_holds_checkpoint_results_plots_card_examples_and_tensorboard
     pictures = [*(folder / name for name in PLOTS), folder / "evaluation/evaluation.png"]
     for plot in pictures:
         assert Image.open(plot).convert("L").getextrema()[0] < 200, f"{plot} is blank"
+    card = (folder / "README.md").read_text()
+    assert all(f"]({name})" in card for name in PLOTS) and set(about.PLOTS) == PLOTS
     assert (folder / "evaluation/failures.png").exists()
     listing = json.loads((folder / "examples/examples.json").read_text())
     assert sorted(entry["label"] for entry in listing) == sorted(2 * LABELS)

@@ -1,6 +1,10 @@
-"""What of a split is known to fail before any slice is opened."""
+"""What is known to fail before any slice is opened: a split, or a folder that cannot be written to."""
 
+import contextlib
 import csv
+import errno
+import os
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +12,30 @@ from pathlib import Path
 from brain_tumor.data.errors import DatasetError
 from brain_tumor.data.sets import FoundSets, label_of
 from brain_tumor.labels import LABELS
+
+
+def check_writable(folder: str | Path, setting: str) -> None:
+    """Raise DatasetError if there is no such folder and none can be made, or nothing can be written into it.
+
+    Nothing of the attempt stays.
+
+    Args:
+        folder: where files will go.
+        setting: what names the folder: a flag or an environment variable.
+    """
+    there = Path(folder)
+    try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(folder)  # says so if the name is too long
+        while not os.path.lexists(there) and there != there.parent:
+            there = there.parent
+        with tempfile.TemporaryDirectory(dir=there, prefix=".writable-"):
+            pass
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # that is said when there is something to write
+            raise DatasetError(
+                f"{folder} cannot be written to ({error.strerror}). Set {setting} to another folder."
+            ) from error
 
 
 def check_split(found: FoundSets, how: str, hold_out: Sequence[str] = ()) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
+from brain_tumor.data.checks import check_writable
 from brain_tumor.data.copies import BLOCK, flips_and_rotations, standardize, thumbnails_of
 from brain_tumor.data.dataset import SPLITS, load_scans
 from brain_tumor.data.errors import DatasetError
@@ -171,6 +172,9 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     names = [public_name(name) for name in arguments.dataset]
     output = arguments.output or Path("runs/copies") / f"{names[0].replace('/', '_')}.png"
+    if output.is_dir():
+        raise DatasetError(f"--output {output} is a folder. Name the picture to write, such as {output / 'pairs.png'}.")
+    check_writable(output.parent, "--output")
     rows, every = pool_scans(load_scans(arguments.dataset, arguments.data_root))
     report = copy_report(rows, every)
     print(report_text(report, ", ".join(names)))

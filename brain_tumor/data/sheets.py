@@ -45,7 +45,7 @@ def write_sheet(tiles: list[Tile], title: str, path: Path, columns: int = 8) -> 
             sheet.paste(shown, (x + frame + place * TILE, y + frame))
         for row, text in enumerate(tile.caption):
             draw.text((x, y + TILE + 2 * frame + 2 + row * line), _shorten(text, wide, font), "black", font)
-    sheet.save(path)
+    sheet.save(path, format="PNG")  # whatever the name ends with
 
 
 def _shorten(text: str, width: int, font) -> str:

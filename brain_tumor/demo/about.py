@@ -20,6 +20,7 @@ PLOTS = {
     "kinds.png": "By kind of scan: how often tumors are missed or get the right type, and tumor-free slices "
     "are called so",
     "confusion_matrix.png": "Confusion matrix: the class of the test slices, and the class that the model gave them",
+    "roc.png": "ROC and precision-recall curves: each class against the rest, and any tumor against none",
     "reliability.png": "Reliability diagram: how often the model is right at each confidence, before and after "
     "temperature scaling",
     "curves.png": "Accuracy and loss by epoch of training",

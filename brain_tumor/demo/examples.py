@@ -11,6 +11,9 @@ from brain_tumor.labels import canonical_label, display_name
 
 BUNDLED = Path(__file__).resolve().parents[2] / "examples"
 
+EXAMPLE_VOLUME = BUNDLED / "average_brain.nii.gz"
+"""A small volume for the tab "Several scans": the ICBM 152 average brain."""
+
 MOST = 24
 """Examples that are shown at most, however long a checkpoint's list is."""
 
@@ -75,6 +78,31 @@ def public_examples() -> list[Example]:
         Example(path, label, f"{display_name(label)}, says the dataset")
         for path, label in zip(paths, labels, strict=True)
     ]
+
+
+def with_public_examples(shown: list[Example]) -> tuple[list[Example], str]:
+    """Examples with those of the public dataset behind them, and what `words_on` says of them.
+
+    Where the Hub is out of reach the examples stay as they are, and the words begin with a sentence that says so.
+    """
+    try:
+        return shown + public_examples(), words_on(shown)
+    except ExamplesError as error:
+        return shown, f"{error}\n\n{words_on(shown)}"
+
+
+def words_on(shown: list[Example]) -> str:
+    """What a visitor must know about the examples, as Markdown."""
+    bundled = (
+        "These are slices of patients of whom the bundled model has seen none, with the labels of their sources; "
+        "where and under which license each is from is in `examples/README.md`. They were chosen by rule, not for "
+        "their looks, and the bundled model is wrong about one of them. "
+    )
+    public = (
+        f"Scans of the public dataset come from [{PUBLIC_DATASET}](https://huggingface.co/datasets/{PUBLIC_DATASET}), "
+        "with its labels; the model may have been trained on them."
+    )
+    return (bundled if shown and shown[0].path.parent == BUNDLED else "") + public
 
 
 def _read(folder: Path) -> list[Example]:

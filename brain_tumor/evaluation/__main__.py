@@ -3,7 +3,8 @@
     python -m brain_tumor.evaluation CHECKPOINT DATASET ...             # the test part of the split by patients
     python -m brain_tumor.evaluation CHECKPOINT DATASET --split all     # every slice of another set
 
-CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes, one or several. `results.json`,
+CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes, one or several; sets that lack a
+class can be evaluated with every slice alone. `results.json`,
 `evaluation.md`, `evaluation.png` and `failures.png` go to the output folder and nowhere else.
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 from datasets import Dataset
 from transformers import PreTrainedModel
 
+from brain_tumor.data.checks import check_writable
 from brain_tumor.data.dataset import DatasetError, load_scans
 from brain_tumor.data.split import split_scans, whole_set
 from brain_tumor.evaluation.figures import evaluate_parts
@@ -24,7 +26,7 @@ from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import write_pictures
 from brain_tumor.inference.checkpoint import CheckpointError, find_file
 from brain_tumor.inference.verdict import from_config
-from brain_tumor.labels import kind_name
+from brain_tumor.labels import LABELS, kind_name
 from brain_tumor.network.checkpoint import load_checkpoint
 from brain_tumor.provenance import RESULTS, command_line, public_name, read_results, versions
 
@@ -85,9 +87,9 @@ def main() -> None:
     parser.add_argument("--data_root", help="folder that holds sets under their names, as in train.py")
     parser.add_argument(
         "--split",
-        default="patients",
         choices=["patients", "published", "all"],
-        help="as in train.py; 'all' takes every slice, for a set that the checkpoint has not seen",
+        help="as in train.py; 'all' takes every slice, for a set that the checkpoint has not seen. By default "
+        "patients, and all where the sets lack one of the four classes",
     )
     parser.add_argument("--split_seed", type=int, default=42, help="seed of the split, as in train.py")
     parser.add_argument("--part", default="test", choices=["train", "validation", "test"], help="which part")
@@ -96,14 +98,18 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
+    checkpoint, sets = public_name(arguments.checkpoint), [public_name(name) for name in arguments.dataset]
+    folder = arguments.output_dir or Path("runs/evaluation") / f"{checkpoint}-{sets[0]}".replace("/", "_")
+    check_writable(folder, "--output_dir")
     model, processor, order = load_checkpoint(arguments.checkpoint)
     scans = load_scans(arguments.dataset, arguments.data_root)
+    lacking = set(range(len(LABELS))) - {label for part in scans.values() for label in part["label"]}
+    arguments.split = arguments.split or ("all" if lacking else "patients")
     if arguments.split == "all":
         arguments.part = "all"
         parts = {"all": whole_set(scans)}
     else:
         parts = split_scans(scans, arguments.split, arguments.split_seed)
-    checkpoint, sets = public_name(arguments.checkpoint), [public_name(name) for name in arguments.dataset]
     part, dataset = parts[arguments.part], sets[0] if len(sets) == 1 else f"{sets[0]} and {len(sets) - 1} more"
     trained = read_training_results(arguments.checkpoint)
     temperature, thresholds = find_temperature(model, trained), from_config(model.config)
@@ -123,7 +129,6 @@ def main() -> None:
         "versions": versions(),
         **evaluate_parts(raw, parts, temperature, thresholds),
     }
-    folder = arguments.output_dir or Path("runs/evaluation") / f"{checkpoint}-{sets[0]}".replace("/", "_")
     title = f"{checkpoint} on {dataset}, {'every slice' if arguments.split == 'all' else f'{arguments.split} split'}"
     write_pictures(folder, raw, parts, results, title, temperature, thresholds, arguments.part)
     (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
@@ -137,12 +142,17 @@ def summary(results: dict, part: str) -> str:
     own = results[part]
     lines = [
         f"{results['checkpoint']} on {', '.join(results['datasets'])}, {results['split']} split, {part} part: "
-        f"{own['slices']} slices in {own['groups']} groups of patients and copies",
+        + (
+            f"{own['slices']} slices in {own['groups']} groups of patients and copies"
+            if own["slices"]
+            else f"{sum(row['slices'] for row in own['by_set'])} tumors of unknown type"
+        ),
         *results["notes"],
-        f"{'figure':<38} {'value':>8}   95 % interval over groups",
     ]
+    if own["slices"]:
+        lines.append(f"{'figure':<38} {'value':>8}   95 % interval over groups")
     for name in ("accuracy", "macro_recall", "sensitivity", "specificity", "nll", "brier", "ece", "classwise_ece"):
-        if name in own:
+        if own.get(name) is not None:
             lines.append(f"{name:<38} {shown_value(name, own[name]):>8}   {shown_bounds(name, own['intervals'][name])}")
     for name in ("sensitivity", "specificity", "uncertain", "type_unclear"):
         if own.get("decision", {}).get(name) is not None:
@@ -163,7 +173,7 @@ def summary(results: dict, part: str) -> str:
                 shown_value("", (row[name] or {}).get("value")) for name in ("missed", "right_type", "specificity")
             ]
             lines.append(f"{kind_name(row['set'], row['sequence']):<38} {shown[0]:>8} {shown[1]:>11} {shown[2]:>12}")
-    if "decision" not in own:
+    if own["slices"] and "decision" not in own:
         lines.append("The checkpoint's config has no decision thresholds, so there are no figures of verdicts.")
     return "\n".join(lines)
 

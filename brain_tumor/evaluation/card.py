@@ -121,7 +121,7 @@ def card_metadata(results: dict, hub_model_id: str | None = None) -> ModelCardDa
             metric_value=round(results["test"][metric], 4),
         )
         for metric, name in METRICS.items()
-        if results["test"][metric] is not None
+        if results["test"].get(metric) is not None
     ]
     return ModelCardData(
         language="en",

@@ -5,7 +5,7 @@ from datasets import Dataset
 
 from brain_tumor.data.split import kinds
 from brain_tumor.evaluation.intervals import share_interval
-from brain_tumor.evaluation.metrics import probability_figures
+from brain_tumor.evaluation.metrics import is_right, probability_figures
 from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide
 from brain_tumor.labels import NO_TUMOR, TUMOR
 
@@ -81,6 +81,34 @@ def kind_figures(probabilities: np.ndarray, part: Dataset, thresholds: Threshold
                 }
             )
     return rows
+
+
+def right_by(called: np.ndarray, part: Dataset) -> dict[str, list[dict]]:
+    """How many slices are called what they are (`metrics.is_right`), by set and by sequence.
+
+    Args:
+        called: (n,) class indices.
+        part: of `split.split_scans`.
+
+    Returns:
+        "by_set" and "by_sequence": {"name" ("" where the sequence is not known), "slices", "right" (a share),
+        "interval" (95 %, over groups)} each.
+    """
+    groups, right = np.array(part["group"]), is_right(called, np.array(part["label"]))
+    sets = np.array(part.features["set"].names)[part["set"]]
+    result = {}
+    for title, names in (("by_set", sets), ("by_sequence", np.array(part["sequence"], dtype=str))):
+        result[title] = [
+            {
+                "name": str(name),
+                "slices": int(own.sum()),
+                "right": float(right[own].mean()),
+                "interval": share_interval(right, own, groups),
+            }
+            for name in np.unique(names)
+            if (own := names == name).any()
+        ]
+    return result
 
 
 def over_sets(probabilities: np.ndarray, part: Dataset, thresholds: Thresholds | None = None) -> dict[str, float]:

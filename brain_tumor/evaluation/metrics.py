@@ -13,13 +13,18 @@ DANGEROUS_CONFIDENCE = 0.9
 _LEAST = 1e-12
 
 
+def is_right(called: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(n,) bool: whether each slice is called what it is; of `labels.TUMOR`, any of the three."""
+    return np.where(labels == TUMOR, called != NO_TUMOR, called == labels)
+
+
 def share_right(called: np.ndarray, labels: np.ndarray) -> float:
-    """Share of slices that are called what they are; of `labels.TUMOR`, any of the three.
+    """Share of slices of which `is_right` holds.
 
     >>> share_right(np.array([0, 1, 2, 2]), np.array([0, 4, 4, 2]))
     0.75
     """
-    return float(np.where(labels == TUMOR, called != NO_TUMOR, called == labels).mean())
+    return float(is_right(called, labels).mean())
 
 
 def classification_figures(probabilities: np.ndarray, labels: np.ndarray) -> dict:

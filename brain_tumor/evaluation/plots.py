@@ -7,12 +7,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from brain_tumor.answers.words import tenths
 from brain_tumor.evaluation.metrics import calibration_bins, expected_calibration_error, risk_coverage
 from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide
-from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, kind_name
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, TUMOR_TYPES, kind_name
 
 
 def plot_curves(history: list[dict], path: Path) -> None:
@@ -22,8 +24,11 @@ def plot_curves(history: list[dict], path: Path) -> None:
         for part, style in (("train", "C0o-"), ("validation", "C1s-")):
             points = [(h["epoch"], h[f"{part}_{name}"]) for h in history if h.get(f"{part}_{name}") is not None]
             if points:
-                axis.plot(*zip(*points, strict=True), style, markersize=3, label=part)
+                axis.plot(*zip(*points, strict=True), style, markersize=3 if len(points) > 1 else 7, label=part)
         axis.set(title=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if len(history) == 1:
+            axis.set_xlim(history[0]["epoch"] - 0.5, history[0]["epoch"] + 0.5)
         axis.grid(alpha=0.3)
         axis.legend()
     axes[0].set_ylabel("share of slices named correctly (training: augmented)")
@@ -49,6 +54,35 @@ def plot_reliability(before: np.ndarray, after: np.ndarray, labels: np.ndarray, 
     for axis, logits, name in zip(axes, (before, after), ("before", "after"), strict=True):
         _reliability(axis, softmax(logits.astype(np.float64), axis=1), labels, f"{name} temperature scaling: ")
     axes[0].figure.suptitle(f"{title}; larger dot, more slices", fontsize=10)
+    save(path)
+
+
+def plot_roc(probabilities: np.ndarray, labels: np.ndarray, title: str, path: Path) -> None:
+    """ROC and precision-recall curves, of each class against the rest and of any tumor against none.
+
+    A class that no slice is of, or every one, has no curve.
+
+    Args:
+        probabilities: (n, 4), calibrated.
+        labels: (n,) class indices.
+    """
+    (roc, pr), save = _figure(1, 2, (9, 4.6))
+    asked = {DISPLAY_NAMES[label]: (labels == i, probabilities[:, i], "-") for i, label in enumerate(LABELS)}
+    asked["Any tumor"] = labels != NO_TUMOR, probabilities[:, list(TUMOR_TYPES)].sum(axis=1), "k--"
+    for name, (is_class, score, style) in asked.items():
+        if 0 < is_class.sum() < len(is_class):
+            false, true, _ = roc_curve(is_class, score)
+            precision, recall, _ = precision_recall_curve(is_class, score)
+            roc.plot(false, true, style, label=f"{name}: area {roc_auc_score(is_class, score):.3f}")
+            area = average_precision_score(is_class, score)
+            pr.plot(recall, precision, style, drawstyle="steps-post", label=f"{name}: average precision {area:.3f}")
+    roc.set(title="ROC", xlabel="share of the others called so", ylabel="recall", ylim=(0, 1.02))
+    pr.set(title="Precision and recall", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    for axis in (roc, pr):
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(loc="lower right" if axis is roc else "lower left", fontsize=8)
+    roc.figure.suptitle(f"{title}; each class against the rest", fontsize=10)
     save(path)
 
 

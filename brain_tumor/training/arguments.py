@@ -25,6 +25,9 @@ def bfloat16_is_fast(on_cpu: bool = False) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
+LESS_IS_BETTER = ("loss", "nll", "brier", "ece", "missed", "runtime")
+"""How the names of the figures of validation end of which less is better; of all others more is."""
+
 HAS_GPU = torch.cuda.is_available() or torch.backends.mps.is_available()
 
 
@@ -185,7 +188,10 @@ class RecipeArguments(TrainingArguments):
         default="calibrated_nll",
         metadata={"help": "What best means on validation: the NLL with the temperature fitted."},
     )
-    greater_is_better: bool | None = field(default=False, metadata={"help": "Whether more of that is better."})
+    greater_is_better: bool | None = field(
+        default=None,
+        metadata={"help": "Whether more of that is better. By default less is of losses and errors, more of the rest."},
+    )
     early_stopping_patience: int = field(
         default=8, metadata={"help": "Stop after this many epochs without improvement; 0 never stops."}
     )
@@ -259,6 +265,8 @@ class RecipeArguments(TrainingArguments):
                 f"--hub_model_id {self.hub_model_id!r} is not the id of a repository ({reason}). Give one like "
                 "you/brain-tumor-classifier."
             )
+        if self.greater_is_better is None:
+            self.greater_is_better = not (self.metric_for_best_model or "loss").endswith(LESS_IS_BETTER)
         super().__post_init__()
         if self.early_stopping_patience and self.eval_strategy == IntervalStrategy.NO:
             raise UsageError(

@@ -17,7 +17,7 @@ from brain_tumor.data.split import cells, first_of_each_class, of_main_set, slic
 from brain_tumor.evaluation import plots
 from brain_tumor.evaluation.calibration import fit_temperature, fold_temperature, nll
 from brain_tumor.evaluation.card import write_card
-from brain_tumor.evaluation.figures import evaluate_parts
+from brain_tumor.evaluation.figures import evaluate_parts, probabilities_of
 from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import write_pictures
 from brain_tumor.evaluation.thresholds import choose_thresholds
@@ -54,8 +54,12 @@ class TrainedNetwork:
     record: dict
 
 
-def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
-    """Calibrate and choose thresholds on validation, evaluate, and write everything into `folder`."""
+def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> dict:
+    """Calibrate and choose thresholds on validation, evaluate, and write everything into `folder`.
+
+    Returns:
+        What results.json holds.
+    """
     model, processor, parts = trained.model, trained.processor, trained.parts
     endings = ("validation",) if arguments.data.validation_only else ("validation", "test")
     raw = {
@@ -90,7 +94,7 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
     _write(results, folder)
     plots.plot_curves(results["history"], folder / "curves.png")
     if arguments.data.validation_only:
-        return
+        return results
     if arguments.data.familiarity:
         fitting, testing = trained.others
         familiarity = fit_familiarity(model, processor, parts, fitting, seed=arguments.training.seed)
@@ -102,22 +106,16 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
     title = f"{results['dataset']}, {results['split']} split"
     main = of_main_set(parts["test"])
     own = parts["test"].select(main)
-    _plot(results, raw["test"][main], np.array(own["label"]), title, folder)
+    if len(main):  # with --hold_out the test part may hold tumors of unknown type alone
+        _plot(results, raw["test"][main], np.array(own["label"]), title, folder)
+    plots.plot_kinds(results["test"]["by_kind"], folder / "kinds.png")
     # The worst mistakes are pictures of the dataset: in a folder of their own, which is not published.
     write_pictures(folder / "evaluation", raw, parts, results, title, temperature, thresholds)
     exported = _export(trained, folder)
-    examples = first_of_each_class(own, EXAMPLES_PER_CLASS)
-    export_examples(examples, results["dataset"], folder / "examples")
+    if len(main):
+        export_examples(first_of_each_class(own, EXAMPLES_PER_CLASS), results["dataset"], folder / "examples")
     write_card(results, folder / "README.md", hub_model_id=arguments.training.hub_model_id, exported=exported)
-    test = results["test"]
-    low, high = test["intervals"]["accuracy"]
-    logger.info(
-        "Test (%s, %s): accuracy %.1f %% (95 %% interval %.1f to %.1f), macro recall %.1f %%, ECE %.3f, tumor "
-        "sensitivity %.1f %%, specificity %.1f %%. Everything is in %s.",
-        results["dataset"], results["split"], 100 * test["accuracy"], 100 * low, 100 * high,
-        100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"],
-        arguments.training.output_dir,
-    )  # fmt: skip
+    return results
 
 
 def _write(results: dict, folder: Path) -> None:
@@ -128,8 +126,9 @@ def _plot(results: dict, raw: np.ndarray, labels: np.ndarray, title: str, folder
     """The plots that are published with the checkpoint."""
     name = f"{title}, test part"
     plots.plot_confusion_matrix(results["test"], name, folder / "confusion_matrix.png")
-    plots.plot_reliability(raw, raw / results["calibration"]["temperature"], labels, name, folder / "reliability.png")
-    plots.plot_kinds(results["test"]["by_kind"], folder / "kinds.png")
+    calibrated = raw / results["calibration"]["temperature"]
+    plots.plot_reliability(raw, calibrated, labels, name, folder / "reliability.png")
+    plots.plot_roc(probabilities_of(calibrated), labels, name, folder / "roc.png")
 
 
 def _describe(trained: TrainedNetwork, arguments: Arguments) -> dict:

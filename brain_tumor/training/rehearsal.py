@@ -6,13 +6,9 @@ it is defined (`arguments`); whether these arguments, this network and this mach
 that the processor lacks, a checkpoint of another network.
 """
 
-import contextlib
 import copy
-import errno
-import os
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from datasets import ClassLabel, Dataset, disable_progress_bars, enable_progress_bars, is_progress_bar_enabled
@@ -30,30 +26,6 @@ MOST_SLICES = 64
 
 STEPS = 10_000
 """Steps of which one is made: schedules of the learning rate are for many."""
-
-
-def check_writable(folder: str | Path, setting: str) -> None:
-    """Raise UsageError if there is no such folder and none can be made, or nothing can be written into it.
-
-    Nothing of the attempt stays.
-
-    Args:
-        folder: where files will go.
-        setting: what names the folder: a flag or an environment variable.
-    """
-    there = Path(folder)
-    try:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            os.lstat(folder)  # says so if the name is too long
-        while not os.path.lexists(there) and there != there.parent:
-            there = there.parent
-        with tempfile.TemporaryDirectory(dir=there, prefix=".writable-"):
-            pass
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):  # that is said when there is something to write
-            raise UsageError(
-                f"{folder} cannot be written to ({error.strerror}). Set {setting} to another folder."
-            ) from error
 
 
 def rehearse(make_trainer: Callable, model, processor, arguments: Arguments, resume_from: str | None = None) -> None:

@@ -23,6 +23,7 @@ ABOUT_THE_WEIGHTS = (
     "kinds.png",
     "onnx",
     "reliability.png",
+    "roc.png",
 )
 """What a finished run may hold beside its weights and is true of these weights alone."""
 

@@ -57,6 +57,14 @@ def test_the_command_counts_copies_by_part_and_class_and_shows_them(slice_folder
         assert len(picture.convert("L").getcolors()) > 50
 
 
+@pytest.mark.parametrize("where", ["/dev/null/x.png", "/proc/none/x.png", "{folder}"])
+def test_where_the_sheet_cannot_go_is_told_before_the_work(where, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("brain_tumor.data.report.load_scans", lambda *_: pytest.fail("work was done"))
+    where = where.format(folder=tmp_path)
+    code, _, error = command(monkeypatch, capsys, "any", "--output", where)
+    assert code == 1 and error.startswith("report: ") and where.removesuffix("/x.png") in error and "--output" in error
+
+
 def test_of_a_set_with_one_part_copies_within_it_are_counted(slice_folder, tmp_path, monkeypatch, capsys):
     folder = slice_folder(dict.fromkeys(LABELS, 4), side=100)
     ImageOps.flip(Image.open(next((folder / "glioma").iterdir()))).save(folder / "glioma/again.png")

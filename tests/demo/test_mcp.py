@@ -101,13 +101,13 @@ def test_an_address_is_refused_and_not_fetched(demo, hub):
 @needs_mcp
 def test_a_path_of_the_server_is_refused(demo):
     for tool, arguments in (
-        ("predict", {"scan": str(EXAMPLES / "make_examples.py")}),
-        ("predict_batch", {"files": [str(EXAMPLES / "make_examples.py")]}),
+        ("predict", {"scan": str(EXAMPLES / "examples.json")}),
+        ("predict_batch", {"files": [str(EXAMPLES / "examples.json")]}),
     ):
         error = call(demo, tool, **arguments)
         assert isinstance(error, str)
         assert "data: URI" in error
-        assert "make_examples" not in error
+        assert "examples.json" not in error
 
 
 @needs_mcp

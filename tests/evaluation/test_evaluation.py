@@ -1,11 +1,13 @@
 """Figures say how certain they are, count copies once, and are those of the saved checkpoint."""
 
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy.special import softmax
 from transformers import pipeline
@@ -26,7 +28,7 @@ from brain_tumor.evaluation.intervals import rate_intervals, share_interval
 from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import failures, write_pictures
 from brain_tumor.inference.verdict import Thresholds, to_config
-from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR
+from brain_tumor.labels import DISPLAY_NAMES, LABELS, NO_TUMOR, TUMOR
 from brain_tumor.network.pretrained import load_model, load_processor, save_checkpoint
 from tests.evaluation.drawn_logits import part_of, random_logits
 from tests.slices import draw_slice, write_slices
@@ -303,11 +305,13 @@ def draw(kind: str, path) -> None:
     elif kind == "confusion matrix":
         result = figures(logits, labels, np.arange(200))
         plots.plot_confusion_matrix(result, "a set, patients split, test part", path)
+    elif kind == "ROC":
+        plots.plot_roc(softmax(logits, axis=1), labels, "a set, patients split, test part", path)
     else:
         plots.plot_reliability(logits * 3, logits, labels, "a set, patients split, test part", path)
 
 
-@pytest.mark.parametrize("kind", ["curves", "confusion matrix", "reliability"])
+@pytest.mark.parametrize("kind", ["curves", "confusion matrix", "reliability", "ROC"])
 def test_a_plot_shows_something_and_is_the_same_file_again(kind, tmp_path):
     for name in ("one.png", "two.png"):
         draw(kind, tmp_path / name)
@@ -324,6 +328,55 @@ def test_plots_tell_different_runs_apart(tmp_path):
     draw("curves", tmp_path / "one.png")
     plots.plot_curves(HISTORY[:3], tmp_path / "two.png")
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "two.png").read_bytes()
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved, as matplotlib has them."""
+    saved, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *args, **words: saved.append(self) or save(self, *args, **words)
+    )
+    return saved
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_curves_of_few_epochs_are_seen_and_their_ticks_are_whole_epochs(epochs, drawn, tmp_path):
+    plots.plot_curves(HISTORY[:epochs], tmp_path / "curves.png")
+    for axis in drawn[0].axes:
+        low, high = axis.get_xlim()
+        ticks = [tick for tick in axis.get_xticks() if low <= tick <= high]
+        assert ticks and all(tick == int(tick) for tick in ticks) and (epochs > 1 or ticks == [1])
+        assert len(axis.lines) == 2
+        assert all(line.get_marker() != "None" for line in axis.lines)
+    shown = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB")).astype(int)
+    assert (np.abs(shown - (31, 119, 180)).sum(axis=-1) < 30).sum() > 60, "of the training"
+
+
+def test_roc_and_precision_recall_curves_are_those_of_the_figures(drawn, tmp_path):
+    logits, labels = random_logits(300, 11)
+    probabilities = softmax(logits, axis=1)
+    plots.plot_roc(probabilities, labels, "a set", tmp_path / "roc.png")
+    roc, pr = drawn[0].axes
+    result = figures(logits, labels, np.arange(300))
+    said = [text.get_text() for text in roc.get_legend().get_texts()]
+    for label, line in zip(LABELS, roc.lines, strict=False):
+        auroc = result["per_class"][label]["auroc"]
+        assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(auroc)
+        assert f"{DISPLAY_NAMES[label]}: area {auroc:.3f}" in said
+    # The network's own operating point, "no tumor" or a tumor at half the probability each, lies on the last curve.
+    tumor, called = labels != NO_TUMOR, probabilities[:, NO_TUMOR] < 0.5
+    at = [(called & ~tumor).sum() / (~tumor).sum(), (called & tumor).sum() / tumor.sum()]
+    false, recall = roc.lines[-1].get_data()
+    assert np.interp(at[0], false, recall) == pytest.approx(at[1], abs=0.02)
+    assert len(roc.lines) == len(pr.lines) == 5 and len(pr.get_legend().get_texts()) == 5
+
+
+@pytest.mark.parametrize(("labels", "curves"), [([0] * 9, 0), ([0] * 5 + [NO_TUMOR] * 4, 3), ([1] * 5 + [3] * 4, 2)])
+def test_a_class_without_slices_has_no_roc_curve(labels, curves, drawn, tmp_path):
+    logits, _ = random_logits(9, 3)
+    plots.plot_roc(softmax(logits, axis=1), np.array(labels), "a set", tmp_path / "roc.png")
+    assert [len(axis.lines) for axis in drawn[0].axes] == [curves, curves]
 
 
 @pytest.mark.filterwarnings("ignore:No artists with labels:UserWarning")
@@ -441,6 +494,54 @@ def test_the_command_takes_a_part_of_a_split_and_tumors_of_unknown_type(
     assert {row["set"] for row in results["validation"]["by_kind"]} == {folder.name, tumors.name}
     assert "By kind of scan" in (tmp_path / "out" / "evaluation.md").read_text()
     assert "by kind of scan" in out and tumors.name in out
+
+
+@pytest.mark.parametrize(
+    "classes", [["glioma"], ["no_tumor"], ["tumor"], ["no_tumor", "tumor"], ["meningioma", "no_tumor"]]
+)
+def test_a_set_that_lacks_classes_is_evaluated_with_the_figures_that_there_are(
+    classes, strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys, recwarn
+):
+    folder = slice_folder(dict.fromkeys(classes, 21), side=64)
+    code, out, error = command(monkeypatch, capsys, strange_checkpoint, folder, "--output_dir", tmp_path / "out")
+    assert code == 0, error
+
+    def refuse(name):
+        raise AssertionError(f"{name} in results.json")
+
+    results = json.loads((tmp_path / "out/results.json").read_text(), parse_constant=refuse)
+    page = (tmp_path / "out/evaluation.md").read_text()
+    assert results["split"] == "all" and "These are all slices of the sets." in out
+    for text in (out, page):
+        assert not re.search(r"\bnan\b|\bNone\b|Undefined", text, re.IGNORECASE)
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning | UserWarning)]
+    typed = [name for name in classes if name != "tumor"]
+    assert results["all"]["slices"] == 21 * len(typed)
+    assert sum(row["slices"] for row in results["all"]["by_set"]) == 21 * len(classes)
+    (row,) = results["all"]["by_kind"]
+    assert (row["missed"] is None) == (classes == ["no_tumor"])
+    assert (row["specificity"] is None) == ("no_tumor" not in classes)
+    for title, measured in (
+        ("Tumor sensitivity", set(typed) - {"no_tumor"}),
+        ('"No tumor" specificity', {*typed} & {"no_tumor"}),
+    ):
+        assert (f"| {title} | - | - |" in page) == bool(typed and not measured), "a dash for what cannot be measured"
+    assert "no decision thresholds" not in out
+
+
+def test_a_split_by_patients_of_a_set_that_lacks_classes_is_refused_when_asked_for(
+    strange_checkpoint, slice_folder, monkeypatch, capsys, tmp_path
+):
+    folder, words = slice_folder({"glioma": 5}, side=64), ["--split", "patients", "--output_dir", tmp_path / "out"]
+    code, _, error = command(monkeypatch, capsys, strange_checkpoint, folder, *words)
+    assert code == 1 and "no pictures of the class meningioma" in error
+
+
+@pytest.mark.parametrize("where", ["/dev/null/x", "/proc/none"])
+def test_an_output_folder_that_cannot_be_written_to_is_told_before_the_work(where, monkeypatch, capsys):
+    monkeypatch.setattr("brain_tumor.evaluation.__main__.load_checkpoint", lambda *_: pytest.fail("work was done"))
+    code, _, error = command(monkeypatch, capsys, "any", "any", "--output_dir", where)
+    assert code == 1 and f"{where} cannot be written to" in error and "Set --output_dir to another folder." in error
 
 
 def test_the_gallery_shows_the_dangerous_misses_first(network, slices, tmp_path, monkeypatch):

@@ -106,6 +106,15 @@ def test_a_checkpoint_is_exported_with_what_was_measured_and_with_small_weights(
     assert "32 slices" in summary(results) and [path.name for path in tmp_path.rglob("tmp*")] == []
 
 
+def test_an_export_and_its_files_make_onnx_runtime_warn_of_nothing(measured, tmp_path, monkeypatch, capfd, caplog):
+    monkeypatch.setattr(export, "MOST_LOST", 1.0)
+    onnxruntime.set_default_logger_severity(2)
+    measured()
+    for name in (FILE, QUANTIZED_FILE):
+        onnxruntime.InferenceSession(tmp_path / name)
+    assert "onnxruntime" not in capfd.readouterr().err and not caplog.records
+
+
 def test_small_weights_that_lose_too_much_are_not_kept_and_earlier_ones_go(measured, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "quantize", lambda path, to, *_: shutil.copy(path, to))
     monkeypatch.setattr(export, "MOST_LOST", -0.001)  # a copy is as good: it neither loses nor wins

@@ -3,11 +3,15 @@
 import json
 import re
 
+import numpy as np
 import pytest
-from transformers import TrainingArguments
+from transformers import EvalPrediction, TrainingArguments
 
+from brain_tumor.labels import LABELS
 from brain_tumor.training.arguments import DataArguments, ModelArguments, UsageError
 from brain_tumor.training.command_line import OFTEN_USED, parse_arguments
+from brain_tumor.training.trainer import metrics_on
+from tests.evaluation.drawn_logits import part_of
 
 SEE_HELP = " python train.py --help lists the flags."
 
@@ -39,6 +43,31 @@ def recipe(tmp_path):
         return str(path)
 
     return write
+
+
+# --- what best means --------------------------------------------------------------------------------------------
+
+
+def test_whether_more_is_better_follows_from_the_figure_that_chooses_the_epoch():
+    labels = np.arange(40) % len(LABELS)
+    logits = np.random.default_rng(0).normal(size=(40, 4)) + np.eye(4)[labels]
+    validation = part_of(labels, np.arange(40), [False] * 40)
+    known = metrics_on(validation)(EvalPrediction(predictions=logits, label_ids=labels))
+    less = {name for name in known if not parse("--metric_for_best_model", name).training.greater_is_better}
+    assert less == {"nll", "calibrated_nll", "brier", "ece", "classwise_ece", "kinds_missed"}
+    assert {"accuracy", "macro_recall", "sensitivity", "specificity", "kinds_right_type"} <= set(known) - less
+    for name, more in (("loss", False), ("eval_loss", False), ("eval_accuracy", True), ("eval_ece", False)):
+        assert parse("--metric_for_best_model", name).training.greater_is_better is more
+    assert parse().training.greater_is_better is False
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_a_flag_for_whether_more_is_better_goes_first(more, recipe):
+    for name in ("accuracy", "nll"):
+        words = ["--metric_for_best_model", name, "--greater_is_better", more]
+        assert parse(*words).training.greater_is_better is more
+        file = recipe({"metric_for_best_model": name, "greater_is_better": more})
+        assert parse(file).training.greater_is_better is more
 
 
 # --- help -------------------------------------------------------------------------------------------------------

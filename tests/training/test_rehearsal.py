@@ -8,9 +8,9 @@ import torch
 from transformers import EarlyStoppingCallback
 
 import train as program
+from brain_tumor.data.checks import check_writable
+from brain_tumor.data.errors import DatasetError
 from brain_tumor.labels import LABELS
-from brain_tumor.training.arguments import UsageError
-from brain_tumor.training.rehearsal import check_writable
 from tests.slices import write_slices
 from tests.trainings import one_thread, train  # noqa: F401  a fixture
 
@@ -156,12 +156,12 @@ def test_whether_a_folder_can_be_written_to_is_tried_and_leaves_nothing(tmp_path
     assert not list(tmp_path.iterdir())
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for folder in (tmp_path / "link", tmp_path / "link/x", "/proc/none"):
-        with pytest.raises(UsageError, match="cannot be written to"):
+        with pytest.raises(DatasetError, match="cannot be written to"):
             check_writable(folder, "--output_dir")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(UsageError, match="Permission denied"):
+    with pytest.raises(DatasetError, match="Permission denied"):
         check_writable(tmp_path / "run", "HF_HOME")
