@@ -14,7 +14,7 @@ from brain_tumor.answers.volume_plot import plot_volume, plot_words
 from brain_tumor.answers.words import cautions, judged_words, slice_name, slice_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
-from brain_tumor.demo.examples import BUNDLED, PUBLIC_DATASET, Example, ExamplesError, public_examples
+from brain_tumor.demo.examples import Example, public_examples, with_public_examples, words_on
 from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
@@ -87,7 +87,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 buttons=[],
             )
             more = gr.Button("Load scans from the public dataset", size="sm")
-            gr.Markdown(words_on(examples), elem_classes="quiet")
+            about_examples = gr.Markdown(words_on(examples), elem_id="about-examples", elem_classes="quiet")
     verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
     with gr.Column(visible=False, elem_id="results") as results, gr.Row():
         with gr.Column(min_width=280):
@@ -209,11 +209,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             state: None,
         }
 
-    def load_public_examples() -> list[tuple[Path, str]]:
-        try:
-            return gallery_of(examples + public_examples())
-        except ExamplesError as error:
-            raise sentence(error) from error
+    def load_public_examples() -> tuple[list[tuple[Path, str]], str]:
+        shown, words = with_public_examples(examples)
+        return gallery_of(shown), words
 
     def choose_example(event: gr.SelectData) -> str:
         known = examples if event.index < len(examples) else examples + public_examples()
@@ -230,7 +228,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     for event in (scan.clear, scan.delete):
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     paste.click(None, None, None, js=PASTE_JS, **page.NOT_IN_THE_API)
-    more.click(load_public_examples, None, gallery, **page.NOT_IN_THE_API)
+    more.click(load_public_examples, None, [gallery, about_examples], **page.NOT_IN_THE_API)
     looks = [state, number, shown_class, opacity]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
     number.input(show_slice, looks, of_a_slice, **redraw)
@@ -274,16 +272,3 @@ def gallery_of(examples: list[Example]) -> list[tuple[Path, str]]:
     for example in examples:
         serve_in_place(example.path)
     return [(example.path, example.caption) for example in examples]
-
-
-def words_on(examples: list[Example]) -> str:
-    """What a visitor must know about the examples."""
-    drawn = (
-        "The tumors in these examples are drawn into an average brain. The model may miss them, obvious as they look: "
-        "it learned from public scans in which the type of scan, and not only the tumor, gives the answer away. "
-    )
-    public = (
-        f"Scans of the public dataset come from [{PUBLIC_DATASET}](https://huggingface.co/datasets/{PUBLIC_DATASET}), "
-        "with its labels; the model may have been trained on them."
-    )
-    return (drawn if examples and examples[0].path.parent == BUNDLED else "") + public
