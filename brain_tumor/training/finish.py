@@ -92,13 +92,7 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
     if arguments.data.validation_only:
         return
     if arguments.data.familiarity:
-        fitting, testing = trained.others
-        familiarity = fit_familiarity(model, processor, parts, fitting, seed=arguments.training.seed)
-        if familiarity is not None:
-            familiarity.save(folder)
-            seen = functools.partial(measure, model, processor)
-            results["familiarity"] = familiarity_figures(familiarity, seen, parts["test"], testing)
-            _write(results, folder)
+        add_familiarity(trained, results, folder)
     title = f"{results['dataset']}, {results['split']} split"
     main = of_main_set(parts["test"])
     own = parts["test"].select(main)
@@ -118,6 +112,17 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> None:
         100 * test["macro_recall"], test["ece"], 100 * test["sensitivity"], 100 * test["specificity"],
         arguments.training.output_dir,
     )  # fmt: skip
+
+
+def add_familiarity(trained: TrainedNetwork, results: dict, folder: Path) -> None:
+    """Fit the check of uploads, test it, and write both into `folder`, if the network has an embedding."""
+    fitting, testing = trained.others
+    familiarity = fit_familiarity(trained.model, trained.processor, trained.parts, fitting, seed=results["seed"])
+    if familiarity is not None:
+        familiarity.save(folder)
+        seen = functools.partial(measure, trained.model, trained.processor)
+        results["familiarity"] = familiarity_figures(familiarity, seen, trained.parts["test"], testing)
+        _write(results, folder)
 
 
 def _write(results: dict, folder: Path) -> None:
