@@ -40,7 +40,6 @@ from brain_tumor.reading.readers import read_one, read_uploads
 from brain_tumor.reading.uploads import Upload
 from brain_tumor.training import strangers
 from brain_tumor.training.disguise import disguise
-from brain_tumor.training.fit_familiarity import fit_familiarity
 
 ROOT = Path(__file__).parents[2]
 
@@ -275,15 +274,11 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, help="folder made by benchmarks.quality.collect_photographs")
     parser.add_argument("--name", help="of the result; default: the folder's name")
     parser.add_argument("--most", type=int, help="at most so many pictures a row, for a quick look")
-    parser.add_argument("--fit", action="store_true", help="fit it first and write it into the checkpoint's folder")
     arguments = parser.parse_args()
     checkpoint = Checkpoint(arguments.checkpoint)
-    if arguments.fit:
-        scans = load_parts(arguments.data, main_only=False)
-        fit_familiarity(checkpoint.model, checkpoint.processor, scans).save(arguments.checkpoint)
     familiarity = Familiarity.load(arguments.checkpoint)
     if familiarity is None:
-        raise SystemExit(f"{arguments.checkpoint} has no familiarity score. Fit one with --fit.")
+        raise SystemExit(f"{arguments.checkpoint} has no familiarity score: benchmarks.quality.refit_familiarity.")
     rows, scored = [], {}
     for what, head, pictures in rows_of(arguments):
         if arguments.most:

@@ -28,9 +28,10 @@ class Familiarity:
     """Tells slices of a head from other pictures.
 
     A few small networks, whose mean logit counts, see the picture's statistics, the embedding's coordinates along the
-    directions in which slices differ most, and its distance from all of these (the residual, as in Wang et al. 2022,
-    "ViM: Out-of-Distribution with Virtual-logit Matching"). They have learned to tell slices from drawn pictures
-    (`training.strangers`), and from real ones where the training was given some.
+    directions in which slices differ most and along those in which strangers leave these, and its distance from all of
+    them (the residual, as in Wang et al. 2022, "ViM: Out-of-Distribution with Virtual-logit Matching"). They have
+    learned to tell slices from drawn pictures (`training.strangers`), and from real ones where the training was given
+    some.
 
     Attributes:
         threshold: lowest score of a picture that the model may judge.

@@ -96,13 +96,7 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> dict:
     if arguments.data.validation_only:
         return results
     if arguments.data.familiarity:
-        fitting, testing = trained.others
-        familiarity = fit_familiarity(model, processor, parts, fitting, seed=arguments.training.seed)
-        if familiarity is not None:
-            familiarity.save(folder)
-            seen = functools.partial(measure, model, processor)
-            results["familiarity"] = familiarity_figures(familiarity, seen, parts["test"], testing)
-            _write(results, folder)
+        add_familiarity(trained, results, folder)
     title = f"{results['dataset']}, {results['split']} split"
     main = of_main_set(parts["test"])
     own = parts["test"].select(main)
@@ -116,6 +110,17 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> dict:
         export_examples(first_of_each_class(own, EXAMPLES_PER_CLASS), results["dataset"], folder / "examples")
     write_card(results, folder / "README.md", hub_model_id=arguments.training.hub_model_id, exported=exported)
     return results
+
+
+def add_familiarity(trained: TrainedNetwork, results: dict, folder: Path) -> None:
+    """Fit the check of uploads, test it, and write both into `folder`, if the network has an embedding."""
+    fitting, testing = trained.others
+    familiarity = fit_familiarity(trained.model, trained.processor, trained.parts, fitting, seed=results["seed"])
+    if familiarity is not None:
+        familiarity.save(folder)
+        seen = functools.partial(measure, trained.model, trained.processor)
+        results["familiarity"] = familiarity_figures(familiarity, seen, trained.parts["test"], testing)
+        _write(results, folder)
 
 
 def _write(results: dict, folder: Path) -> None:

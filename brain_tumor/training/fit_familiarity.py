@@ -16,12 +16,13 @@ from brain_tumor.data.split import slice_weights
 from brain_tumor.inference.familiarity import ALLOWED, NETWORKS, Familiarity, network_inputs, scale_inputs
 from brain_tumor.inference.picture_statistics import picture_statistics
 from brain_tumor.network.embedding import embeddings
-from brain_tumor.training.disguise import disguise
+from brain_tumor.training.disguise import cut_frame, disguise
 from brain_tumor.training.other_pictures import OtherPicture
 from brain_tumor.training.strangers import stranger
 
-SLICES = 1500
-"""Training slices that are used: a third as they are, the others disguised. More take longer and change little."""
+SLICES = 1800
+"""Training slices that are used: a third as they are, a third disguised, a third without their frame and disguised.
+More take longer and change little."""
 
 VALIDATION_SLICES = 800
 """Validation slices that the threshold is chosen by."""
@@ -31,6 +32,14 @@ STRANGERS = 1000
 
 DIRECTIONS = 48
 """Directions of the embedding, those in which slices differ most, that the networks see."""
+
+STRANGE_DIRECTIONS = 64
+"""Directions that the networks see besides, in which strangers differ most from what those hold of them."""
+
+WITHOUT_FRAME = 3
+"""Copies of each real stranger that are disguised without their frame, where a publisher's mark would tell more than
+what is shown.
+"""
 
 HIDDEN = 64
 """Units of the one hidden layer of each network."""
@@ -53,7 +62,7 @@ def fit_familiarity(
         processor: its image processor.
         parts: name -> part of `split.split_scans`, with the column image. Those used are train and validation; of each,
             slices are chosen so that no class, set or sequence rules by its size.
-        others: real pictures that are no brain MRI; each is used as it is and disguised.
+        others: real pictures that are no brain MRI; each is used as it is, disguised, and `WITHOUT_FRAME` times.
         seed: of the choice of slices, of the drawn pictures and of the fit.
 
     Returns:
@@ -73,20 +82,25 @@ def fit_familiarity(
     train, validation = choose("train", SLICES), choose("validation", VALIDATION_SLICES)
     to_break = list(open_rows(train.select(range(0, train.num_rows, max(1, train.num_rows // 200)))))
     real = [other.open() for other in others]
+    changes = (
+        lambda image: image,
+        lambda image: disguise(image, random),
+        lambda image: disguise(cut_frame(image, random), random),
+    )
+    changes_of_others = changes + changes[-1:] * (WITHOUT_FRAME - 1)
     jobs = {
         "plain": (open_rows(validation), validation.num_rows),
         "disguised": ((disguise(image, random) for image in open_rows(validation)), validation.num_rows),
         "train": (
-            (disguise(image, random) if i % 3 else image for i, image in enumerate(open_rows(train))),
+            (changes[i % 3](image) for i, image in enumerate(open_rows(train))),
             train.num_rows,
         ),
         "strangers": (
             itertools.chain(
                 (stranger(random, to_break) for _ in range(STRANGERS)),
-                real,
-                (disguise(image, random) for image in real),
+                (change(image) for image in real for change in changes_of_others),
             ),
-            STRANGERS + 2 * len(real),
+            STRANGERS + len(changes_of_others) * len(real),
         ),
     }
     found = {}
@@ -108,7 +122,7 @@ def fit(train: Measured, strangers: Measured, plain: Measured, disguised: Measur
         plain, disguised: of validation slices, as they are and changed by `disguise`. They choose the threshold and
             nothing else: at most `ALLOWED` of each fall below it.
     """
-    arrays = _subspace(train[0])
+    arrays = _subspace(train[0], strangers[0])
     rows = np.concatenate([network_inputs(arrays, *train), network_inputs(arrays, *strangers)])
     familiar = np.repeat([1, 0], [len(train[0]), len(strangers[0])])
     # Scaled by the slices' own spread, so that whatever is far from all of them is far from zero.
@@ -131,16 +145,23 @@ def fit(train: Measured, strangers: Measured, plain: Measured, disguised: Measur
     return Familiarity(float(min(lowest)), arrays)
 
 
-def _subspace(embeddings: np.ndarray) -> dict[str, np.ndarray]:
-    """Mean, main directions and scales of the slices' embeddings."""
-    mean = embeddings.mean(axis=0)
-    _, scales, directions = np.linalg.svd(embeddings - mean, full_matrices=False)
-    count = min(DIRECTIONS, len(directions))
-    return {
-        "mean": mean,
-        "directions": directions[:count],
-        "scales": np.maximum(scales[:count] / np.sqrt(len(embeddings)), 1e-3),
-    }
+def _subspace(slices: np.ndarray, strangers: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean of the slices' embeddings, main directions of slices and of what strangers have besides, and the slices'
+    spread along each.
+    """
+    mean = slices.mean(axis=0)
+    own = _main_directions(slices - mean, DIRECTIONS)
+    beside = strangers - mean
+    beside -= beside @ own.T @ own
+    free = slices.shape[1] - len(own)
+    directions = np.concatenate([own, _main_directions(beside - beside.mean(axis=0), min(STRANGE_DIRECTIONS, free))])
+    spread = ((slices - mean) @ directions.T).std(axis=0)
+    return {"mean": mean, "directions": directions, "scales": np.maximum(spread, 1e-3)}
+
+
+def _main_directions(rows: np.ndarray, most: int) -> np.ndarray:
+    """(m, d) unit vectors, at most so many, along which rows (n, d) of mean 0 spread most."""
+    return np.linalg.svd(rows, full_matrices=False)[2][:most]
 
 
 def measure(model, processor, pictures: Iterable[Image.Image], bar: tqdm) -> Measured | None:

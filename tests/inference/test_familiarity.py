@@ -18,8 +18,9 @@ from brain_tumor.labels import LABELS
 from brain_tumor.network.embedding import embeddings
 from brain_tumor.network.pretrained import BASELINE, load_model, load_processor
 from brain_tumor.reading.pictures import open_scan
-from brain_tumor.training.disguise import disguise
+from brain_tumor.training.disguise import cut_frame, disguise
 from brain_tumor.training.fit_familiarity import fit, fit_familiarity
+from brain_tumor.training.other_pictures import OtherPicture
 from brain_tumor.training.strangers import chart, noise, page_of_text, stranger
 from tests.slices import draw_slice
 
@@ -74,6 +75,18 @@ def test_statistics_tell_color_from_gray():
     assert chroma > of_gray + 0.05
 
 
+def test_without_its_frame_a_picture_shows_nothing_of_its_outermost_pixels():
+    picture = Image.new("RGB", (200, 100), "white")
+    picture.paste("gray", (12, 6, 188, 94))  # 6 % at each side
+    sizes = set()
+    for seed in range(20):
+        cut = cut_frame(picture, np.random.default_rng(seed))
+        assert cut.getextrema()[0][1] == 128
+        assert cut.size == picture.size or (130 < cut.width < 180 and 65 < cut.height < 90)
+        sizes.add(cut.size == picture.size)
+    assert sizes == {True, False}, "some are cut, some blanked"
+
+
 def test_the_embedding_is_what_the_classifier_gets_and_takes_one_forward_pass(tiny_checkpoint, monkeypatch):
     model = load_model(str(tiny_checkpoint), 96).eval()
     pixel_values = load_processor(str(tiny_checkpoint), 96)(images=drawn_slices(5), return_tensors="pt")["pixel_values"]
@@ -118,6 +131,27 @@ def test_validation_slices_choose_the_threshold_and_nothing_else():
     assert one.threshold != other.threshold
     assert one.arrays.keys() == other.arrays.keys()
     assert all(np.array_equal(one.arrays[name], other.arrays[name]) for name in one.arrays)
+
+
+def test_what_only_strangers_have_is_seen_apart_from_how_much_of_it_there_is():
+    """Slices fill two directions and a little of all; strangers differ in the sign of a third, not in their length."""
+    random = np.random.default_rng(6)
+
+    def rows(count, sign):
+        found = random.normal(0, 0.1, (count, 200))
+        found[:, :2] += random.normal(0, 5, (count, 2))
+        found[:, 2] += sign * abs(random.normal(3, 0.3, count))
+        return found.astype(np.float32), np.zeros((count, 1))
+
+    def slices(count):
+        one, other = rows(count // 2, 1), rows(count // 2, 0)
+        return tuple(np.concatenate(pair) for pair in zip(one, other, strict=True))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("brain_tumor.training.fit_familiarity.DIRECTIONS", 2)
+        familiarity = fit(slices(300), rows(300, -1), slices(200), slices(200))
+    assert (~familiarity.is_familiar(*rows(100, -1))).mean() > 0.9
+    assert familiarity.is_familiar(*slices(100)).mean() > 0.9
 
 
 def test_what_was_saved_scores_the_same(tmp_path):
@@ -189,6 +223,24 @@ def test_a_fit_to_a_checkpoint_tells_its_slices_from_drawn_pictures_and_can_be_r
     again = fit_familiarity(model, processor, parts)
     assert again.threshold == familiarity.threshold
     assert all(np.array_equal(again.arrays[name], familiarity.arrays[name]) for name in familiarity.arrays)
+
+
+def test_a_mark_at_the_edge_of_real_strangers_is_not_all_that_can_be_learned(tiny_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr("brain_tumor.training.fit_familiarity.SLICES", 9)
+    monkeypatch.setattr("brain_tumor.training.fit_familiarity.STRANGERS", 9)
+    monkeypatch.setattr("brain_tumor.training.fit_familiarity.disguise", lambda image, random: image)
+    seen = []
+    monkeypatch.setattr(
+        "brain_tumor.training.fit_familiarity.picture_statistics",
+        lambda pictures: seen.extend(pictures) or picture_statistics(pictures),
+    )
+    marked = Image.new("RGB", (100, 100), "gray")
+    marked.paste((10, 20, 250), (94, 0, 100, 6))
+    marked.save(tmp_path / "marked.png")
+    model, processor = load_model(str(tiny_checkpoint), 96), load_processor(str(tiny_checkpoint), 96)
+    fit_familiarity(model, processor, slice_parts(6), [OtherPicture(tmp_path / "marked.png", "knee", "1")])
+    marks = [(np.asarray(image) == (10, 20, 250)).all(axis=-1).any() for image in seen[-5:]]
+    assert marks == [True, True, False, False, False] and seen[-1].getextrema()[0][1] == 128
 
 
 def test_strangers_and_disguises_are_8_bit_rgb_and_come_from_their_seed():
