@@ -369,7 +369,10 @@ def template_volume(path: Path) -> Path:
 def stretch_volume(path: Path) -> Path:
     """Writes an axial volume of 14 slices, of which the middle one is of a head without a tumor and the last five show
     a glioma, as NIfTI."""
-    clear, tumor = (np.asarray(Image.open(EXAMPLES / f"{name}.png").convert("L")) for name in ("no_tumor", "glioma"))
+    clear, tumor = (
+        np.asarray(Image.open(EXAMPLES / f"{name}.png").convert("L").resize((256, 256)))
+        for name in ("no_tumor", "glioma")
+    )
     stack = np.stack([clear] * 9 + [tumor] * 5, axis=-1)  # rows from front to back, columns from right to left
     path.write_bytes(nifti(np.ascontiguousarray(stack[::-1, ::-1].transpose(1, 0, 2)), np.diag([1, 1, 5, 1])))
     return path
@@ -437,7 +440,7 @@ def good_pictures() -> dict[str, tuple[Image.Image, str, dict]]:
 
 
 def deep_values() -> np.ndarray:
-    """A slice of 12 bits in 16, as scanners write them: (320, 320) uint16, 0 to 4095."""
+    """A slice of 12 bits in 16, as scanners write them: (256, 256) uint16, 0 to 4095."""
     scan = np.asarray(Image.open(EXAMPLES / "glioma.png").convert("L"))
     return (scan.astype(np.uint16) * 16) + np.arange(16, dtype=np.uint16)[np.arange(scan.shape[1]) % 16]
 

@@ -173,7 +173,7 @@ def test_the_answer_is_a_verdict_with_its_reason_and_its_figures(client):
     assert answer["label"] == max(answer["confidences"], key=answer["confidences"].get)
     assert answer["any_tumor"] == pytest.approx(1 - answer["confidences"]["no_tumor"], abs=1e-5)
     assert answer["familiar"] is True
-    assert "320" in answer["facts"]["Size"]
+    assert "256" in answer["facts"]["Size"]
     assert answer["model"]
 
 

@@ -95,9 +95,8 @@ def shown_picture(page, where: str = "#picture") -> list[int]:
 
 def pixels(page, where: str = "#picture") -> np.ndarray:
     """The picture in a panel, (height, width, 3) uint8."""
-    return np.asarray(
-        Image.open(io.BytesIO(page.request.get(page.locator(f"{where} img").get_attribute("src")).body()))
-    )
+    content = page.request.get(page.locator(f"{where} img").get_attribute("src")).body()
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
 
 
 def put_on_clipboard(page, path: Path) -> None:
@@ -129,7 +128,7 @@ def test_a_visitor_who_clicks_an_example_sees_a_verdict_four_confidences_and_the
     share = page.get_by_role("img", name=re.compile(r"Any tumor [\d.]+ %, no tumor [\d.]+ %"))
     expect(share).to_be_visible()
     facts = page.locator("#facts")
-    expect(facts).to_contain_text("320")
+    expect(facts).to_contain_text("256 x 256")
     expect(facts).to_contain_text("PNG")
     expect(page.get_by_text("Not a medical device.").first).to_be_visible()
 
@@ -176,7 +175,7 @@ def test_a_16_bit_picture_is_shown_as_the_model_sees_it(suffix, page, tmp_path):
     Image.fromarray(deep_values()).save(tmp_path / f"deep.{suffix}")
     upload(page, tmp_path / f"deep.{suffix}")
     expect_all_four_confidences(page)
-    assert shown_picture(page) == [320, 320]
+    assert shown_picture(page) == [256, 256]
     assert "deep" not in page.locator("#picture img").get_attribute("src"), "the page shows the windowed picture"
     page.locator("#opacity input[type=range]").fill("0")
     page.wait_for_timeout(1500)

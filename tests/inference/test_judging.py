@@ -96,7 +96,7 @@ def test_a_volume_that_is_not_done_in_time_has_no_verdict(tmp_path):
 def test_of_one_picture_there_are_a_verdict_facts_and_notes_or_a_sentence():
     judged = judge_file(Stub(), EXAMPLES / "glioma.png", progress=lambda *told: pytest.fail("nothing to wait for"))
     assert (judged.verdict, judged.volume, judged.place, judged.peak) == ("no_tumor", None, 0, 0)
-    assert judged.upload.slices[0].image.size == (320, 320) and "320" in judged.upload.facts["Size"]
+    assert judged.upload.slices[0].image.size == (256, 256) and "256" in judged.upload.facts["Size"]
     with pytest.raises(ScanError, match="empty"):
         judge_file(Stub(), b"")
 
