@@ -137,7 +137,6 @@ def test_a_visitor_who_clicks_an_example_sees_a_verdict_four_confidences_and_the
 def test_a_bad_file_shows_its_sentence_and_the_next_scan_is_classified(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 1").click()
     expect_all_four_confidences(page)
-    page.locator("#scan").get_by_label("Clear").click()
     (tmp_path / "letter.jpg").write_bytes(bad_files()["text.jpg"])
     upload(page, tmp_path / "letter.jpg")
     expect(page.locator(".toast-body").first).to_contain_text("not a scan", timeout=15_000)
@@ -152,20 +151,20 @@ def test_a_bad_file_leaves_nothing_of_the_scan_before_it(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 1").click()
     expect_all_four_confidences(page)
     (tmp_path / "empty.png").write_bytes(b"")
-    page.locator("#scan").get_by_label("Clear").click()
     upload(page, tmp_path / "empty.png")
     expect(page.locator(".toast-body").first).to_contain_text("empty", timeout=15_000)
     expect(page.locator("#verdict")).to_contain_text("No scan yet")
     expect(page.locator("#report")).not_to_be_visible()
 
 
-@pytest.mark.slow
-def test_removing_the_scan_removes_the_result_and_the_same_example_can_be_clicked_again(page):
+def test_another_scan_goes_back_to_the_start_and_the_same_example_can_be_clicked_again(page):
     page.get_by_role("button", name="Thumbnail 3").click()
     expect_all_four_confidences(page)
-    page.locator("#scan").get_by_label("Clear").click()
+    page.get_by_role("button", name="Another scan").click()
     expect(confidences(page)).to_have_count(0)
     expect(page.locator("#verdict")).to_contain_text("No scan yet")
+    expect(page.get_by_role("button", name="Another scan")).not_to_be_visible()
+    expect(page.locator("#scan").get_by_label("Click to upload or drop files")).to_be_focused()
     page.get_by_role("button", name="Thumbnail 3").click()
     expect_all_four_confidences(page)
 
@@ -195,29 +194,86 @@ def test_a_picture_from_the_clipboard_is_classified(by, page):
     expect_all_four_confidences(page)
 
 
-@pytest.mark.slow
-def test_a_file_that_is_dropped_is_classified(page):
-    content = base64.b64encode((EXAMPLES / "pituitary.png").read_bytes()).decode()
+def drop(page, paths, where: str) -> None:
+    """Drops files on an element."""
+    files = [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in paths]
     transfer = page.evaluate_handle(
-        """png => {
-            const bytes = Uint8Array.from(atob(png), letter => letter.charCodeAt(0))
+        """files => {
             const transfer = new DataTransfer()
-            transfer.items.add(new File([bytes], 'dropped.png', {type: 'image/png'}))
+            for (const [name, content] of files) {
+                const bytes = Uint8Array.from(atob(content), letter => letter.charCodeAt(0))
+                transfer.items.add(new File([bytes], name))
+            }
             return transfer
         }""",
-        content,
+        files,
     )
-    page.locator("#scan").get_by_label("Click to upload or drop files").dispatch_event(
-        "drop", {"dataTransfer": transfer}
+    taken = page.locator(where).evaluate(
+        """(where, dataTransfer) => ["dragover", "drop"].map(
+            type => !where.dispatchEvent(new DragEvent(type, {dataTransfer, bubbles: true, cancelable: true}))
+        )""",
+        transfer,
     )
+    assert taken == [True, True], "the browser would leave the page for the file"
+
+
+def scan_of_side(folder: Path, side: int) -> Path:
+    """A scan that the page tells from others by its size."""
+    Image.open(EXAMPLES / "glioma.png").resize((side, side)).save(folder / f"{side}.png")
+    return folder / f"{side}.png"
+
+
+def expect_side(page, side: int) -> None:
+    expect(page.locator("#facts")).to_contain_text(f"{side} x {side}", timeout=30_000)
+
+
+def test_a_scan_that_is_dropped_or_pasted_anywhere_replaces_the_one_that_is_shown(page, tmp_path):
+    first, second, third, fourth = (scan_of_side(tmp_path, side) for side in (201, 202, 203, 204))
+    drop(page, [first], "#scan [aria-label='Click to upload or drop files']")
+    expect_side(page, 201)
+    drop(page, [second], "#picture")
+    expect_side(page, 202)
+    put_on_clipboard(page, third)
+    page.keyboard.press("Control+V")
+    expect_side(page, 203)
+    drop(page, [fourth, first], "#intro")
+    expect(page.get_by_role("alert").filter(has_text="One scan at a time")).to_be_visible()
+    expect_side(page, 204)
+    page.get_by_role("tab", name="Several scans").click()
+    drop(page, [first], "#intro")  # is not for this tab, and the page stays
+    page.get_by_role("tab", name="One scan").click()
+    page.wait_for_timeout(500)
+    expect_side(page, 204)
+
+
+def test_a_scan_that_comes_while_another_is_judged_is_the_next(page, tmp_path):
+    for side in (201, 202):
+        drop(page, [scan_of_side(tmp_path, side)], "body")
+    expect_side(page, 202)
+    page.wait_for_timeout(1000)
+    expect_side(page, 202)
+
+
+def test_a_paste_that_fails_says_why_and_what_to_do(page):
+    told, paste = page.locator("#told"), page.get_by_role("button", name="Paste from clipboard")
+    page.evaluate("navigator.clipboard.writeText('no picture')")
+    paste.click()
+    expect(told).to_have_text("There is no picture on the clipboard. Copy one, or choose its file.")
+    page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
+    expect(told).not_to_be_visible()
+    page.keyboard.press("Control+V")
+    expect(told).to_contain_text("There is no picture on the clipboard.")
+    page.context.clear_permissions()
+    paste.click()
+    expect(told).to_contain_text("did not let this page read the clipboard. Press Ctrl+V")
+    expect(told).to_be_in_viewport()
 
 
 @pytest.mark.slow
 def test_a_photograph_is_recognized_as_no_scan_and_gets_no_label(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
-    page.locator("#scan").get_by_label("Clear").click()
     photograph().save(tmp_path / "flower.jpg")
     upload(page, tmp_path / "flower.jpg")
     expect(page.locator("#verdict")).to_contain_text("This does not look like a brain MRI slice", timeout=15_000)
@@ -226,8 +282,6 @@ def test_a_photograph_is_recognized_as_no_scan_and_gets_no_label(page, tmp_path)
     expect(page.locator("#share")).not_to_be_visible()
     colors = pixels(page)
     assert (colors.max(axis=-1) - colors.min(axis=-1)).mean() > 20, "the picture stays what it is"
-    upload_again = page.locator("#scan").get_by_label("Clear")
-    upload_again.click()
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
     expect(page.locator("#map")).to_be_visible()
@@ -309,7 +363,6 @@ def test_a_volume_is_judged_as_a_whole_and_the_slider_shows_what_each_slice_says
     page.locator("#opacity input[type=range]").fill("0")
     report = downloaded(page, "Download the report")
     assert f"Slice {peak} of 14, the one with the highest tumor probability" in report
-    page.locator("#scan").get_by_label("Clear").click()
     page.get_by_role("button", name="Thumbnail 2").click()
     expect(page.locator("#slices")).not_to_be_visible(timeout=15_000)
     expect(page.locator("#confidence")).not_to_contain_text("alone")
@@ -799,13 +852,11 @@ def test_every_text_stands_out_from_its_ground(page, tmp_path, request):
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
     measure()
-    page.locator("#scan").get_by_label("Clear").click()
     photograph().save(tmp_path / "flower.jpg")
     upload(page, tmp_path / "flower.jpg")
     expect(page.locator("#verdict")).to_contain_text("This does not look like", timeout=15_000)
     measure()
     (tmp_path / "letter.jpg").write_bytes(bad_files()["text.jpg"])
-    page.locator("#scan").get_by_label("Clear").click()
     upload(page, tmp_path / "letter.jpg")
     expect(page.locator(".toast-body").first).to_be_visible(timeout=15_000)
     measure()

@@ -19,7 +19,6 @@ from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
 from brain_tumor.demo.several_scans import mark_sides
-from brain_tumor.demo.theme import PASTE_JS
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_file
@@ -63,8 +62,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         examples: shown from the start; those of the public dataset come on demand.
     """
     state = gr.State(time_to_live=KEPT_SECONDS)
-    with gr.Row():
-        with gr.Column(min_width=280):
+    with gr.Row(elem_id="one-scan"):
+        with gr.Column(scale=3, min_width=280, elem_id="give"):
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
             paste = gr.Button("Paste from clipboard", size="sm")
             gr.Markdown(
@@ -73,14 +72,13 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 f"{page.LIMITS_OF_A_FILE}.\n\n{page.PRIVACY}",
                 elem_classes="quiet",
             )
-        with gr.Column(min_width=280):
             gr.Markdown("### No scan at hand? Click an example")
             gallery = gr.Gallery(
                 gallery_of(examples),
                 label="Example scans",
                 show_label=False,
                 elem_id="examples",
-                columns=4,
+                columns=2,
                 height="auto",
                 allow_preview=False,
                 interactive=False,
@@ -88,56 +86,63 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             )
             more = gr.Button("Load scans from the public dataset", size="sm")
             gr.Markdown(words_on(examples), elem_classes="quiet")
-    verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
-    with gr.Column(visible=False, elem_id="results") as results, gr.Row():
-        with gr.Column(min_width=280):
-            with gr.Column(visible=False, elem_id="slices") as slices_panel:
-                # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
-                number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
-                slice_box = gr.HTML(elem_id="slice-words", container=True)
-            heading = gr.Markdown("### What the model sees")
-            picture = gr.Image(
-                label="What the model sees",
-                show_label=False,
-                elem_id="picture",
-                interactive=False,
-                format="png",
-                height=400,
-                buttons=["fullscreen"],
-            )
-            with gr.Column(elem_id="map") as map_panel, gr.Group():  # gradio writes a group's id twice
-                shown_class = gr.Radio(
-                    [(display_name(label), label) for label in classifier.labels],
-                    label="Heat map: where the score of this class comes from",
-                    elem_id="shown-class",
-                )
-                opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the heat map", elem_id="opacity")
-                map_words = gr.HTML(elem_id="map-words")
-        with gr.Column(min_width=280):
-            curve = gr.Image(
-                label="Tumor probability along the slices",
-                elem_id="curve",
-                interactive=False,
-                format="png",
-                buttons=["fullscreen"],
-                visible=False,
-            )
-            confidence = gr.Label(
-                label="Calibrated confidence",
-                elem_id="confidence",
-                num_top_classes=len(classifier.labels),
-                show_heading=False,  # the first of four confidences is not a verdict
-            )
-            share = gr.HTML(elem_id="share", container=True)
-            facts = gr.HTML(elem_id="facts", container=True)
-            report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
+        with gr.Column(scale=8, min_width=560):
+            gr.HTML(page.TOLD, elem_id="told-box", padding=False)
+            verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
+            another = gr.Button("Another scan", size="sm", visible=False, elem_id="another")
+            with gr.Column(visible=False, elem_id="results") as results, gr.Row():
+                with gr.Column(min_width=280):
+                    with gr.Column(visible=False, elem_id="slices") as slices_panel:
+                        # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
+                        number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
+                        slice_box = gr.HTML(elem_id="slice-words", container=True)
+                    heading = gr.Markdown("### What the model sees")
+                    picture = gr.Image(
+                        label="What the model sees",
+                        show_label=False,
+                        elem_id="picture",
+                        interactive=False,
+                        format="png",
+                        height=400,
+                        buttons=["fullscreen"],
+                    )
+                    with gr.Column(elem_id="map") as map_panel, gr.Group():  # gradio writes a group's id twice
+                        shown_class = gr.Radio(
+                            [(display_name(label), label) for label in classifier.labels],
+                            label="Heat map: where the score of this class comes from",
+                            elem_id="shown-class",
+                        )
+                        opacity = gr.Slider(
+                            0, 1, OPACITY, step=0.05, label="Opacity of the heat map", elem_id="opacity"
+                        )
+                        map_words = gr.HTML(elem_id="map-words")
+                with gr.Column(min_width=280):
+                    curve = gr.Image(
+                        label="Tumor probability along the slices",
+                        elem_id="curve",
+                        interactive=False,
+                        format="png",
+                        buttons=["fullscreen"],
+                        visible=False,
+                    )
+                    confidence = gr.Label(
+                        label="Calibrated confidence",
+                        elem_id="confidence",
+                        num_top_classes=len(classifier.labels),
+                        show_heading=False,  # the first of four confidences is not a verdict
+                    )
+                    share = gr.HTML(elem_id="share", container=True)
+                    facts = gr.HTML(elem_id="facts", container=True)
+                    report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
 
     def show(path: str | None, opacity: float, progress=gr.Progress()) -> dict:  # noqa: B008
         kept = keep(judge_scan(classifier, path, None, progress))
         judged = kept.judged
         label = judged.predictions[judged.place].label
         return {
+            scan: None,  # ready for another one
             verdict: page.verdict_html(judged.verdict, *judged_words(judged), cautions(judged)),
+            another: gr.Button(visible=True),
             results: gr.Column(visible=True),
             shown_class: label,
             facts: page.facts_html(judged.upload.facts, judged.upload.notes),
@@ -202,6 +207,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         return {
             scan: None,
             verdict: page.WAITING,
+            another: gr.Button(visible=False),
             results: gr.Column(visible=False),
             curve: None,
             picture: None,
@@ -220,8 +226,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         return str(known[event.index].path)
 
     of_a_slice = [heading, slice_box, picture, map_panel, map_words, confidence, share, report]
-    outputs = [scan, verdict, results, slices_panel, curve, number, shown_class, facts, state, *of_a_slice]
-    uploaded = scan.upload(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
+    outputs = [scan, verdict, another, results, slices_panel, curve, number, shown_class, facts, state, *of_a_slice]
+    uploaded = scan.upload(show, [scan, opacity], outputs, trigger_mode="multiple", **SCAN_LANE, **page.NOT_IN_THE_API)
     chosen = gallery.select(choose_example, None, scan, show_progress="hidden", **page.NOT_IN_THE_API)
     picked = chosen.success(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
     for event in (uploaded, picked):  # no old result beside a new file's error
@@ -229,7 +235,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         event.success(None, None, None, js="() => bringIntoSight('#verdict')", **page.NOT_IN_THE_API)
     for event in (scan.clear, scan.delete):
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
-    paste.click(None, None, None, js=PASTE_JS, **page.NOT_IN_THE_API)
+    paste.click(None, None, None, js="() => pasteScan()", **page.NOT_IN_THE_API)
+    cleared = another.click(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
+    cleared.then(None, None, None, js="() => document.querySelector('#scan button').focus()", **page.NOT_IN_THE_API)
     more.click(load_public_examples, None, gallery, **page.NOT_IN_THE_API)
     looks = [state, number, shown_class, opacity]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API

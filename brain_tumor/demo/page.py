@@ -46,6 +46,9 @@ WAITING = (
     "<p>Upload a scan or click an example, and the model's verdict appears here.</p></div>"
 )
 
+TOLD = '<p id="told" role="alert"></p>'
+"""Where the page's script says why it could not take what was pasted or dropped."""
+
 NOT_IN_THE_API = {"api_visibility": "private"}
 """For the page's own events: programs have `api`."""
 

@@ -101,7 +101,10 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .verdict.uncertain { border-color: #d97706; }
 .verdict.unfamiliar { border-color: #64748b; }
 
-#verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
+#told-box:has(#told:empty) { display: none; }
+#told { margin: 0; color: var(--error-text-color); font-weight: 600; }
+#another { align-self: flex-start; }
+#told, #verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map-words { background: var(--block-background-fill); }
 #map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
@@ -157,42 +160,71 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 #about table { display: block; overflow-x: auto; max-width: 100%; }
 #about :is(th, td) { overflow-wrap: normal; word-break: normal; }
 #about .plot img { background: white; width: 100%; height: auto; max-height: 420px; object-fit: contain; }
+#examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)) !important; }
 @media (max-width: 640px) {
-    #examples .grid-container, #gallery .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
+    #gallery .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
     .gradio-container { padding: 8px !important; }
     #about .plot { padding-top: 58px; }  /* labels of two lines */
 }
 """
 
-PASTE_JS = """
-async () => {
-    const files = []
-    for (const item of await navigator.clipboard.read())
-        for (const type of item.types.filter(type => type.startsWith("image/")))
-            files.push(new File([await item.getType(type)], "pasted." + type.split("/")[1], {type}))
-    window.giveScan(files)
-}
-"""
-"""What the button "Paste from clipboard" does in the browser."""
-
 HEAD = """
 <script>
-// Pasted pictures go where chosen files go. Ctrl+V works anywhere on the page, the button where browsers allow it.
-window.giveScan = files => {
+const onOneScan = () => document.querySelector("#verdict")?.checkVisibility()
+const tell = words => {
+    document.querySelector("#told").textContent = words
+    if (words) window.bringIntoSight("#told")
+}
+document.addEventListener("click", event => event.target.closest("#give, #another") && tell(""), true)
+// What is pasted or dropped, anywhere on the page, goes where chosen files go.
+const giveScan = (files, none) => {
+    tell(!files.length ? none : files.length === 1 ? "" :
+        "One scan at a time: this is the verdict on the first file. The tab “Several scans” takes all of them.")
+    if (files.length) giveFile(files[0])
+}
+let given = 0
+const giveFile = file => {
     const input = document.querySelector("#scan input[type=file]")
-    if (!input || !files.length) return
+    // There is none while the scan before is judged; it goes a moment after that was given.
+    if (!input || Date.now() < given + 500) return setTimeout(giveFile, 200, file)
+    given = Date.now()
     const transfer = new DataTransfer()
-    transfer.items.add(files[0])
+    transfer.items.add(file)
     input.files = transfer.files
     input.dispatchEvent(new Event("change", {bubbles: true}))
 }
 // On a phone the answer is further down than the screen reaches.
 window.bringIntoSight = selector => {
     const part = document.querySelector(selector), still = matchMedia("(prefers-reduced-motion: reduce)").matches
-    if (part.getBoundingClientRect().bottom > innerHeight)
+    const {top, bottom} = part.getBoundingClientRect()
+    if (top < 0 || bottom > innerHeight)
         part.scrollIntoView({block: "start", behavior: still ? "auto" : "smooth"})
 }
-document.addEventListener("paste", event => window.giveScan([...event.clipboardData.files]))
+const NOTHING_PASTED = "There is no picture on the clipboard. Copy one, or choose its file."
+document.addEventListener("paste", event => {
+    if (onOneScan() && !event.target.closest?.("input, textarea"))
+        giveScan([...event.clipboardData.files], NOTHING_PASTED)
+})
+window.pasteScan = async () => {
+    const files = []
+    try {
+        for (const item of await navigator.clipboard.read())
+            for (const type of item.types.filter(type => type.startsWith("image/")))
+                files.push(new File([await item.getType(type)], "pasted." + type.split("/")[1], {type}))
+    } catch {
+        return tell("The browser did not let this page read the clipboard. Press Ctrl+V (⌘V on a Mac) instead, " +
+            "or allow it in the browser's settings for this page.")
+    }
+    giveScan(files.slice(0, 1), NOTHING_PASTED)  // one picture may be there in several formats
+}
+// Without these a browser leaves the page for a file that is dropped beside the field for it.
+const hasFiles = event => event.dataTransfer?.types.includes("Files")
+document.addEventListener("dragover", event => hasFiles(event) && event.preventDefault())
+document.addEventListener("drop", event => {
+    if (!hasFiles(event) || event.defaultPrevented) return  // a field has taken it
+    event.preventDefault()
+    if (onOneScan()) giveScan([...event.dataTransfer.files], "This is a folder. Drop a file, or a .zip of the folder.")
+})
 // Gradio's tables sort by a menu in each heading that the keyboard does not reach: Enter on the heading opens it.
 document.addEventListener("keydown", event => {
     if (event.key !== "Enter" || event.target.getAttribute?.("role") !== "columnheader") return
