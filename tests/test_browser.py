@@ -86,18 +86,17 @@ def look_at(page, paths, seconds: int = 60) -> None:
     expect(page.locator("#summary")).to_contain_text(read, timeout=1000 * seconds)
 
 
-def shown_picture(page, where: str = "#picture") -> list[int]:
+def shown_picture(page, where: str = "#original") -> list[int]:
     """Width and height of the picture in a panel, as the browser decoded it; zeros if it could not."""
     return page.locator(f"{where} img").evaluate(
         "i => i.decode().catch(() => {}).then(() => [i.naturalWidth, i.naturalHeight])"
     )
 
 
-def pixels(page, where: str = "#picture") -> np.ndarray:
+def pixels(page, where: str = "#original") -> np.ndarray:
     """The picture in a panel, (height, width, 3) uint8."""
-    return np.asarray(
-        Image.open(io.BytesIO(page.request.get(page.locator(f"{where} img").get_attribute("src")).body()))
-    )
+    file = page.request.get(page.locator(f"{where} img").get_attribute("src")).body()
+    return np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
 
 
 def put_on_clipboard(page, path: Path) -> None:
@@ -141,7 +140,7 @@ def test_a_bad_file_shows_its_sentence_and_the_next_scan_is_classified(page, tmp
     upload(page, tmp_path / "letter.jpg")
     expect(page.locator(".toast-body").first).to_contain_text("not a scan", timeout=15_000)
     expect(confidences(page)).to_have_count(0)
-    expect(page.locator("#picture img")).to_have_count(0)
+    expect(page.locator("#original img")).to_have_count(0)
     upload(page, EXAMPLES / "glioma.png")  # the panel is ready for another file
     expect_all_four_confidences(page)
 
@@ -176,9 +175,7 @@ def test_a_16_bit_picture_is_shown_as_the_model_sees_it(suffix, page, tmp_path):
     upload(page, tmp_path / f"deep.{suffix}")
     expect_all_four_confidences(page)
     assert shown_picture(page) == [320, 320]
-    assert "deep" not in page.locator("#picture img").get_attribute("src"), "the page shows the windowed picture"
-    page.locator("#opacity input[type=range]").fill("0")
-    page.wait_for_timeout(1500)
+    assert "deep" not in page.locator("#original img").get_attribute("src"), "the page shows the windowed picture"
     white = (pixels(page) == 255).all(axis=-1).mean()
     assert white < 0.1, "16-bit scans must not be clipped to white"
     expect(page.locator("#facts")).to_contain_text("16")
@@ -287,32 +284,56 @@ def test_a_photograph_is_recognized_as_no_scan_and_gets_no_label(page, tmp_path)
     expect(page.locator("#map")).to_be_visible()
 
 
-def test_the_heat_map_changes_with_class_and_opacity_and_goes_away_at_zero(page):
+def test_the_heat_map_stands_beside_the_scan_and_a_row_of_the_confidences_shows_that_of_its_class(page):
     upload(page, EXAMPLES / "glioma.png")
     expect_all_four_confidences(page)
     expect(page.locator("#map")).to_contain_text("not where a tumor ends")
-    shown = [pixels(page)]
-    picture = page.locator("#picture img")
+    picture, scan = page.locator("#picture img"), np.asarray(Image.open(EXAMPLES / "glioma.png").convert("RGB"))
+    np.testing.assert_array_equal(pixels(page), scan)
+    first = pixels(page, "#picture")
+    assert (first != scan).any()
+    assert (first[scan.max(axis=-1) == 0] == 0).mean() > 0.97, "nothing glows beside the head"
+    rows = page.locator("#confidence button")
+    expect(rows.first).to_have_attribute("aria-pressed", "true")
+    expect(rows.last).to_have_attribute("aria-pressed", "false")
+    other = rows.last.inner_text()
+    rows.last.focus()
+    page.keyboard.press("Enter")
+    expect(picture).to_have_attribute("alt", re.compile(f"heat map for {other}"), timeout=10_000)
+    expect(rows.last).to_have_attribute("aria-pressed", "true")
+    expect(rows.last).to_be_focused()
+    assert (pixels(page, "#picture") != first).any()
+    page.get_by_label("Show the heat map").uncheck()
+    expect(page.locator("#picture")).not_to_be_visible()
+    expect(page.locator("#original")).to_be_visible()
+    expect(page.locator("#confidence [aria-pressed=true]")).to_have_count(0)
+    page.locator("#confidence dl > div").first.click()  # anywhere on the row
+    expect(picture).to_have_attribute("alt", re.compile(f"heat map for {rows.first.inner_text()}"), timeout=10_000)
+    expect(page.locator("#picture")).to_be_visible()
+    np.testing.assert_array_equal(pixels(page, "#picture"), first)
 
-    def changed(action) -> None:
-        before = picture.get_attribute("src")
-        action()
-        expect(picture).not_to_have_attribute("src", before, timeout=10_000)
-        shown.append(pixels(page))
 
-    chosen = page.locator("#shown-class input:checked").get_attribute("value")
-    other = next(name for name in DISPLAY_NAMES if name != chosen)
-    changed(lambda: page.locator(f"#shown-class input[value={other}]").check())
-    expect(picture).to_have_attribute("alt", re.compile(f"heat map for {DISPLAY_NAMES[other]}"))
-    # Of a class that nothing speaks for, the map is empty at any opacity.
-    changed(lambda: page.locator(f"#shown-class input[value={chosen}]").check())
-    changed(lambda: page.locator("#opacity input[type=range]").fill("1"))
-    changed(lambda: page.locator("#opacity input[type=range]").fill("0"))
-    first, another_class, again, opaque, none = shown
-    assert (first != another_class).any()
-    np.testing.assert_array_equal(first, again)
-    assert (again != opaque).any()
-    np.testing.assert_array_equal(none, np.asarray(Image.open(EXAMPLES / "glioma.png").convert("RGB")))
+def test_no_map_is_shown_on_no_tumor_until_it_is_asked_for_and_none_is_in_the_report(page):
+    page.get_by_role("button", name="Thumbnail 1").click()
+    expect(page.locator("#verdict h2")).to_have_text("No tumor seen", timeout=15_000)
+    expect(page.locator("#original")).to_be_visible()
+    expect(page.locator("#picture")).not_to_be_visible()
+    assert "heat map" not in downloaded(page, "Download the report")
+    with page.expect_response("**/queue/data*"):
+        page.get_by_label("Show the heat map").check()
+    expect(page.locator("#picture")).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert "heat map" in downloaded(page, "Download the report")
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 1440, "height": 900}}], indirect=True)
+def test_the_pictures_stand_above_the_fold_with_a_thumbnail_of_what_was_given(page):
+    upload(page, EXAMPLES / "glioma.png")
+    expect_all_four_confidences(page)
+    for picture in ("#original img", "#picture img"):
+        expect(page.locator(picture)).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("img", name="Given: glioma.png")).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0
 
 
 @pytest.mark.slow
@@ -334,7 +355,7 @@ def move_to(page, slice_: int) -> None:
 
 def test_a_volume_is_judged_as_a_whole_and_the_slider_shows_what_each_slice_says(page, tmp_path):
     upload(page, stretch_volume(tmp_path / "MUSTERMANN.nii"))
-    verdict, words, picture = page.locator("#verdict"), page.locator("#slice-words"), page.locator("#picture img")
+    verdict, words, picture = page.locator("#verdict"), page.locator("#slice-words"), page.locator("#original img")
     expect(verdict.get_by_role("heading")).to_have_text("Looks like: glioma", timeout=60_000)
     expect(verdict).to_contain_text("neighboring slices")
     assert min(shown_picture(page, "#curve")) > 0
@@ -349,7 +370,7 @@ def test_a_volume_is_judged_as_a_whole_and_the_slider_shows_what_each_slice_says
     expect(words).to_contain_text("By itself: No tumor seen")
     expect(words).not_to_contain_text("highest")
     expect(picture).not_to_have_attribute("src", before)
-    expect(picture).to_have_attribute("alt", re.compile("^Slice 7 as the model sees it"))
+    expect(picture).to_have_attribute("alt", "Slice 7, as it was read")
     expect(page.locator("#confidence")).to_contain_text("Calibrated confidence of slice 7 alone")
     expect(page.locator("#share h3")).to_have_text("Any tumor or none, slice 7 alone")
     expect(verdict.get_by_role("heading")).to_have_text("Looks like: glioma")
@@ -360,7 +381,6 @@ def test_a_volume_is_judged_as_a_whole_and_the_slider_shows_what_each_slice_says
     assert "MUSTERMANN" not in report and 'class="verdict tumor"' in report
 
     move_to(page, peak)
-    page.locator("#opacity input[type=range]").fill("0")
     report = downloaded(page, "Download the report")
     assert f"Slice {peak} of 14, the one with the highest tumor probability" in report
     page.get_by_role("button", name="Thumbnail 2").click()
@@ -374,8 +394,7 @@ def test_a_zip_of_a_dicom_series_in_one_scan_is_judged_as_a_whole_with_its_sides
     expect(page.locator("#verdict .caution")).to_contain_text("The file says T1, and nothing of contrast.")
     expect(page.locator("#slice-words")).to_contain_text("of 12, the one with the highest tumor probability")
     move_to(page, 6)
-    page.locator("#opacity input[type=range]").fill("0")
-    page.wait_for_timeout(1500)
+    expect(page.locator("#original img")).to_have_attribute("alt", "Slice 6, as it was read", timeout=15_000)
     shown = pixels(page)
     height, width, _ = shown.shape
     middle = slice(round(0.45 * height), round(0.55 * height))
@@ -791,8 +810,7 @@ CONTRAST = """
 
 
 MARKS = {
-    "#shown-class input:not(:checked)": "borderTopColor",
-    "#opacity input[type=number]": "borderTopColor",
+    "#map-switch input": "borderTopColor",
     "#confidence .bar": "backgroundColor",
     "#share .any": "backgroundColor",
     "#share .none": "backgroundColor",
@@ -931,11 +949,10 @@ def test_the_keyboard_is_enough(page):
     focus_on(page.get_by_role("button", name="Thumbnail 2"))
     page.keyboard.press("Enter")
     expect_all_four_confidences(page)
-    slider = page.locator("#opacity input[type=range]")
-    before, picture = slider.input_value(), page.locator("#picture img").get_attribute("src")
-    focus_on(slider)
-    page.keyboard.press("ArrowRight")
-    assert slider.input_value() != before
+    row, picture = page.locator("#confidence button").nth(1), page.locator("#picture img").get_attribute("src")
+    focus_on(page.get_by_label("Show the heat map"))
+    focus_on(row)
+    page.keyboard.press("Enter")
     expect(page.locator("#picture img")).not_to_have_attribute("src", picture)
     focus_on(page.get_by_role("button", name="Download the report"))
     with page.expect_download():

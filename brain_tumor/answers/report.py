@@ -14,8 +14,6 @@ from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.labels import display_name
 
-OPACITY = 0.5
-
 LONGEST_SIDE = 640
 """Pixels of the pictures: some 190 dots per inch at 85 mm on paper."""
 
@@ -90,7 +88,7 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
 
 
 def html_report(
-    judged: JudgedUpload, place: int, image: Image.Image, *, version: str, date: datetime.date, shown_class: str
+    judged: JudgedUpload, place: int, image: Image.Image, *, version: str, date: datetime.date, shown_class: str | None
 ) -> str:
     """The report on one scan: the verdict on the whole, and one slice as a picture.
 
@@ -102,7 +100,7 @@ def html_report(
         image: that slice, 8-bit gray or RGB.
         version: of the model, `Classifier.version`.
         date: of the report.
-        shown_class: the class whose heat map is drawn, as the checkpoint names it.
+        shown_class: the class whose heat map is drawn, as the checkpoint names it; None for no map.
 
     Returns:
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
@@ -122,7 +120,7 @@ def html_report(
         height, width = heatmap.shape
         pictures.append(
             _figure(
-                overlay(shown, heatmap, OPACITY),
+                overlay(shown, heatmap),
                 f"The same with the heat map for {kind}",
                 f"<b>Where the score for “{escape(kind)}” comes from.</b> Adds little {legend} adds most. "
                 f"A grid of {width} × {height} cells, not the outline of a tumor.",

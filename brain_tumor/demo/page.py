@@ -1,5 +1,7 @@
 """What the tabs share: words of the page, settings of its events, and HTML with everything from outside escaped."""
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TypeVar
@@ -10,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from brain_tumor.answers.words import limit, tenths, verdict_kind
 from brain_tumor.demo.errors import gone
 from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.labels import display_name
 from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
 from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOLUME_BYTES
 
@@ -90,6 +93,33 @@ def slice_html(name: str, headline: str, sentence: str) -> str:
         f"<h3>{escape(name[0].upper() + name[1:])}</h3>"
         f"<p>By itself: <b>{escape(headline)}</b></p><p>{escape(sentence)}</p>"
     )
+
+
+def given_html(image: Image.Image, name: str) -> str:
+    """A thumbnail of what was given, by its name."""
+    image, file = image.convert("RGB"), io.BytesIO()
+    image.thumbnail((128, 128))
+    image.save(file, "PNG")
+    content = base64.b64encode(file.getvalue()).decode()
+    return f'<img src="data:image/png;base64,{content}" alt="Given: {escape(name)}" title="{escape(name)}">'
+
+
+def confidences_html(title: str, confidences: Mapping[str, float], maps: bool) -> str:
+    """The classes as rows, the most probable first.
+
+    Args:
+        title: of them all.
+        confidences: class, as the checkpoint names it -> probability in [0, 1].
+        maps: whether each has a heat map, which a click on its row shows.
+    """
+    rows = []
+    for label in sorted(confidences, key=confidences.get, reverse=True):
+        name, share = escape(display_name(label)), confidences[label]
+        shown = f'<button type="button" data-class="{escape(label)}">{name}</button>' if maps else name
+        bar = f'<div class="bar" style="width: {max(100 * share, 0.5):.1f}%"></div>'
+        rows.append(f"<div><dt>{shown}</dt><dd>{tenths(share)}{bar}</dd></div>")
+    hint = "<small>Choose a class to see where its score comes from.</small>" if maps else ""
+    return f"<h3>{escape(title)}</h3><dl>{''.join(rows)}</dl>{hint}"
 
 
 def share_html(tumor_probability: float, thresholds: Thresholds | None, slice_name: str = "") -> str:

@@ -103,23 +103,31 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 
 #told-box:has(#told:empty) { display: none; }
 #told { margin: 0; color: var(--error-text-color); font-weight: 600; }
-#another { align-self: flex-start; }
+#another { max-width: 200px; }
 #told, #verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map-words { background: var(--block-background-fill); }
 #map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
-:is(#opacity, #slice) input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
-:is(#opacity, #slice) input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
+#slice input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
+#slice input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
 /* The border around the field itself, and not around it and the button beside it. */
-:is(#opacity, #slice) .tab-like-container { border: 0; gap: 4px; }
-:is(#opacity, #slice) input[type="number"] {
-    border: 1px solid var(--input-border-color); border-radius: var(--radius-sm);
+#slice .tab-like-container { border: 0; gap: 4px; }
+#slice input[type="number"] { border: 1px solid var(--input-border-color); border-radius: var(--radius-sm); }
+#results:not(:has(#map-switch input:checked)) :is(#picture, #map-words) { display: none; }
+#map { gap: 4px; }
+#map-switch input { border-color: var(--primary-700) !important; }
+.dark #map-switch input { border-color: var(--primary-300) !important; }
+#shown-class { display: none; }  /* the rows of the confidences choose */
+#give { position: relative; }
+#given {
+    position: absolute; top: 10px; right: 10px; width: auto; border: 0; background: none; pointer-events: none;
 }
+#given img { width: 64px; height: 64px; object-fit: contain; background: black; border-radius: 6px; }
 .legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
 #table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's wants a mouse */
-.share h3, #facts h3, #slice-words h3, #several-results h3 {
+.share h3, #confidence h3, #facts h3, #slice-words h3, #several-results h3 {
     margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color);
 }
 button[role="tab"].selected { color: var(--primary-700) !important; }
@@ -139,9 +147,24 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .notes { margin: 8px 0 0; padding-left: 20px; }
 
 #slice-words p { margin: 0 0 4px; }
-#confidence .label { font-family: var(--font); }
-#curve, #plot, #peak, #about .plot { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
-#picture img, #peak img { background: black; object-fit: contain; }
+#confidence dl { margin: 0; }
+#confidence dl > div {
+    position: relative; display: flex; justify-content: space-between; gap: 12px; padding: 5px 8px 12px;
+    border-radius: 6px;
+}
+#confidence dl > div:has([aria-pressed="true"]) { box-shadow: inset 0 0 0 2px var(--primary-600); }
+#confidence dl > div:has(button):hover { background: var(--background-fill-secondary); }
+#confidence dd { margin: 0; font-variant-numeric: tabular-nums; }
+#confidence .bar {
+    position: absolute; left: 8px; bottom: 4px; height: 6px; max-width: calc(100% - 16px); border-radius: 3px;
+    background: var(--primary-600);
+}
+#confidence button { all: unset; }
+#confidence button::after { content: ""; position: absolute; inset: 0; cursor: pointer; }  /* the whole row */
+#confidence small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
+/* Room for their labels, which else lie on the picture. */
+#original, #picture, #curve, #plot, #peak, #about .plot { padding-top: 38px; }
+:is(#original, #picture, #peak) img { background: black; object-fit: contain; }
 
 /* Captions whole and beneath the scans: gr.Gallery lays them over the picture and cuts them off. */
 #examples .grid-wrap, #gallery .grid-wrap { height: auto; min-height: 0; max-height: none; }
@@ -231,6 +254,21 @@ document.addEventListener("keydown", event => {
     event.target.querySelector(".cell-menu-button")?.click()
     setTimeout(() => document.querySelector('[role="menuitem"]')?.focus(), 100)
 })
+// A row of the confidences shows the heat map of its class, by gradio's radio buttons, which are hidden.
+const radios = () => [...document.querySelectorAll("#shown-class input")]
+const mapSwitch = () => document.querySelector("#map-switch input")
+document.addEventListener("click", event => {
+    const row = event.target.closest("[data-class]")
+    if (!row) return
+    if (!mapSwitch().checked) mapSwitch().click()
+    radios().find(radio => radio.value === row.dataset.class).click()
+})
+const markRows = () => {
+    const shown = mapSwitch()?.checked && radios().find(radio => radio.checked)?.value
+    for (const row of document.querySelectorAll("[data-class]"))
+        if (row.ariaPressed !== String(row.dataset.class === shown)) row.ariaPressed = row.dataset.class === shown
+}
+document.addEventListener("change", () => setTimeout(markRows, 50))
 // Names that a screen reader can use: gradio calls a scan "Thumbnail 3 of 4", and a button by a translation's key.
 // And what changes after a click is read out.
 const rename = (element, name) => {
@@ -249,6 +287,7 @@ new MutationObserver(() => {
         rename(button, "Sort or filter by " + button.closest("th").title)
     for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary"))
         if (part.role !== "status") part.role = "status"
+    markRows()
     // An upload that is too large: the browser's check has words of gradio's, the server's answer comes as JSON.
     for (const toast of document.querySelectorAll('[data-testid="toast-text"]'))
         if (/exceed the maximum allowed size|^HTTP 413/.test(toast.textContent)) toast.textContent = TOO_LARGE

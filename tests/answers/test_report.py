@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor.answers.heatmap import overlay
-from brain_tumor.answers.report import LONGEST_SIDE, OPACITY, html_report
+from brain_tumor.answers.report import LONGEST_SIDE, html_report
 from brain_tumor.answers.words import verdict_words, volume_words
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
@@ -117,7 +117,7 @@ def test_it_holds_the_scan_and_the_heat_map_of_the_class_that_it_names():
     page = report(shown_class="glioma")
     scan, mapped = pictures(page)
     assert scan.tobytes() == SCAN.tobytes()
-    assert mapped.tobytes() == overlay(SCAN, MAPS["glioma"], OPACITY).tobytes()
+    assert mapped.tobytes() == overlay(SCAN, MAPS["glioma"]).tobytes()
     assert mapped.tobytes() != pictures(report())[1].tobytes()
     assert "the score for “Glioma” comes from" in words(page)
     assert "linear-gradient(90deg, #0d0887" in page
