@@ -183,7 +183,7 @@ def test_a_photograph_gets_no_label_and_no_confidences(client, tmp_path):
     assert answer["verdict"] == "unfamiliar"
     assert answer["familiar"] is False
     assert answer["label"] is answer["confidences"] is answer["any_tumor"] is None
-    assert "not look like a brain MRI" in answer["headline"]
+    assert answer["headline"] == "Not sure that this is a brain MRI"
 
 
 def test_a_checkpoint_without_a_familiarity_score_judges_everything(credulous_client, tmp_path):
@@ -228,11 +228,11 @@ def test_a_volume_is_judged_as_a_whole_and_its_middle_slice_does_not_stand_for_i
     assert answer["slices"][7]["verdict"] == "no_tumor", "the middle one"
     assert answer["verdict"] != "no_tumor" and answer["headline"] != "No tumor seen"
     assert (answer["verdict"], answer["headline"]) == ("glioma", "Looks like: glioma")
-    assert "neighboring slices" in answer["sentence"]
+    assert "neighboring slices" in answer["numbers"]
     assert answer["label"] is answer["confidences"] is answer["any_tumor"] is None
     assert answer["familiar"] is True and answer["peak"] in {f"slice {number}" for number in range(10, 15)}
     (result,) = ask_batch(client, [path])
-    for name in ("verdict", "headline", "sentence", "peak", "slices", "facts", "notes"):
+    for name in ("verdict", "headline", "sentence", "next_step", "numbers", "peak", "slices", "facts", "notes"):
         assert answer[name] == result[name], name
     assert len(answer["slices"]) == 14 and set(answer["slices"][0]["confidences"]) == set(LABELS)
 

@@ -9,7 +9,7 @@ from html import escape
 from PIL import Image
 
 from brain_tumor.answers.heatmap import gradient, overlay
-from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, tenths, verdict_kind
+from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, verdict_kind
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.labels import display_name
@@ -106,7 +106,8 @@ def html_report(
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
     """
     prediction, slice_, several = judged.predictions[place], judged.upload.slices[place], len(judged.predictions) > 1
-    headline, sentence = (_cut(words, LONGEST_WORDS) for words in judged_words(judged))
+    headline, *said = (escape(_cut(words, LONGEST_WORDS)) for words in judged_words(judged))
+    said = "".join(f"<p>{words}</p>" for words in said if words)
     told = prediction.verdict != UNFAMILIAR and (slice_.counts or not several)
     heatmap = (prediction.heatmaps or {}).get(shown_class) if told else None
     shown = image.convert("RGB")
@@ -126,7 +127,7 @@ def html_report(
                 f"A grid of {width} × {height} cells, not the outline of a tumor.",
             )
         )
-    title = f"Confidence of {slice_.name} alone" if several else "Calibrated confidence"
+    title = f"Confidence of {slice_.name} alone" if several else "Confidence"
     columns = [_confidences(prediction, title)] if told else []
     columns.append(_facts(judged.upload.facts))
     warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
@@ -144,7 +145,7 @@ def html_report(
 <body>
 <header><h1>Brain MRI: what a model says</h1><p>{stamp}<br>Model: {escape(version)}</p></header>
 <main>
-<section class="verdict {verdict_kind(judged.verdict or "")}"><p>{escape(headline)}</p><p>{escape(sentence)}</p>
+<section class="verdict {verdict_kind(judged.verdict or "")}"><p>{headline}</p>{said}
 {warnings}</section>{alone}
 <section class="pictures{"" if len(pictures) > 1 else " one"}">{"".join(pictures)}</section>
 <div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>
@@ -174,7 +175,7 @@ def _about_the_slice(judged: JudgedUpload, place: int) -> str:
         if judged.volume
         else "Each was judged by itself"
     )
-    said = slice_words(judged, place)[0]
+    said = slice_words(judged, place).headline
     return f"{whole}; what follows shows one of them, {judged.upload.slices[place].name}. By itself: {said}."
 
 
@@ -193,14 +194,7 @@ def _bar(name: str, share: float, kind: str = "") -> str:
     return (
         f'<tr class="{kind}"><th scope="row">{escape(name)}</th>'
         f'<td><div class="bar"><span style="width: {100 * share:.1f}%"></span></div></td>'
-        f'<td class="number">{escape(_short(share))}</td></tr>'
-    )
-
-
-def _short(share: float) -> str:
-    """Per cent with one decimal, and with what decides where that would say all or nothing."""
-    return (
-        tenths(share) if 0.001 <= share <= 0.999 else percent(share).replace("more than", ">").replace("less than", "<")
+        f'<td class="number">{escape(percent(share))}</td></tr>'
     )
 
 

@@ -129,6 +129,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                             visible=False,
                         )
                         facts = gr.HTML(elem_id="facts", container=True)
+                        if classifier.thresholds:  # which only checkpoints of the four classes have
+                            gr.HTML(page.GLOSSARY, elem_id="glossary", container=True)
                         report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
 
     def show(path: str | None, progress=gr.Progress()) -> dict:  # noqa: B008
@@ -139,7 +141,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         mapped = LABELS[NO_TUMOR] not in (judged.verdict, canonical_label(label))
         return {
             scan: None,  # ready for another one
-            verdict: page.verdict_html(judged.verdict, *judged_words(judged), cautions(judged)),
+            verdict: page.verdict_html(judged.verdict, judged_words(judged), cautions(judged)),
             another: gr.Button(visible=True),
             results: gr.Column(visible=True),
             given: page.given_html(kept.pictures[judged.place], judged.upload.name),
@@ -175,14 +177,14 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         maps = (prediction.heatmaps or {}) if told else {}
         tumor = prediction.tumor_probability if told else None
         name = judged.upload.slices[place].name if several else ""
-        title = f"Calibrated confidence of {name} alone" if several else "Calibrated confidence"
+        title = f"Confidence of {name} alone" if several else "Confidence"
         return {
             original: gr.Image(
                 mark_sides(judged, kept.pictures[place]),
                 label=f"{name.capitalize()}, as it was read" if several else "As it was read",
                 alt_text=f"{name.capitalize() or 'The scan'}, as it was read",
             ),
-            slice_box: page.slice_html(slice_name(judged, place), *slice_words(judged, place)) if several else "",
+            slice_box: page.slice_html(slice_name(judged, place), slice_words(judged, place)) if several else "",
             map_panel: gr.Column(visible=bool(maps)),
             map_words: page.map_html(maps[prediction.label].shape, gradient()) if maps else "",
             confidence: gr.HTML(

@@ -93,7 +93,9 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
     border-left: 6px solid; border-radius: 8px; padding: 14px 18px; background: var(--background-fill-secondary);
 }
 .verdict h2 { margin: 0 0 4px; font-size: var(--text-xxl); line-height: 1.25; color: var(--body-text-color); }
-.verdict p { margin: 0; color: var(--body-text-color); }
+#glossary p { margin: 0 0 4px; }
+.verdict summary { margin-top: 6px; cursor: pointer; font-size: var(--text-sm); }
+.verdict p { margin: 0 0 2px; color: var(--body-text-color); }
 .verdict .caution { margin-top: 6px; font-size: var(--text-sm); }
 .verdict.waiting { border-color: var(--neutral-400); }
 .verdict.tumor { border-color: #e11d48; }
@@ -127,7 +129,7 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
 #table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's wants a mouse */
-.share h3, #confidence h3, #facts h3, #slice-words h3, #several-results h3 {
+.share h3, #glossary h3, #confidence h3, #facts h3, #slice-words h3, #several-results h3 {
     margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color);
 }
 button[role="tab"].selected { color: var(--primary-700) !important; }
