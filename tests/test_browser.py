@@ -273,8 +273,7 @@ def test_a_paste_that_fails_says_why_and_what_to_do(page):
     expect(told).to_be_in_viewport()
 
 
-@pytest.mark.slow
-def test_a_photograph_is_recognized_as_no_scan_and_gets_no_label(page, tmp_path):
+def test_a_photograph_gets_a_warning_and_no_label_until_its_visitor_wants_one(page, tmp_path):
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
     photograph().save(tmp_path / "flower.jpg")
@@ -285,6 +284,19 @@ def test_a_photograph_is_recognized_as_no_scan_and_gets_no_label(page, tmp_path)
     expect(page.locator("#share")).not_to_be_visible()
     colors = pixels(page)
     assert (colors.max(axis=-1) - colors.min(axis=-1)).mean() > 20, "the picture stays what it is"
+    expect(page.locator("#verdict")).to_contain_text("crop it to the scan")
+    assert "Confidence" not in downloaded(page, "Download the report")
+    page.get_by_role("button", name="Show it anyway").click()
+    expect_all_four_confidences(page)
+    warning, answer = page.locator("#verdict .verdict").all()
+    expect(warning).to_contain_text("Not sure that this is a brain MRI")
+    expect(answer).to_contain_text("its answer is shown all the same, and may mean nothing")
+    expect(page.locator("#share")).to_be_visible()
+    expect(page.locator("#map")).to_be_visible()
+    expect(page.get_by_role("button", name="Show it anyway")).not_to_be_visible()
+    expect(page.get_by_role("button", name="Another scan")).to_be_focused()
+    report = downloaded(page, "Download the report")
+    assert "its answer is shown all the same" in report and "Confidence" in report
     page.get_by_role("button", name="Thumbnail 2").click()
     expect_all_four_confidences(page)
     expect(page.locator("#map")).to_be_visible()

@@ -119,6 +119,8 @@ def notes_of(judged: JudgedUpload) -> list[str]:
 
 
 def _caution(weakness: Weakness) -> str:
+    if weakness.about == "familiarity":
+        return "The model is not sure that this is a brain MRI: its answer is shown all the same, and may mean nothing."
     if weakness.about == "sequence":
         says, such = weakness.says, "On such slices"
         if says == "T1":

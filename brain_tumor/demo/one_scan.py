@@ -3,6 +3,7 @@
 import datetime
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -21,7 +22,7 @@ from brain_tumor.demo.retention import KEPT_SECONDS, new_file
 from brain_tumor.demo.several_scans import mark_sides
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
-from brain_tumor.inference.judging import JudgedUpload, judge_file
+from brain_tumor.inference.judging import JudgedUpload, judge_anyway, judge_file
 from brain_tumor.inference.prediction import UNFAMILIAR
 from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
 from brain_tumor.reading.uploads import MAX_SECONDS
@@ -88,7 +89,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         with gr.Column(scale=8, min_width=560):
             gr.HTML(page.TOLD, elem_id="told-box", padding=False)
             verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
-            another = gr.Button("Another scan", size="sm", visible=False, elem_id="another")
+            with gr.Row(elem_id="after-verdict"):
+                another = gr.Button("Another scan", size="sm", visible=False, elem_id="another")
+                anyway = gr.Button("Show it anyway", size="sm", visible=False, elem_id="anyway")
             with gr.Column(visible=False, elem_id="results") as results:
                 with gr.Column(visible=False, elem_id="slices") as slices_panel:
                     # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
@@ -134,15 +137,24 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
 
     def show(path: str | None, progress=gr.Progress()) -> dict:  # noqa: B008
-        kept = keep(judge_scan(classifier, path, None, progress))
+        return show_kept(keep(judge_scan(classifier, path, None, progress)))
+
+    def show_anyway(kept: KeptScan | None) -> dict:
+        """The answer beneath the warning that it may mean nothing."""
+        kept = page.still_there(kept)
+        shown = show_kept(replace(kept, judged=judge_anyway(kept.judged)))
+        return shown | {verdict: told_html(kept.judged) + shown[verdict]}
+
+    def show_kept(kept: KeptScan) -> dict:
         judged = kept.judged
         label = judged.predictions[judged.place].label
         # A glow over a healthy brain would be taken for the tumor.
         mapped = LABELS[NO_TUMOR] not in (judged.verdict, canonical_label(label))
         return {
             scan: None,  # ready for another one
-            verdict: page.verdict_html(judged.verdict, judged_words(judged), cautions(judged)),
+            verdict: told_html(judged),
             another: gr.Button(visible=True),
+            anyway: gr.Button(visible=judged.verdict == UNFAMILIAR),
             results: gr.Column(visible=True),
             given: page.given_html(kept.pictures[judged.place], judged.upload.name),
             shown_class: label,
@@ -212,6 +224,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             scan: None,
             verdict: page.WAITING,
             another: gr.Button(visible=False),
+            anyway: gr.Button(visible=False),
             results: gr.Column(visible=False),
             curve: None,
             given: "",
@@ -232,7 +245,21 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         return str(known[event.index].path)
 
     of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, report]
-    whole = [scan, given, verdict, another, results, slices_panel, curve, number, shown_class, map_switch, facts, state]
+    whole = [
+        scan,
+        given,
+        verdict,
+        another,
+        anyway,
+        results,
+        slices_panel,
+        curve,
+        number,
+        shown_class,
+        map_switch,
+        facts,
+        state,
+    ]
     outputs = [*whole, *of_a_slice]
     uploaded = scan.upload(show, scan, outputs, trigger_mode="multiple", **SCAN_LANE, **page.NOT_IN_THE_API)
     chosen = gallery.select(choose_example, None, scan, show_progress="hidden", **page.NOT_IN_THE_API)
@@ -243,6 +270,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     for event in (scan.clear, scan.delete):
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     paste.click(None, None, None, js="() => pasteScan()", **page.NOT_IN_THE_API)
+    answered = anyway.click(show_anyway, state, outputs, **page.DRAW_LANE, **page.NOT_IN_THE_API)
+    answered.success(None, None, None, js="() => document.querySelector('#another').focus()", **page.NOT_IN_THE_API)
     cleared = another.click(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     cleared.then(None, None, None, js="() => document.querySelector('#scan button').focus()", **page.NOT_IN_THE_API)
     more.click(load_public_examples, None, gallery, **page.NOT_IN_THE_API)
@@ -250,6 +279,11 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
     number.input(show_slice, looks, of_a_slice, **redraw)
     gr.on([shown_class.input, map_switch.input], draw_map_and_report, looks, [picture, report], **redraw)
+
+
+def told_html(judged: JudgedUpload) -> str:
+    """The verdict on an upload."""
+    return page.verdict_html(judged.verdict, judged_words(judged), cautions(judged))
 
 
 def told_of(judged: JudgedUpload, place: int) -> bool:

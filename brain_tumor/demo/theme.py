@@ -105,7 +105,8 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 
 #told-box:has(#told:empty) { display: none; }
 #told { margin: 0; color: var(--error-text-color); font-weight: 600; }
-#another { max-width: 200px; }
+#another, #anyway { max-width: 200px; }
+.verdict + .verdict { margin-top: 12px; }
 #told, #verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map-words { background: var(--block-background-fill); }
