@@ -3,7 +3,8 @@
 import functools
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
+from scipy import ndimage
 
 COLORS = "plasma"
 """Even steps of brightness from blue over magenta to yellow: told apart by color-blind readers too, and none of them
@@ -17,12 +18,15 @@ SOLID = 0.5
 """At this share of the scale and above, the map is as opaque as was asked for. Below, it fades out with the square of
 its strength, so that the scan shows through where little or nothing is added."""
 
+OPACITY = 0.5
+"""Where the map is strongest: the scan still shows through."""
+
 _GRID = 256
 """Side to which the map is upsampled exactly; beyond that, plain interpolation looks the same."""
 
 
-def overlay(image: Image.Image, heatmap: np.ndarray, opacity: float) -> Image.Image:
-    """The slice with the heat map over it. Only what adds to the score of the class is shown.
+def overlay(image: Image.Image, heatmap: np.ndarray, opacity: float = OPACITY) -> Image.Image:
+    """The slice with the heat map over it. Only what adds to the score of the class is shown, and only on the head.
 
     Args:
         image: 8-bit RGB of any size.
@@ -32,10 +36,30 @@ def overlay(image: Image.Image, heatmap: np.ndarray, opacity: float) -> Image.Im
     Returns:
         `PIL.Image.Image` of mode "RGB", as large as `image`, which stays as it is. No legend: see `gradient`.
     """
-    strength = _strength(heatmap).resize(image.size, Image.Resampling.BILINEAR)
+    strength = ImageChops.multiply(_strength(heatmap), _head(image)).resize(image.size, Image.Resampling.BILINEAR)
     colors = Image.merge("RGB", [strength.point(channel) for channel in _color_table()])
     opaque = [round(255 * min(max(opacity, 0), 1) * min(level / 255 / SOLID, 1) ** 2) for level in range(256)]
     return Image.composite(colors, image.convert("RGB"), strength.point(opaque))
+
+
+def _head(image: Image.Image) -> Image.Image:
+    """Where the head is, 0 to 255, fading out at its edge: the map's cells are coarse and would glow beside it.
+
+    It is the largest thing on the dark (in an inverted picture, bright) ground that touches the picture's edge;
+    without such a ground, or such a thing, it is the whole picture.
+    """
+    gray = np.asarray(image.resize((_GRID, _GRID), Image.Resampling.BOX).convert("L"), np.float32)
+    level = np.median(
+        [gray[row, column] for row in (slice(8), slice(-8, None)) for column in (slice(8), slice(-8, None))]
+    )
+    pieces, _ = ndimage.label(abs(gray - level) < 25)
+    edges = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
+    things, _ = ndimage.label(~np.isin(pieces, edges[edges > 0]))
+    sizes = np.bincount(things.ravel(), minlength=2)[1:]
+    if 40 < level < 215 or sizes.max() < 0.02 * gray.size:
+        return Image.new("L", gray.shape, 255)
+    head = Image.fromarray(np.where(things == 1 + sizes.argmax(), 255, 0).astype(np.uint8))
+    return ImageChops.multiply(head, head.filter(ImageFilter.GaussianBlur(3)))
 
 
 def gradient(steps: int = 9) -> list[str]:

@@ -9,12 +9,10 @@ from html import escape
 from PIL import Image
 
 from brain_tumor.answers.heatmap import gradient, overlay
-from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, tenths, verdict_kind
+from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, verdict_kind
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.labels import display_name
-
-OPACITY = 0.5
 
 LONGEST_SIDE = 640
 """Pixels of the pictures: some 190 dots per inch at 85 mm on paper."""
@@ -90,7 +88,7 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
 
 
 def html_report(
-    judged: JudgedUpload, place: int, image: Image.Image, *, version: str, date: datetime.date, shown_class: str
+    judged: JudgedUpload, place: int, image: Image.Image, *, version: str, date: datetime.date, shown_class: str | None
 ) -> str:
     """The report on one scan: the verdict on the whole, and one slice as a picture.
 
@@ -102,13 +100,14 @@ def html_report(
         image: that slice, 8-bit gray or RGB.
         version: of the model, `Classifier.version`.
         date: of the report.
-        shown_class: the class whose heat map is drawn, as the checkpoint names it.
+        shown_class: the class whose heat map is drawn, as the checkpoint names it; None for no map.
 
     Returns:
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
     """
     prediction, slice_, several = judged.predictions[place], judged.upload.slices[place], len(judged.predictions) > 1
-    headline, sentence = (_cut(words, LONGEST_WORDS) for words in judged_words(judged))
+    headline, *said = (escape(_cut(words, LONGEST_WORDS)) for words in judged_words(judged))
+    said = "".join(f"<p>{words}</p>" for words in said if words)
     told = prediction.verdict != UNFAMILIAR and (slice_.counts or not several)
     heatmap = (prediction.heatmaps or {}).get(shown_class) if told else None
     shown = image.convert("RGB")
@@ -122,13 +121,13 @@ def html_report(
         height, width = heatmap.shape
         pictures.append(
             _figure(
-                overlay(shown, heatmap, OPACITY),
+                overlay(shown, heatmap),
                 f"The same with the heat map for {kind}",
                 f"<b>Where the score for “{escape(kind)}” comes from.</b> Adds little {legend} adds most. "
                 f"A grid of {width} × {height} cells, not the outline of a tumor.",
             )
         )
-    title = f"Confidence of {slice_.name} alone" if several else "Calibrated confidence"
+    title = f"Confidence of {slice_.name} alone" if several else "Confidence"
     columns = [_confidences(prediction, title)] if told else []
     columns.append(_facts(judged.upload.facts))
     warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
@@ -146,7 +145,7 @@ def html_report(
 <body>
 <header><h1>Brain MRI: what a model says</h1><p>{stamp}<br>Model: {escape(version)}</p></header>
 <main>
-<section class="verdict {verdict_kind(judged.verdict or "")}"><p>{escape(headline)}</p><p>{escape(sentence)}</p>
+<section class="verdict {verdict_kind(judged.verdict or "")}"><p>{headline}</p>{said}
 {warnings}</section>{alone}
 <section class="pictures{"" if len(pictures) > 1 else " one"}">{"".join(pictures)}</section>
 <div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>
@@ -176,7 +175,7 @@ def _about_the_slice(judged: JudgedUpload, place: int) -> str:
         if judged.volume
         else "Each was judged by itself"
     )
-    said = slice_words(judged, place)[0]
+    said = slice_words(judged, place).headline
     return f"{whole}; what follows shows one of them, {judged.upload.slices[place].name}. By itself: {said}."
 
 
@@ -195,14 +194,7 @@ def _bar(name: str, share: float, kind: str = "") -> str:
     return (
         f'<tr class="{kind}"><th scope="row">{escape(name)}</th>'
         f'<td><div class="bar"><span style="width: {100 * share:.1f}%"></span></div></td>'
-        f'<td class="number">{escape(_short(share))}</td></tr>'
-    )
-
-
-def _short(share: float) -> str:
-    """Per cent with one decimal, and with what decides where that would say all or nothing."""
-    return (
-        tenths(share) if 0.001 <= share <= 0.999 else percent(share).replace("more than", ">").replace("less than", "<")
+        f'<td class="number">{escape(percent(share))}</td></tr>'
     )
 
 

@@ -59,7 +59,8 @@ def rows_of(judged: JudgedUpload) -> list[dict[str, str | float]]:
     """
     upload, rows = judged.upload, []
     if judged.volume:
-        reason = volume_words(judged.volume)[1]
+        said = volume_words(judged.volume)
+        reason = said.numbers or said.sentence
         rows.append(_row(File=upload.name, Slice=WHOLE, Verdict=_verdict(judged.volume.verdict), Reason=reason))
     rows += [
         _slice_row(upload.name, slice_, prediction)
@@ -112,7 +113,7 @@ def _slice_row(file: str, slice_: Slice, prediction: Prediction) -> dict[str, st
         return row | {"Verdict": NOT_JUDGED, "Reason": "Shows too little of the head to be judged."}
     row["Verdict"] = _verdict(prediction.verdict)
     if prediction.verdict == UNFAMILIAR:
-        return row | {"Reason": verdict_words(prediction)[0] + "."}
+        return row | {"Reason": verdict_words(prediction).headline + "."}
     row["Most probable class"] = display_name(prediction.label)
     named = by_canonical_label(prediction.confidences)
     if named:

@@ -1,6 +1,7 @@
-"""Predictions in words: a headline and a sentence with the numbers that decided; and shares in per cent."""
+"""Predictions in words: a headline, a sentence, the next step, and the numbers that decided; and shares in per cent."""
 
 from collections import Counter
+from typing import NamedTuple
 
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
@@ -21,8 +22,37 @@ RULE = (
 )
 """The rule of `volume.judge_volume` in words."""
 
-_NONE_SEEN, _UNCERTAIN = "No tumor seen", "Uncertain: needs a specialist"
-_TYPE_UNCLEAR = "Looks like: a tumor, type unclear"
+
+class Said(NamedTuple):
+    """What a reader is told of a slice or of a whole scan, in plain words; the numbers are for those who want them."""
+
+    headline: str
+    sentence: str
+    next_step: str = ""
+    numbers: str = ""
+
+
+_NONE_SEEN = Said(
+    "No tumor seen",
+    "The model sees no sign of a tumor here, but it can miss one, especially a small one.",
+    "This is no all-clear: have the scan read by a specialist, whatever the model says.",
+)
+_TYPE_UNCLEAR = Said(
+    "Looks like: a tumor, type unclear",
+    "The model sees what looks like a tumor, and cannot tell which type; it may be one that it has no name for.",
+    "Have a specialist read the scan soon: a doctor decides whether it is a tumor, and further tests of which type.",
+)
+_UNCERTAIN = Said(
+    "Uncertain: needs a specialist",
+    "The model cannot tell whether there is a tumor.",
+    "Have a specialist read the scan; if there are other slices, or a series with contrast, try those as well.",
+)
+_UNFAMILIAR = Said(
+    "Not sure that this is a brain MRI",
+    "This is unlike the slices of brain MRIs that the model has learned from, so what it says here cannot be trusted.",
+    "If it is a photo of a screen, crop it to the scan; better, export the slice from the viewer as PNG, and upload "
+    "that.",
+)
 
 
 def verdict_kind(verdict: str) -> str:
@@ -40,15 +70,15 @@ def verdict_kind(verdict: str) -> str:
     return "uncertain" if verdict == UNCERTAIN_VERDICT else "unfamiliar"
 
 
-def judged_words(judged: JudgedUpload) -> tuple[str, str]:
-    """The verdict on the whole of an upload: a headline, and why; of several pages that there is none."""
+def judged_words(judged: JudgedUpload) -> Said:
+    """The verdict on the whole of an upload; of several pages that there is none."""
     if judged.volume:
         return volume_words(judged.volume)
     if judged.verdict:
         return verdict_words(judged.predictions[0])
     said = Counter(_PAGE_SAYS.get(prediction.verdict, prediction.verdict) for prediction in judged.predictions)
     what = judged.upload.slices[0].name.partition(" ")[0]
-    return (
+    return Said(
         f"{len(judged.predictions)} {what}s, each judged by itself: "
         + ", ".join(f"{count} {verdict}" for verdict, count in said.most_common()),
         f"They are no neighboring slices of one head, so there is no verdict on the whole, and no {what} stands for "
@@ -63,11 +93,11 @@ _PAGE_SAYS = {name: "no tumor" if number == NO_TUMOR else "a tumor" for number, 
 }
 
 
-def slice_words(judged: JudgedUpload, place: int) -> tuple[str, str]:
+def slice_words(judged: JudgedUpload, place: int) -> Said:
     """The verdict on one slice of several, as `verdict_words`, or why it has none."""
     if judged.upload.slices[place].counts:
         return verdict_words(judged.predictions[place])
-    return "Not judged", "It shows too little of the head."
+    return Said("Not judged", "It shows too little of the head.", numbers="It shows too little of the head.")
 
 
 def slice_name(judged: JudgedUpload, place: int) -> str:
@@ -89,6 +119,8 @@ def notes_of(judged: JudgedUpload) -> list[str]:
 
 
 def _caution(weakness: Weakness) -> str:
+    if weakness.about == "familiarity":
+        return "The model is not sure that this is a brain MRI: its answer is shown all the same, and may mean nothing."
     if weakness.about == "sequence":
         says, such = weakness.says, "On such slices"
         if says == "T1":
@@ -117,127 +149,140 @@ _WORSE = {
 }
 
 
-def verdict_words(prediction: Prediction) -> tuple[str, str]:
-    """The verdict on a slice for a reader who is not an engineer: a headline, and why, with the numbers that decided.
+def verdict_words(prediction: Prediction) -> Said:
+    """The verdict on a slice for a reader who is not an engineer.
 
     >>> from brain_tumor.inference.verdict import Thresholds
     >>> thresholds = Thresholds(no_tumor=0.9, tumor=0.94)
     >>> confidences = {"glioma": 0.02, "meningioma": 0.95, "no_tumor": 0.03, "pituitary": 0.0}
-    >>> headline, sentence = verdict_words(Prediction("meningioma", confidences, "meningioma", thresholds=thresholds))
-    >>> print(headline)
+    >>> said = verdict_words(Prediction("meningioma", confidences, "meningioma", thresholds=thresholds))
+    >>> print(said.headline)
     Looks like: meningioma
-    >>> print(sentence)
+    >>> print(said.sentence)
+    The model sees what looks like a meningioma.
+    >>> print(said.numbers)
     The model puts the probability of any tumor at 97 % (threshold: 94 %); the most probable type is meningioma.
     """
     verdict, thresholds, tumor = prediction.verdict, prediction.thresholds, prediction.tumor_probability
     if verdict == UNFAMILIAR:
-        return (
-            "This does not look like a brain MRI slice",
-            f"Its likeness to the slices that the model has learned from is {prediction.familiarity:.1f}; below 0, "
-            "nothing that the model says about a picture can be trusted.",
+        return _UNFAMILIAR._replace(
+            numbers=f"Its likeness to the slices that the model has learned from is {prediction.familiarity:.1f}; "
+            "below 0, nothing that the model says about a picture can be trusted."
         )
     if tumor is None or thresholds is None:
         share = percent(prediction.confidences[prediction.label])
         missing = "other classes than tumors" if tumor is None else "no thresholds"
-        return _NONE_SEEN if verdict == LABELS[NO_TUMOR] else _looks_like(verdict), (
-            f"This is the most probable of {len(prediction.confidences)} classes, with {share}; the checkpoint has "
-            f"{missing}, so this is only its best guess."
+        return _outcome(verdict)._replace(
+            numbers=f"This is the most probable of {len(prediction.confidences)} classes, with {share}; the checkpoint "
+            f"has {missing}, so this is only its best guess."
         )
     if verdict == UNCERTAIN_VERDICT:
         low, high = 1 - thresholds.no_tumor, thresholds.tumor
-        return _UNCERTAIN, (
-            f"The model puts the probability of any tumor at {percent(tumor, low, high)}; it says no tumor only at "
-            f"{limit(low)} or less, and tumor only at {limit(high)} or more."
+        return _UNCERTAIN._replace(
+            numbers=f"The model puts the probability of any tumor at {percent(tumor, low, high)}; it says no tumor "
+            f"only at {limit(low)} or less, and tumor only at {limit(high)} or more."
         )
     if verdict == LABELS[NO_TUMOR]:
-        return _NONE_SEEN, (
-            f"The model puts the probability of no tumor at {percent(1 - tumor, thresholds.no_tumor)} (threshold: "
-            f"{limit(thresholds.no_tumor)}); it can still miss one, especially a small one."
+        return _NONE_SEEN._replace(
+            numbers=f"The model puts the probability of no tumor at {percent(1 - tumor, thresholds.no_tumor)} "
+            f"(threshold: {limit(thresholds.no_tumor)})."
         )
     any_tumor = f"The model puts the probability of any tumor at {percent(tumor, thresholds.tumor)} (threshold: "
     if verdict == TYPE_UNCLEAR:
         kinds = {name: share for name, share in prediction.confidences.items() if canonical_label(name) != "no_tumor"}
         best = max(kinds, key=kinds.get)
         share = kinds[best] / sum(kinds.values())
-        return _TYPE_UNCLEAR, (
-            f"{any_tumor}{limit(thresholds.tumor)}); {display_name(best).lower()} is the most probable type, with "
-            f"{percent(share, thresholds.type)} of that, and a type is named from {limit(thresholds.type)} on. It may "
-            "be a tumor that the model has no name for."
+        return _TYPE_UNCLEAR._replace(
+            numbers=f"{any_tumor}{limit(thresholds.tumor)}); {display_name(best).lower()} is the most probable type, "
+            f"with {percent(share, thresholds.type)} of that, and a type is named from {limit(thresholds.type)} on."
         )
-    return _looks_like(verdict), (
-        f"{any_tumor}{limit(thresholds.tumor)}); the most probable type is {display_name(verdict).lower()}."
+    return _outcome(verdict)._replace(
+        numbers=f"{any_tumor}{limit(thresholds.tumor)}); the most probable type is {display_name(verdict).lower()}."
     )
 
 
-def volume_words(volume: VolumeVerdict) -> tuple[str, str]:
-    """The verdict on a series or volume: a headline, and one sentence of why."""
+def volume_words(volume: VolumeVerdict) -> Said:
+    """The verdict on a series or volume."""
     counted, needed = sum(volume.counted), volume.needed
     clear = f"{volume.clear} of the {counted} slices that count say no tumor"
     match volume.reason:
         case Reason.MOSTLY_UNFAMILIAR:
-            return "These do not look like brain MRI slices", (
+            numbers = (
                 f"{volume.unfamiliar} of the {volume.shown} slices that show enough of the head are unlike those that "
                 "the model has learned from; that is more than half, so there is no verdict on the whole."
             )
         case Reason.OTHER_CLASSES:
-            return "No verdict on the whole", (
-                "The checkpoint has other classes than the four, so nothing can be said about tumors."
+            return Said(
+                "No verdict on the whole",
+                "The checkpoint has other classes than the four, so nothing can be said about tumors.",
             )
         case Reason.TOO_FEW:
-            return "Too few slices to judge the whole", (
+            return Said(
+                "Too few slices to judge the whole",
                 f"Only {counted} of {len(volume.counted)} slices count (a brain MRI with enough of the head in it), "
-                f"and a verdict on the whole needs {LEAST_SLICES}."
+                f"and a verdict on the whole needs {LEAST_SLICES}.",
+                "Upload the whole series.",
             )
         case Reason.TUMOR_STRETCH:
             unclear = volume.verdict == TYPE_UNCLEAR
             kind = "no type" if unclear else display_name(volume.verdict).lower()
-            return _looks_like(volume.verdict), (
+            numbers = (
                 f"{volume.longest_tumor} neighboring slices of the {counted} that count say tumor, and {needed} are "
                 f"enough; over these slices {kind} is {'clear' if unclear else 'the most probable type'}."
             )
         case Reason.FEW_CLEAR:
-            return _UNCERTAIN, (
+            numbers = (
                 f"{clear}, fewer than the required {100 * CLEAR_SHARE:.0f} %, and there are no {needed} neighboring "
                 "slices that say tumor."
             )
         case Reason.SHORT_TUMOR_STRETCH:
-            return _UNCERTAIN, (
+            numbers = (
                 f"{volume.longest_tumor} neighboring slices say tumor: too few to report one, which takes {needed}, "
                 "and too many to say no tumor."
             )
         case Reason.UNCLEAR_STRETCH:
-            return _UNCERTAIN, (
+            numbers = (
                 f"{clear}, but {volume.longest_unclear} neighboring slices do not, and {needed} or more are too many."
             )
         case Reason.CLEAR:
-            return _NONE_SEEN, (
-                f"{clear}, at least {100 * CLEAR_SHARE:.0f} %, and no stretch of the others is long enough to matter; "
-                "a small tumor can still be missed."
+            numbers = (
+                f"{clear}, at least {100 * CLEAR_SHARE:.0f} %, and no stretch of the others is long enough to matter."
             )
+    return _outcome(volume.verdict)._replace(numbers=numbers)
 
 
-def _looks_like(verdict: str) -> str:
-    """Of one of the four by its display name; another checkpoint's class keeps its own."""
-    if verdict == TYPE_UNCLEAR:
-        return _TYPE_UNCLEAR
-    return f"Looks like: {display_name(verdict).lower() if verdict in LABELS else verdict}"
+def _outcome(verdict: str) -> Said:
+    """One of the five outcomes in words, without numbers; another checkpoint's class keeps its own name."""
+    common = {
+        LABELS[NO_TUMOR]: _NONE_SEEN,
+        TYPE_UNCLEAR: _TYPE_UNCLEAR,
+        UNCERTAIN_VERDICT: _UNCERTAIN,
+        UNFAMILIAR: _UNFAMILIAR,
+    }
+    if verdict in common:
+        return common[verdict]
+    if verdict not in LABELS:
+        return Said(f"Looks like: {verdict}", "This is the most probable class; the model knows nothing of tumors.")
+    kind = display_name(verdict).lower()
+    return Said(
+        f"Looks like: {kind}",
+        f"The model sees what looks like a {kind}.",
+        "Have a specialist read the scan soon: a doctor decides whether it is a tumor, and of which type.",
+    )
 
 
 def percent(share: float, *limits: float) -> str:
-    """A share in [0, 1] as per cent, with as few decimals as keep it on its side of each limit.
+    """A share in [0, 1] as per cent, never all or nothing, with as few decimals as keep it on its side of each limit.
 
-    >>> [percent(0.97), percent(0.9982), percent(0.99999), percent(0.00001), percent(1.0)]
-    ['97 %', '99.82 %', 'more than 99.99 %', 'less than 0.01 %', 'more than 99.99 %']
-    >>> [percent(0.9981, 0.9982), percent(0.8996, 0.9), percent(0.9004, 0.9), percent(0.9, 0.9)]
-    ['99.81 %', '89.96 %', '90 %', '90 %']
+    >>> [percent(0.97), percent(0.9982), percent(0.00001), percent(1.0)]
+    ['97 %', '>99 %', '<1 %', '>99 %']
+    >>> [percent(0.8996, 0.9), percent(0.9004, 0.9), percent(0.9, 0.9)]
+    ['89.96 %', '90 %', '90 %']
     """
-    if share > 0.9999 and not any(share < limit for limit in limits):
-        return "more than 99.99 %"
-    if share < 0.0001:
-        return "less than 0.01 %"
+    if not 0.01 <= share <= 0.99:
+        return ">99 %" if share > 0.5 else "<1 %"
     value = 100 * share
-    least = 0 if 0.01 <= share <= 0.99 else 2
-    for decimals in range(least, 5):
+    for decimals in range(5):
         shown = round(value, decimals)
         if all(_reaches(shown, 100 * limit) == _reaches(value, 100 * limit) for limit in limits):
             break
@@ -258,7 +303,7 @@ def limit(threshold: float) -> str:
 
 
 def tenths(share: float) -> str:
-    """A share in [0, 1] as per cent with one decimal, for tables and bars.
+    """A measured share in [0, 1] as per cent with one decimal.
 
     >>> [tenths(0.9691), tenths(1)]
     ['96.9 %', '100.0 %']

@@ -32,7 +32,7 @@ JUDGMENT = {
     "familiar": _or_null(FLAG),
 }
 
-WORDS = {"headline": TEXT, "sentence": TEXT}
+WORDS = {"headline": TEXT, "sentence": TEXT, "next_step": TEXT, "numbers": TEXT}
 
 FILE = {"facts": {"type": "object", "additionalProperties": TEXT}, "notes": {"type": "array", "items": TEXT}}
 
@@ -49,9 +49,8 @@ RESULT = {
         "kind": TEXT,
         "error": _or_null(TEXT),
         "verdict": _or_null(TEXT),
-        "headline": _or_null(TEXT),
-        "sentence": _or_null(TEXT),
     }
+    | {name: _or_null(schema) for name, schema in WORDS.items()}
     | SLICES
     | FILE,
 }
@@ -106,12 +105,12 @@ def build_api(classifier: Classifier) -> None:
 
         Returns:
             verdict (glioma, meningioma, pituitary, tumor where the type is unclear, no_tumor, uncertain or unfamiliar;
-            null for pages, which are no one scan) with headline and sentence;
-            label, the most probable class; confidences, calibrated, from 0 to 1, which sum to 1; any_tumor, the sum
-            for all tumors; all three are null for several slices, none of which stands for the whole; familiar,
-            whether it looks like a brain MRI (if not, label and confidences are null); of several slices peak, the one
-            with the highest probability of a tumor, and slices, each with its name, whether it counts, and its own
-            verdict, label, confidences, any_tumor and familiar; facts and notes about the file; model, its version.
+            null for pages, which are no one scan) with headline, sentence, next_step and numbers, all in words; label,
+            the most probable class; confidences from 0 to 1, which sum to 1; any_tumor, the sum for all tumors; all
+            three are null for several slices, none of which stands for the whole; familiar, whether it looks like a
+            brain MRI (if not, label and confidences are null); of several slices peak, the one with the highest
+            probability of a tumor, and slices, each with its name, whether it counts, and its own verdict, label,
+            confidences, any_tumor and familiar; facts and notes about the file; model, its version.
         """
         judged = judge_scan(classifier, scan, slice, progress)
         several = len(judged.predictions) > 1
@@ -130,9 +129,9 @@ def build_api(classifier: Classifier) -> None:
 
         Returns:
             model, its version, and results, one for each picture, series or volume: name, kind, error (a sentence, if
-            the file could not be used), verdict with headline and sentence (for volumes by the rule that the page
-            states), peak, the slice with the highest probability of a tumor, facts, notes, and slices, each with its
-            own verdict, label, confidences, any_tumor and familiar.
+            the file could not be used), verdict with headline, sentence, next_step and numbers (for volumes
+            by the rule that the page states), peak, the slice with the highest probability of a tumor, facts, notes,
+            and slices, each with its own verdict, label, confidences, any_tumor and familiar.
         """
         if plane not in (*PLANES.values(), ""):
             raise sentence(f"The plane must be axial, coronal or sagittal, or left out; not {str(plane)[:40]!r}.")
@@ -152,7 +151,7 @@ def build_api(classifier: Classifier) -> None:
 def result(item: JudgedUpload | Rejected) -> dict:
     """An upload for programs, as `RESULT` says."""
     if isinstance(item, Rejected):
-        nothing = dict.fromkeys(("verdict", "headline", "sentence", "peak"))
+        nothing = dict.fromkeys(("verdict", *WORDS, "peak"))
         file = {"slices": [], "facts": {}, "notes": []}
         return (
             {"name": item.name, "kind": "no scan" if item.what else "unreadable", "error": item.reason} | nothing | file
@@ -163,11 +162,10 @@ def result(item: JudgedUpload | Rejected) -> dict:
 
 def told(judged: JudgedUpload) -> dict:
     """What an upload as a whole has beside its verdict: words, its peak, facts and notes."""
-    headline, why = judged_words(judged)
     slices = judged.upload.slices
     peak = None if len(slices) == 1 or judged.peak is None else slices[judged.peak].name
     file = {"facts": judged.upload.facts, "notes": notes_of(judged)}
-    return {"headline": headline, "sentence": why, "peak": peak} | file
+    return judged_words(judged)._asdict() | {"peak": peak} | file
 
 
 def slices_of(judged: JudgedUpload) -> list[dict]:

@@ -3,6 +3,7 @@
 import datetime
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -19,15 +20,12 @@ from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
 from brain_tumor.demo.several_scans import mark_sides
-from brain_tumor.demo.theme import PASTE_JS
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
-from brain_tumor.inference.judging import JudgedUpload, judge_file
+from brain_tumor.inference.judging import JudgedUpload, judge_anyway, judge_file
 from brain_tumor.inference.prediction import UNFAMILIAR
-from brain_tumor.labels import display_name
+from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
 from brain_tumor.reading.uploads import MAX_SECONDS
-
-OPACITY = 0.45
 
 # `queue` sets limits on purpose: scans of their own have their place beside batches, of which one runs at a time.
 SCAN_LANE = {"concurrency_id": "scan", "concurrency_limit": 2}
@@ -63,9 +61,10 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         examples: shown from the start; those of the public dataset come on demand.
     """
     state = gr.State(time_to_live=KEPT_SECONDS)
-    with gr.Row():
-        with gr.Column(min_width=280):
+    with gr.Row(elem_id="one-scan"):
+        with gr.Column(scale=3, min_width=280, elem_id="give"):
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
+            given = gr.HTML(elem_id="given", padding=False)
             paste = gr.Button("Paste from clipboard", size="sm")
             gr.Markdown(
                 "A slice as JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM, of any depth; or a whole volume (NIfTI, MGH) or "
@@ -73,14 +72,13 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 f"{page.LIMITS_OF_A_FILE}.\n\n{page.PRIVACY}",
                 elem_classes="quiet",
             )
-        with gr.Column(min_width=280):
             gr.Markdown("### No scan at hand? Click an example")
             gallery = gr.Gallery(
                 gallery_of(examples),
                 label="Example scans",
                 show_label=False,
                 elem_id="examples",
-                columns=4,
+                columns=2,
                 height="auto",
                 allow_preview=False,
                 interactive=False,
@@ -88,62 +86,83 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             )
             more = gr.Button("Load scans from the public dataset", size="sm")
             about_examples = gr.Markdown(words_on(examples), elem_id="about-examples", elem_classes="quiet")
-    verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
-    with gr.Column(visible=False, elem_id="results") as results, gr.Row():
-        with gr.Column(min_width=280):
-            with gr.Column(visible=False, elem_id="slices") as slices_panel:
-                # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
-                number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
-                slice_box = gr.HTML(elem_id="slice-words", container=True)
-            heading = gr.Markdown("### What the model sees")
-            picture = gr.Image(
-                label="What the model sees",
-                show_label=False,
-                elem_id="picture",
-                interactive=False,
-                format="png",
-                height=400,
-                buttons=["fullscreen"],
-            )
-            with gr.Column(elem_id="map") as map_panel, gr.Group():  # gradio writes a group's id twice
-                shown_class = gr.Radio(
-                    [(display_name(label), label) for label in classifier.labels],
-                    label="Heat map: where the score of this class comes from",
-                    elem_id="shown-class",
-                )
-                opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the heat map", elem_id="opacity")
-                map_words = gr.HTML(elem_id="map-words")
-        with gr.Column(min_width=280):
-            curve = gr.Image(
-                label="Tumor probability along the slices",
-                elem_id="curve",
-                interactive=False,
-                format="png",
-                buttons=["fullscreen"],
-                visible=False,
-            )
-            confidence = gr.Label(
-                label="Calibrated confidence",
-                elem_id="confidence",
-                num_top_classes=len(classifier.labels),
-                show_heading=False,  # the first of four confidences is not a verdict
-            )
-            share = gr.HTML(elem_id="share", container=True)
-            facts = gr.HTML(elem_id="facts", container=True)
-            report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
+        with gr.Column(scale=8, min_width=560):
+            gr.HTML(page.TOLD, elem_id="told-box", padding=False)
+            verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
+            with gr.Row(elem_id="after-verdict"):
+                another = gr.Button("Another scan", size="sm", visible=False, elem_id="another")
+                anyway = gr.Button("Show it anyway", size="sm", visible=False, elem_id="anyway")
+            with gr.Column(visible=False, elem_id="results") as results:
+                with gr.Column(visible=False, elem_id="slices") as slices_panel:
+                    # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
+                    number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
+                    slice_box = gr.HTML(elem_id="slice-words", container=True)
+                with gr.Row(elem_id="pictures"):
+                    original, picture = (
+                        gr.Image(
+                            label=label,
+                            elem_id=elem_id,
+                            interactive=False,
+                            format="png",
+                            height=360,
+                            buttons=["fullscreen"],
+                            min_width=240,
+                        )
+                        for label, elem_id in (("As it was read", "original"), ("Heat map", "picture"))
+                    )
+                with gr.Column(elem_id="map") as map_panel:
+                    map_switch = gr.Checkbox(label="Show the heat map", elem_id="map-switch", container=False)
+                    shown_class = gr.Radio(
+                        [(display_name(label), label) for label in classifier.labels],
+                        label="Class of the heat map",
+                        elem_id="shown-class",
+                    )
+                    map_words = gr.HTML(elem_id="map-words", padding=False)
+                with gr.Row():
+                    with gr.Column(min_width=280):
+                        confidence = gr.HTML(elem_id="confidence", container=True)
+                        share = gr.HTML(elem_id="share", container=True)
+                    with gr.Column(min_width=280):
+                        curve = gr.Image(
+                            label="Tumor probability along the slices",
+                            elem_id="curve",
+                            interactive=False,
+                            format="png",
+                            buttons=["fullscreen"],
+                            visible=False,
+                        )
+                        facts = gr.HTML(elem_id="facts", container=True)
+                        if classifier.thresholds:  # which only checkpoints of the four classes have
+                            gr.HTML(page.GLOSSARY, elem_id="glossary", container=True)
+                        report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
 
-    def show(path: str | None, opacity: float, progress=gr.Progress()) -> dict:  # noqa: B008
-        kept = keep(judge_scan(classifier, path, None, progress))
+    def show(path: str | None, progress=gr.Progress()) -> dict:  # noqa: B008
+        return show_kept(keep(judge_scan(classifier, path, None, progress)))
+
+    def show_anyway(kept: KeptScan | None) -> dict:
+        """The answer beneath the warning that it may mean nothing."""
+        kept = page.still_there(kept)
+        shown = show_kept(replace(kept, judged=judge_anyway(kept.judged)))
+        return shown | {verdict: told_html(kept.judged) + shown[verdict]}
+
+    def show_kept(kept: KeptScan) -> dict:
         judged = kept.judged
         label = judged.predictions[judged.place].label
+        # A glow over a healthy brain would be taken for the tumor.
+        mapped = LABELS[NO_TUMOR] not in (judged.verdict, canonical_label(label))
         return {
-            verdict: page.verdict_html(judged.verdict, *judged_words(judged), cautions(judged)),
+            scan: None,  # ready for another one
+            verdict: told_html(judged),
+            another: gr.Button(visible=True),
+            anyway: gr.Button(visible=judged.verdict == UNFAMILIAR),
             results: gr.Column(visible=True),
+            given: page.given_html(kept.pictures[judged.place], judged.upload.name),
             shown_class: label,
+            map_switch: mapped,
             facts: page.facts_html(judged.upload.facts, judged.upload.notes),
             state: kept,
             **show_whole(judged),
-            **show_slice(kept, None, label, opacity),
+            **show_slice(kept, None, label, mapped),
         }
 
     def show_whole(judged: JudgedUpload) -> dict:
@@ -162,7 +181,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             shown[number] = gr.Slider(numbers[0], numbers[-1], numbers[judged.place], step=step, label=label)
         return shown
 
-    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, opacity: float) -> dict:
+    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> dict:
         kept = page.still_there(kept)
         judged, place = kept.judged, kept.place_of(chosen)
         several, prediction = len(judged.predictions) > 1, judged.predictions[place]
@@ -170,42 +189,48 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         maps = (prediction.heatmaps or {}) if told else {}
         tumor = prediction.tumor_probability if told else None
         name = judged.upload.slices[place].name if several else ""
-        confidences = {display_name(label): confidence for label, confidence in prediction.confidences.items()}
+        title = f"Confidence of {name} alone" if several else "Confidence"
         return {
-            heading: f"### {name.capitalize()} as the model sees it" if several else "### What the model sees",
-            slice_box: page.slice_html(slice_name(judged, place), *slice_words(judged, place)) if several else "",
+            original: gr.Image(
+                mark_sides(judged, kept.pictures[place]),
+                label=f"{name.capitalize()}, as it was read" if several else "As it was read",
+                alt_text=f"{name.capitalize() or 'The scan'}, as it was read",
+            ),
+            slice_box: page.slice_html(slice_name(judged, place), slice_words(judged, place)) if several else "",
             map_panel: gr.Column(visible=bool(maps)),
             map_words: page.map_html(maps[prediction.label].shape, gradient()) if maps else "",
-            confidence: gr.Label(
-                confidences if told else None,
-                label=f"Calibrated confidence of {name} alone" if several else "Calibrated confidence",
-                visible=told,
+            confidence: gr.HTML(
+                page.confidences_html(title, prediction.confidences, bool(maps)) if told else "", visible=told
             ),
             share: gr.HTML(
                 "" if tumor is None else page.share_html(tumor, classifier.thresholds, name), visible=tumor is not None
             ),
-        } | draw_picture_and_report(kept, chosen, shown, opacity)
+        } | draw_map_and_report(kept, chosen, shown, mapped)
 
-    def draw_picture(kept: KeptScan | None, chosen: float | None, shown: str, opacity: float) -> Image.Image:
-        kept = page.still_there(kept)
-        return draw(kept, kept.place_of(chosen), shown, opacity)
-
-    def draw_picture_and_report(kept: KeptScan | None, chosen: float | None, shown: str, opacity: float) -> dict:
+    def draw_map_and_report(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> dict:
         kept = page.still_there(kept)
         place = kept.place_of(chosen)
         return {
-            picture: gr.Image(draw(kept, place, shown, opacity), alt_text=picture_words(kept, place, shown)),
-            report: str(write_report(kept, place, shown, classifier.version)),
+            picture: gr.Image(
+                draw(kept, place, shown),
+                label=f"Heat map for {display_name(shown)}",
+                alt_text=f"The same with the heat map for {display_name(shown)}",
+            ),
+            report: str(write_report(kept, place, shown if mapped else None, classifier.version)),
         }
 
     def clear() -> dict:
         return {
             scan: None,
             verdict: page.WAITING,
+            another: gr.Button(visible=False),
+            anyway: gr.Button(visible=False),
             results: gr.Column(visible=False),
             curve: None,
+            given: "",
+            original: None,
             picture: None,
-            confidence: gr.Label(None),
+            confidence: "",
             state: None,
         }
 
@@ -217,23 +242,46 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         known = examples if event.index < len(examples) else examples + public_examples()
         return str(known[event.index].path)
 
-    of_a_slice = [heading, slice_box, picture, map_panel, map_words, confidence, share, report]
-    outputs = [scan, verdict, results, slices_panel, curve, number, shown_class, facts, state, *of_a_slice]
-    uploaded = scan.upload(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
+    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, report]
+    whole = [
+        scan,
+        given,
+        verdict,
+        another,
+        anyway,
+        results,
+        slices_panel,
+        curve,
+        number,
+        shown_class,
+        map_switch,
+        facts,
+        state,
+    ]
+    outputs = [*whole, *of_a_slice]
+    uploaded = scan.upload(show, scan, outputs, trigger_mode="multiple", **SCAN_LANE, **page.NOT_IN_THE_API)
     chosen = gallery.select(choose_example, None, scan, show_progress="hidden", **page.NOT_IN_THE_API)
-    picked = chosen.success(show, [scan, opacity], outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
+    picked = chosen.success(show, scan, outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
     for event in (uploaded, picked):  # no old result beside a new file's error
         event.failure(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
         event.success(None, None, None, js="() => bringIntoSight('#verdict')", **page.NOT_IN_THE_API)
     for event in (scan.clear, scan.delete):
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
-    paste.click(None, None, None, js=PASTE_JS, **page.NOT_IN_THE_API)
+    paste.click(None, None, None, js="() => pasteScan()", **page.NOT_IN_THE_API)
+    answered = anyway.click(show_anyway, state, outputs, **page.DRAW_LANE, **page.NOT_IN_THE_API)
+    answered.success(None, None, None, js="() => document.querySelector('#another').focus()", **page.NOT_IN_THE_API)
+    cleared = another.click(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
+    cleared.then(None, None, None, js="() => document.querySelector('#scan button').focus()", **page.NOT_IN_THE_API)
     more.click(load_public_examples, None, [gallery, about_examples], **page.NOT_IN_THE_API)
-    looks = [state, number, shown_class, opacity]
+    looks = [state, number, shown_class, map_switch]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
     number.input(show_slice, looks, of_a_slice, **redraw)
-    opacity.input(draw_picture, looks, picture, **redraw)
-    shown_class.input(draw_picture_and_report, looks, [picture, report], **redraw)
+    gr.on([shown_class.input, map_switch.input], draw_map_and_report, looks, [picture, report], **redraw)
+
+
+def told_html(judged: JudgedUpload) -> str:
+    """The verdict on an upload."""
+    return page.verdict_html(judged.verdict, judged_words(judged), cautions(judged))
 
 
 def told_of(judged: JudgedUpload, place: int) -> bool:
@@ -242,24 +290,13 @@ def told_of(judged: JudgedUpload, place: int) -> bool:
     return counts and judged.predictions[place].verdict != UNFAMILIAR
 
 
-def draw(kept: KeptScan, place: int, shown: str, opacity: float) -> Image.Image:
-    """A slice, with the heat map of a class laid over it where there is one, and the sides where they are known."""
-    image = kept.pictures[place]
+def draw(kept: KeptScan, place: int, shown: str) -> Image.Image | None:
+    """A slice with the heat map of a class over it, and the sides where they are known; None if there is no map."""
     maps = kept.judged.predictions[place].heatmaps if told_of(kept.judged, place) else None
-    image = overlay(image, maps[shown], opacity) if maps and shown in maps and opacity > 0 else image
-    return mark_sides(kept.judged, image)
+    return mark_sides(kept.judged, overlay(kept.pictures[place], maps[shown])) if maps and shown in maps else None
 
 
-def picture_words(kept: KeptScan, place: int, shown: str) -> str:
-    """What the picture shows, for readers who cannot see it."""
-    mapped = kept.judged.predictions[place].heatmaps and told_of(kept.judged, place)
-    name = kept.judged.upload.slices[place].name if len(kept.pictures) > 1 else "the scan"
-    return f"{name.capitalize()} as the model sees it" + (
-        f", with the heat map for {display_name(shown)}" if mapped else ""
-    )
-
-
-def write_report(kept: KeptScan, place: int, shown: str, version: str) -> Path:
+def write_report(kept: KeptScan, place: int, shown: str | None, version: str) -> Path:
     """The report of a scan, as a file for its visitor."""
     image = mark_sides(kept.judged, kept.pictures[place])
     today = datetime.date.today()

@@ -1,5 +1,7 @@
 """What the tabs share: words of the page, settings of its events, and HTML with everything from outside escaped."""
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TypeVar
@@ -7,9 +9,10 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from brain_tumor.answers.words import limit, tenths, verdict_kind
+from brain_tumor.answers.words import Said, limit, percent, verdict_kind
 from brain_tumor.demo.errors import gone
 from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.labels import display_name
 from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
 from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOLUME_BYTES
 
@@ -46,6 +49,16 @@ WAITING = (
     "<p>Upload a scan or click an example, and the model's verdict appears here.</p></div>"
 )
 
+TOLD = '<p id="told" role="alert"></p>'
+"""Where the page's script says why it could not take what was pasted or dropped."""
+
+GLOSSARY = (
+    "<h3>What the words mean</h3>"
+    "<p><b>Glioma</b>: a tumor of the brain's own supporting cells; it grows slowly or fast.</p>"
+    "<p><b>Meningioma</b>: a tumor of the membranes around the brain; most are benign and grow slowly.</p>"
+    "<p><b>Pituitary tumor</b>: a tumor of the gland below the brain; nearly all are benign.</p>"
+)
+
 NOT_IN_THE_API = {"api_visibility": "private"}
 """For the page's own events: programs have `api`."""
 
@@ -62,31 +75,60 @@ def still_there(kept: T | None) -> T:
     return kept
 
 
-def verdict_html(verdict: str | None, headline: str, sentence: str, cautions: Sequence[str] = ()) -> str:
-    """A verdict and its reason.
+def verdict_html(verdict: str | None, said: Said, cautions: Sequence[str] = ()) -> str:
+    """A verdict, what to do next, and its numbers for those who want them.
 
     Args:
         verdict: a label of `labels.LABELS`, "tumor", "uncertain" or "unfamiliar"; picks the color, which adds nothing
             to the words. None where there is none, and no color.
-        headline, sentence: the words.
+        said: the words.
         cautions: sentences on why the verdict is worth less for this file.
     """
     kind = verdict_kind(verdict) if verdict else "waiting"
+    words = "".join(f"<p>{escape(line)}</p>" for line in (said.sentence, said.next_step) if line)
     more = "".join(f'<p class="caution">{escape(caution)}</p>' for caution in cautions)
-    return f'<div class="verdict {kind}"><h2>{escape(headline)}</h2><p>{escape(sentence)}</p>{more}</div>'
+    numbers = f"<details><summary>The numbers</summary><p>{escape(said.numbers)}</p></details>" if said.numbers else ""
+    return f'<div class="verdict {kind}"><h2>{escape(said.headline)}</h2>{words}{more}{numbers}</div>'
 
 
-def slice_html(name: str, headline: str, sentence: str) -> str:
+def slice_html(name: str, said: Said) -> str:
     """What one slice of several shows by itself, without the look of the verdict on the whole.
 
     Args:
         name: which one it is.
-        headline, sentence: the words on it.
+        said: the words on it.
     """
     return (
         f"<h3>{escape(name[0].upper() + name[1:])}</h3>"
-        f"<p>By itself: <b>{escape(headline)}</b></p><p>{escape(sentence)}</p>"
+        f"<p>By itself: <b>{escape(said.headline)}</b></p><p>{escape(said.numbers)}</p>"
     )
+
+
+def given_html(image: Image.Image, name: str) -> str:
+    """A thumbnail of what was given, by its name."""
+    image, file = image.convert("RGB"), io.BytesIO()
+    image.thumbnail((128, 128))
+    image.save(file, "PNG")
+    content = base64.b64encode(file.getvalue()).decode()
+    return f'<img src="data:image/png;base64,{content}" alt="Given: {escape(name)}" title="{escape(name)}">'
+
+
+def confidences_html(title: str, confidences: Mapping[str, float], maps: bool) -> str:
+    """The classes as rows, the most probable first.
+
+    Args:
+        title: of them all.
+        confidences: class, as the checkpoint names it -> probability in [0, 1].
+        maps: whether each has a heat map, which a click on its row shows.
+    """
+    rows = []
+    for label in sorted(confidences, key=confidences.get, reverse=True):
+        name, share = escape(display_name(label)), confidences[label]
+        shown = f'<button type="button" data-class="{escape(label)}">{name}</button>' if maps else name
+        bar = f'<div class="bar" style="width: {max(100 * share, 0.5):.1f}%"></div>'
+        rows.append(f"<div><dt>{shown}</dt><dd>{escape(percent(share))}{bar}</dd></div>")
+    hint = "<small>Choose a class to see where its score comes from.</small>" if maps else ""
+    return f"<h3>{escape(title)}</h3><dl>{''.join(rows)}</dl>{hint}"
 
 
 def share_html(tumor_probability: float, thresholds: Thresholds | None, slice_name: str = "") -> str:
@@ -97,7 +139,9 @@ def share_html(tumor_probability: float, thresholds: Thresholds | None, slice_na
         thresholds: of the checkpoint, where it has some.
         slice_name: of several slices, which one.
     """
-    tumor, healthy = tenths(tumor_probability), tenths(1 - tumor_probability)
+    limits = (1 - thresholds.no_tumor, thresholds.tumor) if thresholds else ()
+    tumor = escape(percent(tumor_probability, *limits))
+    healthy = escape(percent(1 - tumor_probability, *(1 - limit for limit in limits)))
     alone = f", {escape(slice_name)} alone" if slice_name else ""
     rule = (
         f"<small>At {limit(thresholds.tumor)} or more for any tumor, the verdict{' on a slice' if alone else ''} is a "

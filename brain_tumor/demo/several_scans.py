@@ -173,7 +173,7 @@ def build_several_scans(classifier: Classifier) -> None:
     def show_panel(panel: Panel) -> dict:
         volume = panel.volume
         return {
-            verdict: page.verdict_html(volume.verdict, *volume_words(volume), panel.cautions),
+            verdict: page.verdict_html(volume.verdict, volume_words(volume), panel.cautions),
             plot: gr.Image(panel.plot, alt_text=plot_words(volume)),
             peak: gr.Image(
                 panel.peak,
@@ -246,7 +246,7 @@ def gallery_items(item: JudgedUpload, most: int) -> list[tuple[Image.Image, str]
     for place in page.spread(len(slices), min(most, SHOWN_SLICES), peak):
         slice_, prediction = slices[place], item.predictions[place]
         name = ", ".join(filter(None, (item.upload.name, slice_.name)))
-        words = verdict_words(prediction)[0] if slice_.counts else "Not judged: shows too little of the brain"
+        words = verdict_words(prediction).headline if slice_.counts else "Not judged: shows too little of the brain"
         image = mark_sides(item, slice_.image).copy()
         image.thumbnail((320, 320))
         shown.append((image, f"{name}: {words}"))

@@ -93,7 +93,9 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
     border-left: 6px solid; border-radius: 8px; padding: 14px 18px; background: var(--background-fill-secondary);
 }
 .verdict h2 { margin: 0 0 4px; font-size: var(--text-xxl); line-height: 1.25; color: var(--body-text-color); }
-.verdict p { margin: 0; color: var(--body-text-color); }
+#glossary p { margin: 0 0 4px; }
+.verdict summary { margin-top: 6px; cursor: pointer; font-size: var(--text-sm); }
+.verdict p { margin: 0 0 2px; color: var(--body-text-color); }
 .verdict .caution { margin-top: 6px; font-size: var(--text-sm); }
 .verdict.waiting { border-color: var(--neutral-400); }
 .verdict.tumor { border-color: #e11d48; }
@@ -101,22 +103,34 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 .verdict.uncertain { border-color: #d97706; }
 .verdict.unfamiliar { border-color: #64748b; }
 
-#verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
+#told-box:has(#told:empty) { display: none; }
+#told { margin: 0; color: var(--error-text-color); font-weight: 600; }
+#another, #anyway { max-width: 200px; }
+.verdict + .verdict { margin-top: 12px; }
+#told, #verdict, #summary { scroll-margin-top: 100px; }  /* beneath the warning */
 #verdict .html-container, #volume-verdict .html-container { padding: 0; }
 #map-words { background: var(--block-background-fill); }
 #map-words small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
-:is(#opacity, #slice) input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
-:is(#opacity, #slice) input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
+#slice input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--primary-700); }
+#slice input[type="range"]::-moz-range-thumb { border: 2px solid var(--primary-700); }
 /* The border around the field itself, and not around it and the button beside it. */
-:is(#opacity, #slice) .tab-like-container { border: 0; gap: 4px; }
-:is(#opacity, #slice) input[type="number"] {
-    border: 1px solid var(--input-border-color); border-radius: var(--radius-sm);
+#slice .tab-like-container { border: 0; gap: 4px; }
+#slice input[type="number"] { border: 1px solid var(--input-border-color); border-radius: var(--radius-sm); }
+#results:not(:has(#map-switch input:checked)) :is(#picture, #map-words) { display: none; }
+#map { gap: 4px; }
+#map-switch input { border-color: var(--primary-700) !important; }
+.dark #map-switch input { border-color: var(--primary-300) !important; }
+#shown-class { display: none; }  /* the rows of the confidences choose */
+#give { position: relative; }
+#given {
+    position: absolute; top: 10px; right: 10px; width: auto; border: 0; background: none; pointer-events: none;
 }
+#given img { width: 64px; height: 64px; object-fit: contain; background: black; border-radius: 6px; }
 .legend { display: flex; align-items: center; gap: 10px; font-size: var(--text-sm); margin-bottom: 4px; }
 .legend .scale { flex: 1; height: 10px; border-radius: 5px; }
 #table, #table * { font-family: var(--font) !important; }
 #table th .cell-menu-button { display: flex; color: var(--body-text-color); }  /* gradio's wants a mouse */
-.share h3, #facts h3, #slice-words h3, #several-results h3 {
+.share h3, #glossary h3, #confidence h3, #facts h3, #slice-words h3, #several-results h3 {
     margin: 0 0 8px; font-size: var(--text-md); color: var(--body-text-color);
 }
 button[role="tab"].selected { color: var(--primary-700) !important; }
@@ -136,9 +150,24 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 .notes { margin: 8px 0 0; padding-left: 20px; }
 
 #slice-words p { margin: 0 0 4px; }
-#confidence .label { font-family: var(--font); }
-#curve, #plot, #peak, #about .plot { padding-top: 38px; }  /* room for their labels, which else lie on the picture */
-#picture img, #peak img { background: black; object-fit: contain; }
+#confidence dl { margin: 0; }
+#confidence dl > div {
+    position: relative; display: flex; justify-content: space-between; gap: 12px; padding: 5px 8px 12px;
+    border-radius: 6px;
+}
+#confidence dl > div:has([aria-pressed="true"]) { box-shadow: inset 0 0 0 2px var(--primary-600); }
+#confidence dl > div:has(button):hover { background: var(--background-fill-secondary); }
+#confidence dd { margin: 0; font-variant-numeric: tabular-nums; }
+#confidence .bar {
+    position: absolute; left: 8px; bottom: 4px; height: 6px; max-width: calc(100% - 16px); border-radius: 3px;
+    background: var(--primary-600);
+}
+#confidence button { all: unset; }
+#confidence button::after { content: ""; position: absolute; inset: 0; cursor: pointer; }  /* the whole row */
+#confidence small { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
+/* Room for their labels, which else lie on the picture. */
+#original, #picture, #curve, #plot, #peak, #about .plot { padding-top: 38px; }
+:is(#original, #picture, #peak) img { background: black; object-fit: contain; }
 
 /* Captions whole and beneath the scans: gr.Gallery lays them over the picture and cuts them off. */
 #examples .grid-wrap, #gallery .grid-wrap { height: auto; min-height: 0; max-height: none; }
@@ -157,48 +186,92 @@ button[role="tab"].selected { color: var(--primary-700) !important; }
 #about table { display: block; overflow-x: auto; max-width: 100%; }
 #about :is(th, td) { overflow-wrap: normal; word-break: normal; }
 #about .plot img { background: white; width: 100%; height: auto; max-height: 420px; object-fit: contain; }
+#examples .grid-container { grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)) !important; }
 @media (max-width: 640px) {
-    #examples .grid-container, #gallery .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
+    #gallery .grid-container { grid-template-columns: repeat(2, 1fr) !important; }
     .gradio-container { padding: 8px !important; }
     #about .plot { padding-top: 58px; }  /* labels of two lines */
 }
 """
 
-PASTE_JS = """
-async () => {
-    const files = []
-    for (const item of await navigator.clipboard.read())
-        for (const type of item.types.filter(type => type.startsWith("image/")))
-            files.push(new File([await item.getType(type)], "pasted." + type.split("/")[1], {type}))
-    window.giveScan(files)
-}
-"""
-"""What the button "Paste from clipboard" does in the browser."""
-
 HEAD = """
 <script>
-// Pasted pictures go where chosen files go. Ctrl+V works anywhere on the page, the button where browsers allow it.
-window.giveScan = files => {
+const onOneScan = () => document.querySelector("#verdict")?.checkVisibility()
+const tell = words => {
+    document.querySelector("#told").textContent = words
+    if (words) window.bringIntoSight("#told")
+}
+document.addEventListener("click", event => event.target.closest("#give, #another") && tell(""), true)
+// What is pasted or dropped, anywhere on the page, goes where chosen files go.
+const giveScan = (files, none) => {
+    tell(!files.length ? none : files.length === 1 ? "" :
+        "One scan at a time: this is the verdict on the first file. The tab “Several scans” takes all of them.")
+    if (files.length) giveFile(files[0])
+}
+let given = 0
+const giveFile = file => {
     const input = document.querySelector("#scan input[type=file]")
-    if (!input || !files.length) return
+    // There is none while the scan before is judged; it goes a moment after that was given.
+    if (!input || Date.now() < given + 500) return setTimeout(giveFile, 200, file)
+    given = Date.now()
     const transfer = new DataTransfer()
-    transfer.items.add(files[0])
+    transfer.items.add(file)
     input.files = transfer.files
     input.dispatchEvent(new Event("change", {bubbles: true}))
 }
 // On a phone the answer is further down than the screen reaches.
 window.bringIntoSight = selector => {
     const part = document.querySelector(selector), still = matchMedia("(prefers-reduced-motion: reduce)").matches
-    if (part.getBoundingClientRect().bottom > innerHeight)
+    const {top, bottom} = part.getBoundingClientRect()
+    if (top < 0 || bottom > innerHeight)
         part.scrollIntoView({block: "start", behavior: still ? "auto" : "smooth"})
 }
-document.addEventListener("paste", event => window.giveScan([...event.clipboardData.files]))
+const NOTHING_PASTED = "There is no picture on the clipboard. Copy one, or choose its file."
+document.addEventListener("paste", event => {
+    if (onOneScan() && !event.target.closest?.("input, textarea"))
+        giveScan([...event.clipboardData.files], NOTHING_PASTED)
+})
+window.pasteScan = async () => {
+    const files = []
+    try {
+        for (const item of await navigator.clipboard.read())
+            for (const type of item.types.filter(type => type.startsWith("image/")))
+                files.push(new File([await item.getType(type)], "pasted." + type.split("/")[1], {type}))
+    } catch {
+        return tell("The browser did not let this page read the clipboard. Press Ctrl+V (⌘V on a Mac) instead, " +
+            "or allow it in the browser's settings for this page.")
+    }
+    giveScan(files.slice(0, 1), NOTHING_PASTED)  // one picture may be there in several formats
+}
+// Without these a browser leaves the page for a file that is dropped beside the field for it.
+const hasFiles = event => event.dataTransfer?.types.includes("Files")
+document.addEventListener("dragover", event => hasFiles(event) && event.preventDefault())
+document.addEventListener("drop", event => {
+    if (!hasFiles(event) || event.defaultPrevented) return  // a field has taken it
+    event.preventDefault()
+    if (onOneScan()) giveScan([...event.dataTransfer.files], "This is a folder. Drop a file, or a .zip of the folder.")
+})
 // Gradio's tables sort by a menu in each heading that the keyboard does not reach: Enter on the heading opens it.
 document.addEventListener("keydown", event => {
     if (event.key !== "Enter" || event.target.getAttribute?.("role") !== "columnheader") return
     event.target.querySelector(".cell-menu-button")?.click()
     setTimeout(() => document.querySelector('[role="menuitem"]')?.focus(), 100)
 })
+// A row of the confidences shows the heat map of its class, by gradio's radio buttons, which are hidden.
+const radios = () => [...document.querySelectorAll("#shown-class input")]
+const mapSwitch = () => document.querySelector("#map-switch input")
+document.addEventListener("click", event => {
+    const row = event.target.closest("[data-class]")
+    if (!row) return
+    if (!mapSwitch().checked) mapSwitch().click()
+    radios().find(radio => radio.value === row.dataset.class).click()
+})
+const markRows = () => {
+    const shown = mapSwitch()?.checked && radios().find(radio => radio.checked)?.value
+    for (const row of document.querySelectorAll("[data-class]"))
+        if (row.ariaPressed !== String(row.dataset.class === shown)) row.ariaPressed = row.dataset.class === shown
+}
+document.addEventListener("change", () => setTimeout(markRows, 50))
 // Names that a screen reader can use: gradio calls a scan "Thumbnail 3 of 4", and a button by a translation's key.
 // And what changes after a click is read out.
 const rename = (element, name) => {
@@ -217,6 +290,7 @@ new MutationObserver(() => {
         rename(button, "Sort or filter by " + button.closest("th").title)
     for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary"))
         if (part.role !== "status") part.role = "status"
+    markRows()
     // An upload that is too large: the browser's check has words of gradio's, the server's answer comes as JSON.
     for (const toast of document.querySelectorAll('[data-testid="toast-text"]'))
         if (/exceed the maximum allowed size|^HTTP 413/.test(toast.textContent)) toast.textContent = TOO_LARGE

@@ -26,11 +26,10 @@ from brain_tumor.inference.checkpoint import (
 from brain_tumor.inference.familiarity import Familiarity
 from brain_tumor.inference.onnx_backend import OnnxBackend
 from brain_tumor.inference.picture_statistics import picture_statistics
-from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, by_canonical_label, verdict_of
 from brain_tumor.inference.preprocess import Preprocessor
-from brain_tumor.inference.verdict import from_config, judge_slice
+from brain_tumor.inference.verdict import from_config
 from brain_tumor.inference.weaknesses import Weaknesses
-from brain_tumor.labels import canonical_label
 from brain_tumor.provenance import public_name
 
 STATISTICS_AT_ONCE = 8
@@ -156,15 +155,8 @@ class Classifier:
     def _judge(self, probabilities: list[float], margin: float | None, maps: np.ndarray | None) -> Prediction:
         confidences = dict(zip(self.labels, probabilities, strict=True))
         label = self.labels[int(np.argmax(probabilities))]
-        named = by_canonical_label(confidences)
-        if margin is not None and margin < 0:
-            verdict = UNFAMILIAR
-        elif named is None:
-            verdict = label
-        elif self.thresholds is None:
-            verdict = canonical_label(label)
-        else:
-            verdict = judge_slice(list(named.values()), self.thresholds)
+        unfamiliar = margin is not None and margin < 0
+        verdict = UNFAMILIAR if unfamiliar else verdict_of(label, confidences, self.thresholds)
         heatmaps = None if maps is None else dict(zip(self.labels, maps, strict=True))
         return Prediction(label, confidences, verdict, margin, heatmaps, self.thresholds)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from brain_tumor.inference.classifier import Classifier, portions
-from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
+from brain_tumor.inference.prediction import UNFAMILIAR, Prediction, verdict_of
 from brain_tumor.inference.volume import VolumeVerdict, judge_volume
 from brain_tumor.inference.weaknesses import Weakness
 from brain_tumor.reading.levels import ScanError
@@ -101,6 +101,17 @@ def judge_file(
     if len(predictions) < len(upload.slices):
         raise ScanError(_too_late(upload, predictions))
     return _judge(classifier, upload, predictions)
+
+
+def judge_anyway(judged: JudgedUpload) -> JudgedUpload:
+    """What a scan of which some or all slices are unfamiliar would be called if they were familiar."""
+    predictions = [
+        replace(prediction, verdict=verdict_of(prediction.label, prediction.confidences, prediction.thresholds))
+        for prediction in judged.predictions
+    ]
+    volume = judge_volume(predictions, [slice_.counts for slice_ in judged.upload.slices]) if judged.volume else None
+    weaknesses = [*judged.weaknesses, Weakness("nothing", "familiarity")]
+    return JudgedUpload(judged.upload, predictions, volume, weaknesses)
 
 
 def _alone(upload: Upload, number: int) -> Upload:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.inference.verdict import Thresholds, judge_slice
 from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label
 
 UNFAMILIAR = "unfamiliar"
@@ -51,3 +51,15 @@ def by_canonical_label(confidences: dict[str, float]) -> dict[str, float] | None
     if len(confidences) != len(LABELS) or set(named) != set(LABELS):
         return None
     return {label: named[label] for label in LABELS}
+
+
+def verdict_of(label: str, confidences: dict[str, float], thresholds: Thresholds | None) -> str:
+    """The verdict that confidences alone give, as `Prediction.verdict`, whatever the picture is of.
+
+    >>> verdict_of("yes", {"yes": 0.9, "no": 0.1}, None)
+    'yes'
+    """
+    named = by_canonical_label(confidences)
+    if named is None:
+        return label
+    return judge_slice(list(named.values()), thresholds) if thresholds else canonical_label(label)

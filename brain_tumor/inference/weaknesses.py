@@ -43,7 +43,7 @@ class Weakness:
 
     Attributes:
         says: what the file says: "T1", "T2", "FLAIR", a modality that is not MRI, or a part of the body.
-        about: "sequence", "modality" or "body part".
+        about: "sequence", "modality", "body part", or "familiarity": unlike a brain MRI, and judged all the same.
         agent: of "T1" alone, whether the file says that no contrast agent was given; else it says nothing of one.
         worse: name of a figure of `LESS_IS_BETTER` -> its value here, and in T1 with contrast; never empty for a
             sequence.

@@ -21,7 +21,8 @@ def change(image: Image.Image, heatmap: np.ndarray, opacity: float = 0.5) -> np.
 
 @pytest.fixture
 def scan() -> Image.Image:
-    return draw_slice(1, side=224).convert("RGB")
+    """A slice of which the head fills the picture, with tissue that a dark ground cannot be taken for."""
+    return draw_slice(1, side=448).convert("RGB").crop((112, 112, 336, 336))
 
 
 @pytest.mark.parametrize("size", [(224, 224), (640, 480), (33, 700)])
@@ -60,6 +61,24 @@ def test_what_speaks_against_the_class_is_not_shown(scan):
     assert overlay(scan, np.full((7, 7), -50, np.float32), 1).tobytes() == scan.tobytes()
     alone, beside = at((3, 3), 40), at((3, 3), 40, rest=-50)
     assert np.array_equal(overlay(scan, alone, 0.5), overlay(scan, beside, 0.5))
+
+
+def head_on(ground: int, level: int) -> tuple[Image.Image, np.ndarray]:
+    """A disk on a ground with a letter beside it, and where the disk is not."""
+    y, x = np.mgrid[:300, :300]
+    beside = np.hypot(y - 150, x - 150) > 90
+    pixels = np.where(beside, ground, level).astype(np.uint8)
+    pixels[10:25, 10:20] = level
+    return Image.fromarray(pixels).convert("RGB"), beside
+
+
+@pytest.mark.parametrize(("ground", "level"), [(0, 120), (12, 90), (255, 120)])
+def test_the_map_does_not_spill_outside_the_head(ground, level):
+    image, beside = head_on(ground, level)
+    changed = change(image, np.full((7, 7), 40, np.float32))
+    assert (changed[~beside] > 0).mean() > 0.95
+    far = np.hypot(*(np.mgrid[:300, :300] - 150)) > 93
+    assert not changed[far].any(), "neither the ground nor the letter glows"
 
 
 def test_noise_does_not_look_like_a_finding(scan):

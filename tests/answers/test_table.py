@@ -61,7 +61,7 @@ def test_a_volume_has_a_row_for_the_whole_before_its_slices():
     rows = rows_of(JudgedUpload(upload(*names, kind="volume"), [MENINGIOMA] * 4, volume))
     assert [row["Slice"] for row in rows] == ["all", *names]
     assert rows[0]["Verdict"] == "Meningioma"
-    assert rows[0]["Reason"] == volume_words(volume)[1]
+    assert rows[0]["Reason"] == volume_words(volume).numbers
     assert all(tuple(row) == COLUMNS for row in rows)
 
 

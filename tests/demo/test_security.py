@@ -83,7 +83,7 @@ def test_an_address_is_never_fetched(key, endpoint, puppet, listener):
 
 
 @pytest.mark.parametrize(
-    "elem_id, event, count", [("opacity", "input", 4), ("look", "click", 2), ("which-volume", "input", 2)]
+    "elem_id, event, count", [("map-switch", "input", 4), ("look", "click", 2), ("which-volume", "input", 2)]
 )
 def test_an_address_in_the_place_of_any_other_value_is_not_fetched_either(elem_id, event, count, puppet, listener):
     address = {"path": f"http://127.0.0.1:{listener.server_port}/{elem_id}/scan.png", "meta": FILE_META}
@@ -209,8 +209,8 @@ def test_the_uploads_of_a_visitor_are_neither_listed_nor_guessed(demo, tmp_path)
 
 
 def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):
-    assert ask_as_page(demo, "scan", "upload", [upload_file(demo, GOOD), 0.5], "first")["success"]
-    redraw = ("opacity", "input", [None, 1, "glioma", 0.3])
+    assert ask_as_page(demo, "scan", "upload", [upload_file(demo, GOOD)], "first")["success"]
+    redraw = ("map-switch", "input", [None, 1, "glioma", True])
     assert ask_as_page(demo, *redraw, "first")["success"]
     for stranger in ("second", "null"):
         answer = ask_as_page(demo, *redraw, stranger)
@@ -220,7 +220,7 @@ def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):
 
 def test_no_link_to_what_a_visitor_sees_can_be_made(demo):
     """Gradio's deep links would write a visitor's page to the disk, for whoever has the link."""
-    assert ask_as_page(demo, "scan", "upload", [upload_file(demo, GOOD), 0.5], "linked")["success"]
+    assert ask_as_page(demo, "scan", "upload", [upload_file(demo, GOOD)], "linked")["success"]
     for session in ("linked", "stranger"):
         for address in ("/gradio_api/deep_link", "/gradio_api/deep_link/"):
             answer = httpx.get(demo.url + address, params={"session_hash": session}, timeout=30)
@@ -299,7 +299,7 @@ def test_on_a_space_everyone_is_served_and_sigterm_leaves_nothing_on_the_disk_an
         several = [scan, tmp_path / "MUSTERMANN_MAX.png", tmp_path / "MUSTERMANN_BAD.jpg", *dicom]
         client.predict([handle_file(path) for path in several], api_name="/predict_batch")
         call_endpoint(demo, "predict", data_uri(scan))
-        one = ask_as_page(demo, "scan", "upload", [upload_file(demo, scan), 0.5], "visitor")
+        one = ask_as_page(demo, "scan", "upload", [upload_file(demo, scan)], "visitor")
         many = ask_as_page(demo, "look", "click", [[upload_file(demo, scan)], "Best resolution"], "visitor")
         for answer in (one, many):
             assert answer["success"], answer
@@ -344,7 +344,7 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
     demo = puppet.demo
     dicom = dicom_series(tmp_path / "series", slices=4)
     files = [upload_file(demo, path) for path in (GOOD, *dicom)]
-    assert ask_as_page(demo, "scan", "upload", [files[0], 0.5], "visitor")["success"]
+    assert ask_as_page(demo, "scan", "upload", [files[0]], "visitor")["success"]
     assert ask_as_page(demo, "look", "click", [files, "Best resolution"], "visitor")["success"]
     choose = ("which-volume", "input", [None, "1. DICOM series (t1), 4 slices"], "visitor")
     assert ask_as_page(demo, *choose)["success"]
@@ -358,9 +358,9 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
         time.sleep(2.5)  # what is in memory goes after the files
         for asked in (
             choose,
-            ("opacity", "input", [None, 1, "glioma", 0.3], "visitor"),
+            ("map-switch", "input", [None, 1, "glioma", True], "visitor"),
             ("look", "click", [files, "Best resolution"], "visitor"),
-            ("scan", "upload", [files[0], 0.5], "visitor"),
+            ("scan", "upload", [files[0]], "visitor"),
         ):
             answer = ask_as_page(demo, *asked)
             assert not answer["success"]

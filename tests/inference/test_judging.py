@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from brain_tumor.inference import judging
-from brain_tumor.inference.judging import JudgedUpload, judge_file, judge_files
+from brain_tumor.inference.judging import JudgedUpload, judge_anyway, judge_file, judge_files
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
 from brain_tumor.inference.weaknesses import Weaknesses
 from brain_tumor.reading.pictures import ScanError
-from brain_tumor.reading.uploads import Rejected
+from brain_tumor.reading.uploads import Rejected, Slice, Upload
 from tests.scan_files import dicom
 from tests.serving import EXAMPLES, bad_files, dicom_series, template_volume
+from tests.volumes import judge, prediction
 
 
 class Stub:
@@ -171,3 +172,13 @@ def test_what_the_header_says_is_told_with_the_verdict(tmp_path):
     assert [w.says for w in judge_file(Stub(), tmp_path / "ct.dcm").weaknesses] == ["CT"]
     (item,) = judge_files(Stub(), [tmp_path / "ct.dcm"])
     assert [w.says for w in item.weaknesses] == ["CT"]
+
+
+def test_what_is_no_brain_mri_to_the_model_is_judged_as_if_it_were_one_for_whoever_wants_that():
+    slices = [Slice(None, f"slice {number}") for number in range(1, 6)]
+    judged = JudgedUpload(Upload("a", "series", slices), [prediction("x")] * 5, judge("xxxxx"))
+    answer = judge_anyway(judged)
+    assert (judged.verdict, answer.verdict) == (UNFAMILIAR, "glioma")
+    assert [(weakness.about, answer.peak) for weakness in answer.weaknesses] == [("familiarity", 0)]
+    cat = Prediction("cat", {"cat": 0.9, "dog": 0.1}, UNFAMILIAR, -1.0)
+    assert judge_anyway(JudgedUpload(Upload("a", "picture", slices[:1]), [cat], None)).verdict == "cat"
