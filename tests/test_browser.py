@@ -709,7 +709,7 @@ def test_the_page_about_the_model_shows_figures_with_intervals_plots_and_limits(
     expect(about.get_by_role("cell", name="Accuracy", exact=True).first).to_be_visible()
     expect(about).to_contain_text("95 % interval")
     plots = about.locator("img")
-    expect(plots).to_have_count(4)
+    expect(plots).to_have_count(5)
     for plot in plots.all():
         plot.scroll_into_view_if_needed()
         assert plot.evaluate("i => i.decode().then(() => i.naturalWidth)") > 300
