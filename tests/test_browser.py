@@ -421,6 +421,29 @@ def test_a_zip_of_a_dicom_series_in_one_scan_is_judged_as_a_whole_with_its_sides
         assert "MUSTERMANN" not in text.upper()
 
 
+def test_report_and_picture_are_named_by_date_and_verdict_and_the_file_only_if_its_visitor_wants_it(page, tmp_path):
+    scan = Image.open(EXAMPLES / "glioma.png").convert("L")
+    scan.save(tmp_path / "MUSTERMANN.tif", save_all=True, append_images=[scan.rotate(3)])
+    upload(page, tmp_path / "MUSTERMANN.tif")
+    expect_all_four_confidences(page)
+    report, name = page.locator("#report"), re.compile(r"^brain-mri-\d{4}-\d\d-\d\d-pages\.(html|png)$")
+
+    def saved(button) -> Path:
+        with page.expect_download() as download:
+            button.click()
+        assert name.match(download.value.suggested_filename)
+        return Path(download.value.path())
+
+    text = saved(report).read_text()
+    assert "A file of 2 pages: each page is a scan of its own." in text and "MUSTERMANN" not in text
+    assert (np.asarray(Image.open(saved(page.locator("#saved")))) == pixels(page, "#picture")).all()
+    page.get_by_label("Show the heat map").uncheck()
+    page.get_by_label("Name the file in the report").check()
+    page.wait_for_timeout(1500)
+    assert "MUSTERMANN.tif" in saved(report).read_text()
+    assert (np.asarray(Image.open(saved(page.locator("#saved"))).convert("RGB")) == pixels(page)).all()
+
+
 @pytest.mark.slow
 def test_the_report_is_one_page_that_needs_nothing_else_and_names_no_file(page, browser, tmp_path):
     shutil.copy(EXAMPLES / "glioma.png", tmp_path / "MUSTERMANN.png")

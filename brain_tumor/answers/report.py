@@ -1,9 +1,9 @@
-"""One scan on one page: a self-contained HTML file that prints on a sheet of A4 and names neither file nor patient."""
+"""One scan on one page: a self-contained HTML file that prints on a sheet of A4 and names no patient."""
 
 import base64
 import datetime
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from PIL import Image
@@ -19,6 +19,8 @@ LONGEST_SIDE = 640
 
 MOST_LINES, LINE = 14, 34
 """Lines that the facts may take, and letters in a line: a scanner's header can hold more than fits on a page."""
+
+MOST_NOTES = 240
 
 MOST_CLASSES, LONGEST_NAME, LONGEST_WORDS, LONGEST_CAUTION = 8, 26, 240, 360
 
@@ -65,6 +67,7 @@ tr.any .bar span { background: #475569; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .8mm 4mm; font-size: 9.5pt; }
 dt { color: #4b5563; }
 dd { overflow-wrap: anywhere; }
+.notes { margin-top: 1mm; font-size: 8.5pt; overflow-wrap: anywhere; }
 .warning { border: 1pt solid #b45309; background: #fffbeb; border-radius: 2mm; padding: 2.5mm 4mm; color: #713f12;
   font-size: 9pt; }
 footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
@@ -88,7 +91,14 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
 
 
 def html_report(
-    judged: JudgedUpload, place: int, image: Image.Image, *, version: str, date: datetime.date, shown_class: str | None
+    judged: JudgedUpload,
+    place: int,
+    image: Image.Image,
+    *,
+    version: str,
+    date: datetime.date,
+    shown_class: str | None,
+    named: bool = False,
 ) -> str:
     """The report on one scan: the verdict on the whole, and one slice as a picture.
 
@@ -101,6 +111,7 @@ def html_report(
         version: of the model, `Classifier.version`.
         date: of the report.
         shown_class: the class whose heat map is drawn, as the checkpoint names it; None for no map.
+        named: whether the file's name, which may be a patient's, is on the page.
 
     Returns:
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
@@ -129,9 +140,11 @@ def html_report(
         )
     title = f"Confidence of {slice_.name} alone" if several else "Confidence"
     columns = [_confidences(prediction, title)] if told else []
-    columns.append(_facts(judged.upload.facts))
+    facts = {"File": judged.upload.name} if named else {}
+    columns.append(_facts(facts | judged.upload.facts, judged.upload.notes))
     warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
     alone = f'<p class="alone">{escape(_about_the_slice(judged, place))}</p>' if several else ""
+    names = "This page names the file, as its reader wished." if named else "This page names neither file nor patient."
     stamp = f"{date.day} {date:%B %Y}"
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -154,11 +167,17 @@ are not a diagnosis: it looks at each slice by itself, knows only the classes th
 especially small ones. Do not base a decision on this page, or reassure anybody with it; have every scan read by a
 specialist.</section>
 </main>
-<footer>This page names neither file nor patient. Text that is burned into the picture cannot be removed: look at
+<footer>{names} Text that is burned into the picture cannot be removed: look at
 the picture before you pass it on.</footer>
 </body>
 </html>
 """
+
+
+def file_name(judged: JudgedUpload, date: datetime.date, suffix: str) -> str:
+    """What a report or a picture of a scan is called, by date and verdict: "brain-mri-2031-02-03-glioma.html"."""
+    said = "".join(letter if letter.isalnum() else "-" for letter in judged.verdict or "pages")
+    return f"brain-mri-{date}-{said[:40].lower()}.{suffix}"
 
 
 def _figure(image: Image.Image, words: str, caption: str) -> str:
@@ -198,15 +217,17 @@ def _bar(name: str, share: float, kind: str = "") -> str:
     )
 
 
-def _facts(facts: Mapping[str, str]) -> str:
-    terms, lines = [], 0
+def _facts(facts: Mapping[str, str], notes: Sequence[str]) -> str:
+    said = _cut(" ".join(notes), MOST_NOTES)
+    terms, lines = [], -(-len(said) // LINE)
     for name, value in facts.items():
         text = _cut(str(value), 3 * LINE)
         lines += -(-len(text) // LINE)
         if lines > MOST_LINES:
             break
         terms.append(f"<dt>{escape(_cut(str(name), 24))}</dt><dd>{escape(text)}</dd>")
-    return f"<section><h2>About the file</h2><dl>{''.join(terms)}</dl></section>"
+    said = f'<p class="notes">{escape(said)}</p>' if said else ""
+    return f"<section><h2>About the file</h2><dl>{''.join(terms)}</dl>{said}</section>"
 
 
 def _cut(text: str, longest: int) -> str:

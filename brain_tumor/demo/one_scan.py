@@ -1,6 +1,7 @@
 """The tab "One scan": a slice or volume in, its verdict, slices with confidences and heat map, and a report out."""
 
 import datetime
+import io
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from brain_tumor.answers.heatmap import gradient, overlay
-from brain_tumor.answers.report import html_report
+from brain_tumor.answers.report import file_name, html_report
 from brain_tumor.answers.volume_plot import plot_volume, plot_words
 from brain_tumor.answers.words import cautions, judged_words, slice_name, slice_words
 from brain_tumor.demo import page
@@ -134,7 +135,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         facts = gr.HTML(elem_id="facts", container=True)
                         if classifier.thresholds:  # which only checkpoints of the four classes have
                             gr.HTML(page.GLOSSARY, elem_id="glossary", container=True)
+                        named = gr.Checkbox(label="Name the file in the report", elem_id="named", container=False)
                         report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
+                        saved = gr.DownloadButton("Save picture (PNG)", elem_id="saved")
 
     def show(path: str | None, progress=gr.Progress()) -> dict:  # noqa: B008
         return show_kept(keep(judge_scan(classifier, path, None, progress)))
@@ -160,9 +163,10 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             shown_class: label,
             map_switch: mapped,
             facts: page.facts_html(judged.upload.facts, judged.upload.notes),
+            named: False,
             state: kept,
             **show_whole(judged),
-            **show_slice(kept, None, label, mapped),
+            **show_slice(kept, None, label, mapped, False),
         }
 
     def show_whole(judged: JudgedUpload) -> dict:
@@ -181,7 +185,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             shown[number] = gr.Slider(numbers[0], numbers[-1], numbers[judged.place], step=step, label=label)
         return shown
 
-    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> dict:
+    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> dict:
         kept = page.still_there(kept)
         judged, place = kept.judged, kept.place_of(chosen)
         several, prediction = len(judged.predictions) > 1, judged.predictions[place]
@@ -205,18 +209,19 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             share: gr.HTML(
                 "" if tumor is None else page.share_html(tumor, classifier.thresholds, name), visible=tumor is not None
             ),
-        } | draw_map_and_report(kept, chosen, shown, mapped)
+        } | draw_map_and_files(kept, chosen, shown, mapped, named)
 
-    def draw_map_and_report(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> dict:
+    def draw_map_and_files(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> dict:
         kept = page.still_there(kept)
         place = kept.place_of(chosen)
+        files = write_files(kept, place, shown if mapped else None, named, classifier.version)
         return {
             picture: gr.Image(
                 draw(kept, place, shown),
                 label=f"Heat map for {display_name(shown)}",
                 alt_text=f"The same with the heat map for {display_name(shown)}",
             ),
-            report: str(write_report(kept, place, shown if mapped else None, classifier.version)),
+            **dict(zip((report, saved), map(str, files), strict=True)),
         }
 
     def clear() -> dict:
@@ -242,7 +247,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         known = examples if event.index < len(examples) else examples + public_examples()
         return str(known[event.index].path)
 
-    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, report]
+    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, report, saved]
     whole = [
         scan,
         given,
@@ -256,6 +261,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         shown_class,
         map_switch,
         facts,
+        named,
         state,
     ]
     outputs = [*whole, *of_a_slice]
@@ -273,10 +279,11 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     cleared = another.click(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     cleared.then(None, None, None, js="() => document.querySelector('#scan button').focus()", **page.NOT_IN_THE_API)
     more.click(load_public_examples, None, [gallery, about_examples], **page.NOT_IN_THE_API)
-    looks = [state, number, shown_class, map_switch]
+    looks = [state, number, shown_class, map_switch, named]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
     number.input(show_slice, looks, of_a_slice, **redraw)
-    gr.on([shown_class.input, map_switch.input], draw_map_and_report, looks, [picture, report], **redraw)
+    drawn = [shown_class.input, map_switch.input, named.input]
+    gr.on(drawn, draw_map_and_files, looks, [picture, report, saved], **redraw)
 
 
 def told_html(judged: JudgedUpload) -> str:
@@ -296,12 +303,16 @@ def draw(kept: KeptScan, place: int, shown: str) -> Image.Image | None:
     return mark_sides(kept.judged, overlay(kept.pictures[place], maps[shown])) if maps and shown in maps else None
 
 
-def write_report(kept: KeptScan, place: int, shown: str | None, version: str) -> Path:
-    """The report of a scan, as a file for its visitor."""
-    image = mark_sides(kept.judged, kept.pictures[place])
+def write_files(kept: KeptScan, place: int, shown: str | None, named: bool, version: str) -> tuple[Path, Path]:
+    """The report of a scan, and the picture of its slice with the heat map that is shown, as files for its visitor."""
+    image, mapped = mark_sides(kept.judged, kept.pictures[place]), shown and draw(kept, place, shown)
     today = datetime.date.today()
-    text = html_report(kept.judged, place, image, version=version, date=today, shown_class=shown)
-    return new_file("brain-mri-report.html", text)
+    text = html_report(kept.judged, place, image, version=version, date=today, shown_class=shown, named=named)
+    (mapped or image).save(picture := io.BytesIO(), "PNG")
+    return (
+        new_file(file_name(kept.judged, today, "html"), text),
+        new_file(file_name(kept.judged, today, "png"), picture.getvalue()),
+    )
 
 
 def gallery_of(examples: list[Example]) -> list[tuple[Path, str]]:

@@ -118,8 +118,8 @@ footer, footer button, footer a { color: var(--body-text-color-subdued) !importa
 #slice input[type="number"] { border: 1px solid var(--input-border-color); border-radius: var(--radius-sm); }
 #results:not(:has(#map-switch input:checked)) :is(#picture, #map-words) { display: none; }
 #map { gap: 4px; }
-#map-switch input { border-color: var(--primary-700) !important; }
-.dark #map-switch input { border-color: var(--primary-300) !important; }
+:is(#map-switch, #named) input { border-color: var(--primary-700) !important; }
+.dark :is(#map-switch, #named) input { border-color: var(--primary-300) !important; }
 #shown-class { display: none; }  /* the rows of the confidences choose */
 #give { position: relative; }
 #given {

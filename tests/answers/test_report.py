@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from brain_tumor.answers.heatmap import overlay
-from brain_tumor.answers.report import LONGEST_SIDE, html_report
+from brain_tumor.answers.report import LONGEST_SIDE, file_name, html_report
 from brain_tumor.answers.words import verdict_words, volume_words
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
@@ -218,3 +218,15 @@ def test_nothing_sticks_out_of_the_page_on_any_screen(browser, width):
     )
     page.close()
     assert cut == 0
+
+
+def test_it_is_called_by_date_and_verdict_and_holds_the_notes_and_no_name_unless_that_is_wanted():
+    upload = Upload("ERIKA.nii", "picture", [Slice(SCAN, "")], FACTS, ["One slice of 189; the others were not judged."])
+    judged, date = JudgedUpload(upload, [MENINGIOMA], None), datetime.date(2031, 2, 3)
+    assert file_name(judged, date, "html") == "brain-mri-2031-02-03-meningioma.html"
+    odd = dataclasses.replace(MENINGIOMA, verdict="../a b")
+    assert file_name(JudgedUpload(upload, [odd], None), date, "png") == "brain-mri-2031-02-03----a-b.png"
+    for named in (False, True):
+        text = words(html_report(judged, 0, SCAN, version="m", date=date, shown_class=None, named=named))
+        assert "One slice of 189; the others were not judged." in text
+        assert ("ERIKA.nii" in text) == named == ("This page names neither file nor patient." not in text)

@@ -83,7 +83,7 @@ def test_an_address_is_never_fetched(key, endpoint, puppet, listener):
 
 
 @pytest.mark.parametrize(
-    "elem_id, event, count", [("map-switch", "input", 4), ("look", "click", 2), ("which-volume", "input", 2)]
+    "elem_id, event, count", [("map-switch", "input", 5), ("look", "click", 2), ("which-volume", "input", 2)]
 )
 def test_an_address_in_the_place_of_any_other_value_is_not_fetched_either(elem_id, event, count, puppet, listener):
     address = {"path": f"http://127.0.0.1:{listener.server_port}/{elem_id}/scan.png", "meta": FILE_META}
@@ -210,7 +210,7 @@ def test_the_uploads_of_a_visitor_are_neither_listed_nor_guessed(demo, tmp_path)
 
 def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):
     assert ask_as_page(demo, "scan", "upload", [upload_file(demo, GOOD)], "first")["success"]
-    redraw = ("map-switch", "input", [None, 1, "glioma", True])
+    redraw = ("map-switch", "input", [None, 1, "glioma", True, False])
     assert ask_as_page(demo, *redraw, "first")["success"]
     for stranger in ("second", "null"):
         answer = ask_as_page(demo, *redraw, stranger)
@@ -358,7 +358,7 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
         time.sleep(2.5)  # what is in memory goes after the files
         for asked in (
             choose,
-            ("map-switch", "input", [None, 1, "glioma", True], "visitor"),
+            ("map-switch", "input", [None, 1, "glioma", True, False], "visitor"),
             ("look", "click", [files, "Best resolution"], "visitor"),
             ("scan", "upload", [files[0]], "visitor"),
         ):
