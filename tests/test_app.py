@@ -23,6 +23,7 @@ from gradio_client.utils import QueueError
 from PIL import Image
 from transformers import MobileNetV2ImageProcessor, pipeline
 
+from brain_tumor.answers.words import Said
 from brain_tumor.demo import page, server
 from brain_tumor.demo.about import NOTHING_KNOWN, about, copies_table
 from brain_tumor.labels import LABELS
@@ -410,7 +411,7 @@ def test_the_documented_curl_gets_answers(demo, tmp_path):
 def test_a_file_name_is_escaped_wherever_the_page_shows_html():
     evil = "<img src=x onerror=alert(1)>"
     for html in (
-        page.verdict_html("glioma", evil, evil),
+        page.verdict_html("glioma", Said(evil, evil, evil, evil), [evil]),
         page.facts_html({evil: evil}, [evil]),
     ):
         assert "<img" not in html

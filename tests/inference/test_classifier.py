@@ -308,12 +308,13 @@ def test_real_slices_mostly_get_the_verdict_of_their_class(classifier, shared):
     if not (ROOT / "model" / "config.json").is_file():
         pytest.skip("needs the bundled checkpoint")
     for number, label in enumerate(("notumor", "glioma", "meningioma", "pituitary"), start=1):
-        paths = sorted((shared / f"data/brain-tumour-MRI-scan/Testing/{number}-{label}").iterdir())[:12]
+        # Every eighth: the first of a class are a few people's, and four of the first twelve without a tumor are CT.
+        paths = sorted((shared / f"data/brain-tumour-MRI-scan/Testing/{number}-{label}").iterdir())[::8]
         predictions = classifier.predict([open_scan(path) for path in paths])
         expected = "no_tumor" if label == "notumor" else label
-        assert sum(p.verdict == expected for p in predictions) >= 9
+        assert sum(p.verdict == expected for p in predictions) > 2 / 3 * len(paths)
         # Some of that set's slices are CT, which it holds against them.
-        assert sum(p.verdict == UNFAMILIAR for p in predictions) <= 3
+        assert sum(p.verdict == UNFAMILIAR for p in predictions) < 1 / 8 * len(paths)
 
 
 def test_verdicts_follow_the_thresholds_of_the_config(folder, tmp_path, examples):
