@@ -13,6 +13,7 @@ from brain_tumor.reading.dicom.parsing import (
     load_pydicom,
     parse,
     quiet,
+    read_identifier,
     read_number,
     read_word,
     read_words,
@@ -82,7 +83,7 @@ class Header:
     """What is kept of a file: numbers, and words of this package's own lists; no text of the file."""
 
     series: str | None
-    """SeriesInstanceUID; only to tell which files belong together, never shown."""
+    """Digest of SeriesInstanceUID; only to tell which files belong together, never shown."""
     series_number: int | None
     number: int | None
     rows: int
@@ -153,7 +154,7 @@ def _build_header(dataset) -> Header:
     groups = Groups(dataset)
     facts = describe_scan(dataset, groups)
     return Header(
-        series=read_word(dataset, "SeriesInstanceUID") or None,
+        series=read_identifier(dataset, "SeriesInstanceUID"),
         series_number=_whole(dataset, "SeriesNumber"),
         number=_whole(dataset, "InstanceNumber"),
         rows=rows,

@@ -269,6 +269,28 @@ def test_uneven_slices_are_said_to_be_uneven(tmp_path):
     assert upload.kind == "series" and upload.notes == ["The slices are unevenly spaced, 1.4 to 3.8 mm apart."]
 
 
+@pytest.mark.parametrize("odd", ["FMRI-BOLD", "3-PL", "T1-W", "Ünü\x07", "x" * 200])
+def test_an_odd_type_of_picture_takes_nothing_from_the_others(odd, tmp_path):
+    of = {kind: {"ImageType": ["ORIGINAL", "PRIMARY", odd, kind], "SeriesInstanceUID": "1.2.3"} for kind in "MP"}
+    found = read_all(tmp_path, [f for tags in of.values() for f in dicom_series(VOLUME, **tags)])
+    assert [len(upload.slices) for upload in found] == [20, 20], "magnitude and phase are no copies"
+    tags = of["M"] | {"ImageType": ["ORIGINAL", "PRIMARY", odd, "MOSAIC"]}
+    (rejected,) = read_all(tmp_path, dicom_series(VOLUME[:, :, :5], **tags))
+    assert "is a mosaic" in rejected.reason
+    tags = of["M"] | {"ImageType": ["ORIGINAL", "PRIMARY", odd, "LOCALIZER"]}
+    assert read_all(tmp_path, dicom_series(VOLUME[:, :, :5], **tags))[0].localizer
+
+
+@pytest.mark.parametrize("uid", ["ANON-1/{}", "1." * 40 + "{}", "häußlich {}"])
+def test_what_is_no_proper_identifier_still_tells_which_files_belong_together(uid, tmp_path):
+    files = []
+    for series in (3, 4):
+        for index in range(12):
+            tags = {"SeriesInstanceUID": uid.format(series), "InstanceNumber": index + 1}
+            files.append(dicom(VOLUME[:, :, index] + np.int16(series), SpecificCharacterSet="ISO_IR 192", **tags))
+    assert [len(upload.slices) for upload in read_all(tmp_path, files)] == [12, 12]
+
+
 @pytest.mark.parametrize("told", ["ImageType", "SeriesDescription", "planes"])
 def test_a_localizer_is_told_from_scans_and_each_of_its_slices_stands_alone(told, tmp_path):
     tags = {"SeriesInstanceUID": "1.2.3"}
