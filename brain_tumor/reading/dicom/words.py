@@ -57,20 +57,24 @@ _NO_AGENT_NAMED = r"(none|no|n|0|nil|null|off|false|without|ohne|-+)\b.*|-+"
 """What scanners write where an agent would be named, if none was given."""
 
 _BODY_PARTS = {
-    r"brain|cerebr|hirn|enceph": "brain",
+    r"brain|cerebr|[a-zß]*hirn|enceph": "brain",
     r"pituit|sella|hypoph": "pituitary",
     r"orbit": "orbits",
-    r"head|skull|kopf|sch(ae|ä)del|crani|cr(a|â)ne|t(e|ê)te|cabeza": "head",
-    r"spine|vertebr|wirbel|lumb|sacr|cervical|(?<![a-z])[hbl]ws(?![a-z])": "spine",
-    r"neck|(?<![a-z])hals": "neck",
+    r"head|skull|kopf|sch(ae|ä)del|(neuro)?crani|cr(a|â)ne|t(e|ê)te|cabeza": "head",
+    r"[ctl]?spine|vertebr|wirbel|(thoraco)?lumb|sacr|cervical|[hbl]ws(?![a-z])": "spine",
+    r"neck|hals": "neck",
     r"breast|mamma": "breast",
     r"chest|thora|lung": "chest",
-    r"heart|cardi": "heart",
-    r"abdom|liver|hepat|kidney|renal|pancrea": "abdomen",
-    r"pelvi|prostat|uter": "pelvis",
-    r"knee|shoulder|elbow|wrist|ankle|(?<![a-z])(hand|foot|hip|leg|arm|thigh|finger|toe|extremity)(?![a-z])": "limb",
+    r"heart|(myo)?cardi": "heart",
+    r"abdom|liver|hepat|kidney|(ad)?renal|pancrea": "abdomen",
+    r"pelvi|prostat|uter[ui]": "pelvis",
+    r"(knee|shoulder|elbow|wrist|ankle|hand|foot|hip|leg|arm|thigh|finger|toe|extremity)(?![a-z])": "limb",
     r"whole.?body": "whole body",
 }
+"""Beginnings of words; underscores and digits part words."""
+
+_TASK = r"fmri|bold|tapping|motor|clench|task"
+"""Of the brain at work: the limb that is named with it is moved, not scanned."""
 
 _DESCRIPTION_WORDS = """
 ax axial tra trans transversal transverse cor coronal sag sagittal obl oblique mpr mip
@@ -154,9 +158,9 @@ def _find_body_part(dataset, groups: Groups, text: str) -> str:
             places.append(_text(holder.get("AnatomicRegionSequence")[0], "CodeMeaning"))
         except Exception:
             continue
-    for place in (*places, text):
+    for place, begin in [*((place, "") for place in places), (text, r"(?<![^\W\d_])")]:  # a tag's value may be glued
         for pattern, word in _BODY_PARTS.items():
-            if re.search(pattern, place):
+            if re.search(f"{begin}(?:{pattern})", place) and not (begin and word == "limb" and re.search(_TASK, place)):
                 return word
     return NOT_STATED
 
