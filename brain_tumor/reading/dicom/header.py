@@ -179,7 +179,7 @@ def _whole(dataset, tag: str) -> int | None:
 
 def _refuse_what_is_no_scan(dataset) -> None:
     """Raise NoScan for what shows no picture, or a picture that is no scan."""
-    modality, class_ = read_word(dataset, "Modality"), read_word(dataset, "SOPClassUID")
+    modality, class_ = read_word(dataset, "Modality").upper(), read_word(dataset, "SOPClassUID")
     if DIRECTORY in (class_, read_word(dataset.file_meta, "MediaStorageSOPClassUID")):
         reason = "This file is the index of a disc (DICOMDIR) and shows nothing. Upload the DICOM files beside it."
         raise Directory(reason, "the index of a disc")

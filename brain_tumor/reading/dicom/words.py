@@ -15,16 +15,27 @@ NOT_STATED = "not stated"
 LOCALIZER = "localizer"
 
 MODALITIES = {
-    **{"MR": "MRI", "CT": "CT", "PT": "PET", "NM": "nuclear medicine", "US": "ultrasound", "XA": "angiography"},
-    **{"CR": "X-ray", "DX": "X-ray", "RF": "X-ray", "MG": "mammography", "OT": "other", "SC": "secondary capture"},
+    **{"MR": "MRI", "CT": "CT", "PT": "PET", "NM": "nuclear medicine", "ST": "nuclear medicine", "XA": "angiography"},
+    **{"US": "ultrasound", "BDUS": "ultrasound", "IVUS": "ultrasound", "DS": "angiography", "MA": "angiography"},
+    **{"CR": "X-ray", "DX": "X-ray", "RF": "X-ray", "RG": "X-ray", "DF": "X-ray", "VF": "X-ray", "RTIMAGE": "X-ray"},
+    **{"IO": "X-ray", "PX": "X-ray", "BMD": "X-ray", "MG": "mammography", "ES": "endoscopy", "CP": "endoscopy"},
+    **{"LP": "endoscopy", "CF": "endoscopy", "XC": "photography", "DMS": "photography", "OP": "eye imaging"},
+    **{"OPT": "eye imaging", "OPM": "eye imaging", "OPTENF": "eye imaging", "OPTBSV": "eye imaging"},
+    **{"FA": "eye imaging", "FS": "eye imaging", "OCT": "optical tomography", "IVOCT": "optical tomography"},
+    **{"SM": "microscopy", "GM": "microscopy", "CFM": "microscopy", "DM": "microscopy", "TG": "thermography"},
+    **{"BI": "biomagnetic imaging", "DG": "diaphanography", "LS": "laser scan"},
+    **{"OT": "other", "SC": "secondary capture"},
 }
+
+_IN_A_NAME = r"(?<![a-z0-9])(?:ax|axial|sag|cor|tra|obl)?(?:[23]d)?"
+"""What T1 and T2 are written together with, as in AXT2FSE and 3DT1, or sT1W and dT2W of Philips."""
 
 _SEQUENCE_WORDS = {
     r"flair|dark.?fluid": "FLAIR",
     r"mp2?.?rage|t1.?tfe|bravo|spgr|fspgr": "gradient echo T1 (3D)",
-    r"(?<![a-z0-9])t1": "T1",
-    r"(?<![a-z0-9])t2(?!\*|.?star)": "T2",
-    r"(?<![a-z0-9])t2(\*|.?star)|gre.?heme": "T2*",
+    rf"{_IN_A_NAME}(t1(?!\d)|[a-z]{{1,2}}t1w)": "T1",
+    rf"{_IN_A_NAME}(t2(?!\d|\*|.?star)|[a-z]{{1,2}}t2w(?!\*|.?star))": "T2",
+    rf"{_IN_A_NAME}t2(\*|.?star)|gre.?heme": "T2*",
     r"(?<![a-z])(pd|dp)(?![a-z])|proton": "proton density",
     r"dwi|diff|(?<![a-z])dti|trace": "diffusion",
     r"(?<![a-z])adc": "ADC map",
@@ -98,7 +109,7 @@ def describe_scan(dataset, groups: Groups) -> dict[str, str]:
         dataset: the header, as `parsing.parse` returns it.
         groups: of the same file.
     """
-    code = read_word(dataset, "Modality")
+    code = read_word(dataset, "Modality").upper()
     text = " ".join(_text(dataset, tag) for tag in ("SeriesDescription", "ProtocolName"))
     facts = {"Modality": MODALITIES[code]} if code in MODALITIES else {}
     modality = facts.get("Modality", "MRI")
@@ -127,13 +138,15 @@ def _text(dataset, tag: str) -> str:
 
 def _name_sequence(dataset, text: str) -> str:
     words = [word for pattern, word in _SEQUENCE_WORDS.items() if re.search(pattern, text)]
+    if "FLAIR" in words and "T1" in words and "T2" not in words:  # T1 FLAIR is weighted by T1: its fluid is dark anyway
+        words.remove("FLAIR")
     if "gradient echo T1 (3D)" in words and "T1" in words:
         words.remove("T1")
     if not words:
         words = [_ACQUISITION_CONTRASTS.get(read_word(dataset, "AcquisitionContrast").upper(), "")]
     if words == [""]:
         words = [_SCANNING[code] for code in read_words(dataset, "ScanningSequence") if code in _SCANNING]
-    if "LOCALIZER" in read_words(dataset, "ImageType") and LOCALIZER not in words:
+    if "LOCALIZER" in map(str.upper, read_words(dataset, "ImageType")) and LOCALIZER not in words:
         words.append(LOCALIZER)
     return ", ".join(words)
 
