@@ -43,8 +43,14 @@ _SEQUENCE_WORDS = {
     r"(?<![a-z])stir|(?<![a-z])tirm": "STIR",
     r"(?<![a-z])tof|angio": "angiography",
     r"(?<![a-z])perf|(?<![a-z])pwi|(?<![a-z])asl(?![a-z])": "perfusion",
-    r"localizer|scout|survey|(?<![a-z])loc(?![a-z])": LOCALIZER,
+    r"(?<!after.)(localizer|scout|survey|(?<![a-z])loc(?![a-z]))|(?<![a-z0-9])(3|three).?pl(ane)?(?![a-z])": LOCALIZER,
 }
+
+SEQUENCES = {*_SEQUENCE_WORDS.values()} - {LOCALIZER}
+"""Names of sequences; spin echo and the like are none."""
+
+_STEREOTACTIC = r"leksell|brain.?lab|stereota[ckx]"
+"""A localizer of these is a frame on the head by which an operation is planned, and its scan a whole one."""
 
 _ACQUISITION_CONTRASTS = {
     **{"T1": "T1", "T2": "T2", "T2_STAR": "T2*", "PROTON_DENSITY": "proton density", "FLUID_ATTENUATED": "FLAIR"},
@@ -138,6 +144,8 @@ def _text(dataset, tag: str) -> str:
 
 def _name_sequence(dataset, text: str) -> str:
     words = [word for pattern, word in _SEQUENCE_WORDS.items() if re.search(pattern, text)]
+    if LOCALIZER in words and re.search(_STEREOTACTIC, text):
+        words.remove(LOCALIZER)
     if "FLAIR" in words and "T1" in words and "T2" not in words:  # T1 FLAIR is weighted by T1: its fluid is dark anyway
         words.remove("FLAIR")
     if "gradient echo T1 (3D)" in words and "T1" in words:

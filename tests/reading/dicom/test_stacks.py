@@ -303,6 +303,48 @@ def test_a_localizer_is_told_from_scans_and_each_of_its_slices_stands_alone(told
     assert "localizer" in upload.notes[0]
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"SeriesDescription": "T1 MPRAGE survey study"},
+        {"SeriesDescription": "T1 Leksell localizer"},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+    ],
+    ids=str,
+)
+def test_many_slices_side_by_side_are_no_localizer_whatever_a_word_says(tags, tmp_path):
+    (upload,) = read_all(tmp_path, dicom_series(VOLUME, **tags))
+    assert not upload.localizer and upload.kind == "volume" and len(upload.slices) == 20
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"SeriesDescription": "T1 Leksell localizer"},
+        {"SeriesDescription": "BrainLAB localizer T1 3D"},
+        {"ProtocolName": "t1_mprage_after_localizer"},
+    ],
+    ids=str,
+)
+def test_a_stereotactic_localizer_and_what_comes_after_one_are_scans_also_of_few_slices(tags, tmp_path):
+    (upload,) = read_all(tmp_path, dicom_series(VOLUME[:, :, :12], **tags))
+    assert not upload.localizer and "localizer" not in upload.facts["Sequence"] and len(upload.slices) == 12
+
+
+def test_a_few_files_that_say_localizer_make_no_series_one(tmp_path):
+    scout = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+    files = [dicom_series(VOLUME[:, :, :12], SeriesInstanceUID="1.2.3", **tags) for tags in ({}, scout)]
+    (upload,) = read_all(tmp_path, files[0][:3] + files[1][3:4] + files[0][4:])
+    assert not upload.localizer and len(upload.slices) == 12
+
+
+def test_few_slices_in_three_planes_are_scans_if_their_sequence_is_named(tmp_path):
+    tags = {"SeriesInstanceUID": "1.2.3", "SeriesDescription": "T2 TSE"}
+    planes = ("axial", "coronal", "sagittal")
+    found = read_all(tmp_path, [f for p in planes for f in dicom_series(marked_volume()[8:48, :40], p, **tags)[18:23]])
+    assert [(upload.localizer, len(upload.slices)) for upload in found] == [(False, 5)] * 3
+
+
 def test_scans_in_three_planes_under_one_identifier_are_three_and_no_localizer(tmp_path):
     planes = ("axial", "coronal", "sagittal")
     files = [f for p in planes for f in dicom_series(marked_volume()[8:48, :40], p, SeriesInstanceUID="1.2.3")[14:24]]
