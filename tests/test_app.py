@@ -250,7 +250,9 @@ def test_whoever_wants_one_slice_says_which_and_is_told_that_it_is_one(client, t
         assert "One slice of 14; the others were not judged." in answer["notes"]
     with pytest.raises(AppError, match="There is no slice 15 in this file, which has numbers 1 to 14"):
         client.predict(handle_file(path), 15, api_name="/predict")
-    with pytest.raises(AppError, match="The slice must be a number, such as 34 for slice 34, or left out; not '2.5'"):
+    with pytest.raises(
+        AppError, match="The slice must be a whole number, such as 34 for slice 34, or left out; not '2.5'"
+    ):
         client.predict(handle_file(path), 2.5, api_name="/predict")
 
 

@@ -86,7 +86,9 @@ class SliceNumber(gr.Number, metaclass=NoStubFile):
             return None
         if isinstance(payload, int | float) and not isinstance(payload, bool) and payload % 1 == 0:
             return int(payload)
-        raise sentence(f"The slice must be a number, such as 34 for slice 34, or left out; not {str(payload)[:40]!r}.")
+        raise sentence(
+            f"The slice must be a whole number, such as 34 for slice 34, or left out; not {str(payload)[:40]!r}."
+        )
 
 
 def build_api(classifier: Classifier) -> None:

@@ -118,7 +118,8 @@ def _alone(upload: Upload, number: int) -> Upload:
     """An upload of one of its slices. Raises ScanError."""
     numbers = [slice_.number for slice_ in upload.slices]
     if number not in numbers:
-        raise ScanError(f"There is no slice {number} in this file, which has {_name_numbers(numbers)}. Choose another.")
+        slice_ = f"slice {number}" if abs(number) < 10**9 else "slice of that number"  # which may have 300 digits
+        raise ScanError(f"There is no {slice_} in this file, which has {_name_numbers(numbers)}. Choose another.")
     if len(numbers) == 1:
         return upload
     slice_ = upload.slices[numbers.index(number)]

@@ -135,7 +135,7 @@ def _sequence(facts: Mapping[str, str]) -> tuple[str, bool]:
     words = set(facts.get("Sequence", "").split(", "))
     agent = facts.get("Contrast agent")
     t1 = bool(words & {"T1", "gradient echo T1 (3D)"})
-    if "FLAIR" in words:  # the T2 or T1 of its name is how it is weighted
+    if "FLAIR" in words and not t1:  # T2 FLAIR is FLAIR; T1 FLAIR is T1, which looks dark where there is fluid anyway
         return "FLAIR", False
     if t1 == ("T2" in words):
         return "", False

@@ -148,6 +148,8 @@ def test_one_slice_is_judged_alone_where_it_is_asked_for_by_its_number(tmp_path)
     ):
         with pytest.raises(ScanError, match=f"There is no slice {number} in this file, which has {there_are}"):
             judge_file(Stub(), source, number)
+    with pytest.raises(ScanError, match="There is no slice of that number in this file, which has number 1 alone"):
+        judge_file(Stub(), EXAMPLES / "glioma.png", int(1e300))
 
 
 def test_of_pages_there_is_no_verdict_on_the_whole_and_the_most_suspicious_comes_first(tmp_path):

@@ -84,10 +84,13 @@ def test_fewer_than_20_slices_or_3_patients_and_small_differences_claim_nothing(
     assert not weakness.other_people, "a split by something else than patients may have seen them"
 
 
-def test_flair_is_flair_whatever_it_is_weighted_by():
+def test_flair_is_flair_also_where_t2_is_named_and_t1_flair_is_t1():
     results = {"test": {"by_kind": [row("T1C+", figure(0.02, 100)), row("FLAIR", figure(0.5, 100))]}}
     (weakness,) = Weaknesses(results).of({"Sequence": "FLAIR, T2"})
     assert weakness.says == "FLAIR"
+    (weakness,) = of(Sequence="FLAIR, T1")
+    assert weakness.says == "T1"
+    assert of(Sequence="FLAIR, T1, T2") == []
 
 
 def test_what_is_no_mri_or_no_head_is_said_with_the_share_that_the_check_catches_if_it_is_known():
@@ -98,6 +101,7 @@ def test_what_is_no_mri_or_no_head_is_said_with_the_share_that_the_check_catches
     assert of(Modality="MRI", Body_part="spine", Sequence="T2") == [
         Weakness("spine", "body part", caught=Share(0.7, 77))
     ]
+    assert of(Modality="eye imaging") == [Weakness("eye imaging", "modality")]
     assert of(Weaknesses({}), Modality="CT") == [Weakness("CT", "modality")]
 
 

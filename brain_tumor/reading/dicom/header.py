@@ -13,6 +13,7 @@ from brain_tumor.reading.dicom.parsing import (
     load_pydicom,
     parse,
     quiet,
+    read_identifier,
     read_number,
     read_word,
     read_words,
@@ -82,7 +83,7 @@ class Header:
     """What is kept of a file: numbers, and words of this package's own lists; no text of the file."""
 
     series: str | None
-    """SeriesInstanceUID; only to tell which files belong together, never shown."""
+    """Digest of SeriesInstanceUID; only to tell which files belong together, never shown."""
     series_number: int | None
     number: int | None
     rows: int
@@ -153,7 +154,7 @@ def _build_header(dataset) -> Header:
     groups = Groups(dataset)
     facts = describe_scan(dataset, groups)
     return Header(
-        series=read_word(dataset, "SeriesInstanceUID") or None,
+        series=read_identifier(dataset, "SeriesInstanceUID"),
         series_number=_whole(dataset, "SeriesNumber"),
         number=_whole(dataset, "InstanceNumber"),
         rows=rows,
@@ -178,7 +179,7 @@ def _whole(dataset, tag: str) -> int | None:
 
 def _refuse_what_is_no_scan(dataset) -> None:
     """Raise NoScan for what shows no picture, or a picture that is no scan."""
-    modality, class_ = read_word(dataset, "Modality"), read_word(dataset, "SOPClassUID")
+    modality, class_ = read_word(dataset, "Modality").upper(), read_word(dataset, "SOPClassUID")
     if DIRECTORY in (class_, read_word(dataset.file_meta, "MediaStorageSOPClassUID")):
         reason = "This file is the index of a disc (DICOMDIR) and shows nothing. Upload the DICOM files beside it."
         raise Directory(reason, "the index of a disc")

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import io
 import logging
 import math
@@ -221,14 +222,25 @@ def read_value(dataset, tag: str):
 
 
 def read_words(dataset, tag: str) -> tuple[str, ...]:
-    """The codes of a tag, each of letters, digits, dots and spaces; none if it is missing or holds anything else."""
+    """The codes of a tag, each as far as it can be printed and at most 64 characters of it; none if it is missing.
+
+    Each by itself: an odd one, as private ones of makers are, takes nothing from the others.
+    """
     try:
         value = read_value(dataset, tag)
         values = [value] if value is None or isinstance(value, (str, int, float)) else list(value)
-        words = tuple(str(word or "").strip() for word in values[:100])
+        return tuple("".join(filter(str.isprintable, str(word or "")[:64])).strip() for word in values[:100])
     except Exception:
         return ()
-    return words if all(re.fullmatch(r"[\w. ]{0,64}", word) for word in words) else ()
+
+
+def read_identifier(dataset, tag: str) -> str | None:
+    """A digest of an identifier, whatever it is made of, equal for equal ones; None if there is none."""
+    try:
+        text = str(read_value(dataset, tag) or "").strip("\0 ")
+    except Exception:
+        return None
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest() if text else None
 
 
 def read_word(dataset, tag: str) -> str:

@@ -23,10 +23,10 @@ import numpy as np
 from brain_tumor.reading.dicom.frames import Frame
 from brain_tumor.reading.dicom.header import Header
 from brain_tumor.reading.dicom.places import SAME_PLACE, cluster, measure_steps, note_gaps
-from brain_tumor.reading.dicom.words import NOT_STATED
+from brain_tumor.reading.dicom.words import NOT_STATED, SEQUENCES
 
 MOST_IN_LOCALIZER = 15
-"""Slices in all three planes of the body that are taken for a localizer though no header says so: five in each."""
+"""Slices of a localizer in one direction, and in all three planes of the body together if no header says what it is."""
 
 MOST_DIRECTIONS = 10
 """In which slices may lie to be stacks; those of more, turned around an axis for instance, stand alone."""
@@ -133,8 +133,7 @@ def find_stacks(files: list[DicomFile]) -> list[Stack]:
     if different[0].header.mosaic:  # each holds a whole volume
         return [Stack(pictures, notes, alone=True)]
     directions = _split_by_direction(pictures)
-    few = len(pictures) <= MOST_IN_LOCALIZER
-    if any(file.header.localizer for file in different) or (few and _are_all_planes(directions)):
+    if _are_localizer(different, pictures, directions):
         notes.append("This is a localizer, by which a scan was planned: each of its slices stands alone.")
         return [Stack(sorted(pictures, key=_number), notes, alone=True, localizer=True)]
     if len(directions) > MOST_DIRECTIONS:
@@ -161,6 +160,15 @@ def _split_by_direction(pictures: list[Picture]) -> list[list[Picture]]:
         if len(groups) > MOST_DIRECTIONS:
             break
     return groups
+
+
+def _are_localizer(files: list[DicomFile], pictures: list[Picture], directions: list[list[Picture]]) -> bool:
+    """True if most files say so, in a word that others use too, or none names its sequence; and only of few slices."""
+    if 2 * sum(file.header.localizer for file in files) > len(files):
+        ways = [_sort_by_place(group) for group in directions]
+        return all(distances is None or len(set(places)) <= MOST_IN_LOCALIZER for _, places, distances, _ in ways)
+    named = any(SEQUENCES & set(file.header.facts.get("Sequence", "").split(", ")) for file in files)
+    return not named and len(pictures) <= MOST_IN_LOCALIZER and _are_all_planes(directions)
 
 
 def _are_all_planes(directions: list[list[Picture]]) -> bool:

@@ -15,16 +15,27 @@ NOT_STATED = "not stated"
 LOCALIZER = "localizer"
 
 MODALITIES = {
-    **{"MR": "MRI", "CT": "CT", "PT": "PET", "NM": "nuclear medicine", "US": "ultrasound", "XA": "angiography"},
-    **{"CR": "X-ray", "DX": "X-ray", "RF": "X-ray", "MG": "mammography", "OT": "other", "SC": "secondary capture"},
+    **{"MR": "MRI", "CT": "CT", "PT": "PET", "NM": "nuclear medicine", "ST": "nuclear medicine", "XA": "angiography"},
+    **{"US": "ultrasound", "BDUS": "ultrasound", "IVUS": "ultrasound", "DS": "angiography", "MA": "angiography"},
+    **{"CR": "X-ray", "DX": "X-ray", "RF": "X-ray", "RG": "X-ray", "DF": "X-ray", "VF": "X-ray", "RTIMAGE": "X-ray"},
+    **{"IO": "X-ray", "PX": "X-ray", "BMD": "X-ray", "MG": "mammography", "ES": "endoscopy", "CP": "endoscopy"},
+    **{"LP": "endoscopy", "CF": "endoscopy", "XC": "photography", "DMS": "photography", "OP": "eye imaging"},
+    **{"OPT": "eye imaging", "OPM": "eye imaging", "OPTENF": "eye imaging", "OPTBSV": "eye imaging"},
+    **{"FA": "eye imaging", "FS": "eye imaging", "OCT": "optical tomography", "IVOCT": "optical tomography"},
+    **{"SM": "microscopy", "GM": "microscopy", "CFM": "microscopy", "DM": "microscopy", "TG": "thermography"},
+    **{"BI": "biomagnetic imaging", "DG": "diaphanography", "LS": "laser scan"},
+    **{"OT": "other", "SC": "secondary capture"},
 }
+
+_IN_A_NAME = r"(?<![a-z0-9])(?:ax|axial|sag|cor|tra|obl)?(?:[23]d)?"
+"""What T1 and T2 are written together with, as in AXT2FSE and 3DT1, or sT1W and dT2W of Philips."""
 
 _SEQUENCE_WORDS = {
     r"flair|dark.?fluid": "FLAIR",
     r"mp2?.?rage|t1.?tfe|bravo|spgr|fspgr": "gradient echo T1 (3D)",
-    r"(?<![a-z0-9])t1": "T1",
-    r"(?<![a-z0-9])t2(?!\*|.?star)": "T2",
-    r"(?<![a-z0-9])t2(\*|.?star)|gre.?heme": "T2*",
+    rf"{_IN_A_NAME}(t1(?!\d)|[a-z]{{1,2}}t1w)": "T1",
+    rf"{_IN_A_NAME}(t2(?!\d|\*|.?star)|[a-z]{{1,2}}t2w(?!\*|.?star))": "T2",
+    rf"{_IN_A_NAME}t2(\*|.?star)|gre.?heme": "T2*",
     r"(?<![a-z])(pd|dp)(?![a-z])|proton": "proton density",
     r"dwi|diff|(?<![a-z])dti|trace": "diffusion",
     r"(?<![a-z])adc": "ADC map",
@@ -32,8 +43,14 @@ _SEQUENCE_WORDS = {
     r"(?<![a-z])stir|(?<![a-z])tirm": "STIR",
     r"(?<![a-z])tof|angio": "angiography",
     r"(?<![a-z])perf|(?<![a-z])pwi|(?<![a-z])asl(?![a-z])": "perfusion",
-    r"localizer|scout|survey|(?<![a-z])loc(?![a-z])": LOCALIZER,
+    r"(?<!after.)(localizer|scout|survey|(?<![a-z])loc(?![a-z]))|(?<![a-z0-9])(3|three).?pl(ane)?(?![a-z])": LOCALIZER,
 }
+
+SEQUENCES = {*_SEQUENCE_WORDS.values()} - {LOCALIZER}
+"""Names of sequences; spin echo and the like are none."""
+
+_STEREOTACTIC = r"leksell|brain.?lab|stereota[ckx]"
+"""A localizer of these is a frame on the head by which an operation is planned, and its scan a whole one."""
 
 _ACQUISITION_CONTRASTS = {
     **{"T1": "T1", "T2": "T2", "T2_STAR": "T2*", "PROTON_DENSITY": "proton density", "FLUID_ATTENUATED": "FLAIR"},
@@ -57,20 +74,24 @@ _NO_AGENT_NAMED = r"(none|no|n|0|nil|null|off|false|without|ohne|-+)\b.*|-+"
 """What scanners write where an agent would be named, if none was given."""
 
 _BODY_PARTS = {
-    r"brain|cerebr|hirn|enceph": "brain",
+    r"brain|cerebr|[a-zß]*hirn|enceph": "brain",
     r"pituit|sella|hypoph": "pituitary",
     r"orbit": "orbits",
-    r"head|skull|kopf|sch(ae|ä)del|crani|cr(a|â)ne|t(e|ê)te|cabeza": "head",
-    r"spine|vertebr|wirbel|lumb|sacr|cervical|(?<![a-z])[hbl]ws(?![a-z])": "spine",
-    r"neck|(?<![a-z])hals": "neck",
+    r"head|skull|kopf|sch(ae|ä)del|(neuro)?crani|cr(a|â)ne|t(e|ê)te|cabeza": "head",
+    r"[ctl]?spine|vertebr|wirbel|(thoraco)?lumb|sacr|cervical|[hbl]ws(?![a-z])": "spine",
+    r"neck|hals": "neck",
     r"breast|mamma": "breast",
     r"chest|thora|lung": "chest",
-    r"heart|cardi": "heart",
-    r"abdom|liver|hepat|kidney|renal|pancrea": "abdomen",
-    r"pelvi|prostat|uter": "pelvis",
-    r"knee|shoulder|elbow|wrist|ankle|(?<![a-z])(hand|foot|hip|leg|arm|thigh|finger|toe|extremity)(?![a-z])": "limb",
+    r"heart|(myo)?cardi": "heart",
+    r"abdom|liver|hepat|kidney|(ad)?renal|pancrea": "abdomen",
+    r"pelvi|prostat|uter[ui]": "pelvis",
+    r"(knee|shoulder|elbow|wrist|ankle|hand|foot|hip|leg|arm|thigh|finger|toe|extremity)(?![a-z])": "limb",
     r"whole.?body": "whole body",
 }
+"""Beginnings of words; underscores and digits part words."""
+
+_TASK = r"fmri|bold|tapping|motor|clench|task"
+"""Of the brain at work: the limb that is named with it is moved, not scanned."""
 
 _DESCRIPTION_WORDS = """
 ax axial tra trans transversal transverse cor coronal sag sagittal obl oblique mpr mip
@@ -94,7 +115,7 @@ def describe_scan(dataset, groups: Groups) -> dict[str, str]:
         dataset: the header, as `parsing.parse` returns it.
         groups: of the same file.
     """
-    code = read_word(dataset, "Modality")
+    code = read_word(dataset, "Modality").upper()
     text = " ".join(_text(dataset, tag) for tag in ("SeriesDescription", "ProtocolName"))
     facts = {"Modality": MODALITIES[code]} if code in MODALITIES else {}
     modality = facts.get("Modality", "MRI")
@@ -123,13 +144,17 @@ def _text(dataset, tag: str) -> str:
 
 def _name_sequence(dataset, text: str) -> str:
     words = [word for pattern, word in _SEQUENCE_WORDS.items() if re.search(pattern, text)]
+    if LOCALIZER in words and re.search(_STEREOTACTIC, text):
+        words.remove(LOCALIZER)
+    if "FLAIR" in words and "T1" in words and "T2" not in words:  # T1 FLAIR is weighted by T1: its fluid is dark anyway
+        words.remove("FLAIR")
     if "gradient echo T1 (3D)" in words and "T1" in words:
         words.remove("T1")
     if not words:
         words = [_ACQUISITION_CONTRASTS.get(read_word(dataset, "AcquisitionContrast").upper(), "")]
     if words == [""]:
         words = [_SCANNING[code] for code in read_words(dataset, "ScanningSequence") if code in _SCANNING]
-    if "LOCALIZER" in read_words(dataset, "ImageType") and LOCALIZER not in words:
+    if "LOCALIZER" in map(str.upper, read_words(dataset, "ImageType")) and LOCALIZER not in words:
         words.append(LOCALIZER)
     return ", ".join(words)
 
@@ -154,9 +179,9 @@ def _find_body_part(dataset, groups: Groups, text: str) -> str:
             places.append(_text(holder.get("AnatomicRegionSequence")[0], "CodeMeaning"))
         except Exception:
             continue
-    for place in (*places, text):
+    for place, begin in [*((place, "") for place in places), (text, r"(?<![^\W\d_])")]:  # a tag's value may be glued
         for pattern, word in _BODY_PARTS.items():
-            if re.search(pattern, place):
+            if re.search(f"{begin}(?:{pattern})", place) and not (begin and word == "limb" and re.search(_TASK, place)):
                 return word
     return NOT_STATED
 

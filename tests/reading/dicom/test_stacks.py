@@ -269,6 +269,28 @@ def test_uneven_slices_are_said_to_be_uneven(tmp_path):
     assert upload.kind == "series" and upload.notes == ["The slices are unevenly spaced, 1.4 to 3.8 mm apart."]
 
 
+@pytest.mark.parametrize("odd", ["FMRI-BOLD", "3-PL", "T1-W", "Ünü\x07", "x" * 200])
+def test_an_odd_type_of_picture_takes_nothing_from_the_others(odd, tmp_path):
+    of = {kind: {"ImageType": ["ORIGINAL", "PRIMARY", odd, kind], "SeriesInstanceUID": "1.2.3"} for kind in "MP"}
+    found = read_all(tmp_path, [f for tags in of.values() for f in dicom_series(VOLUME, **tags)])
+    assert [len(upload.slices) for upload in found] == [20, 20], "magnitude and phase are no copies"
+    tags = of["M"] | {"ImageType": ["ORIGINAL", "PRIMARY", odd, "MOSAIC"]}
+    (rejected,) = read_all(tmp_path, dicom_series(VOLUME[:, :, :5], **tags))
+    assert "is a mosaic" in rejected.reason
+    tags = of["M"] | {"ImageType": ["ORIGINAL", "PRIMARY", odd, "LOCALIZER"]}
+    assert read_all(tmp_path, dicom_series(VOLUME[:, :, :5], **tags))[0].localizer
+
+
+@pytest.mark.parametrize("uid", ["ANON-1/{}", "1." * 40 + "{}", "häußlich {}"])
+def test_what_is_no_proper_identifier_still_tells_which_files_belong_together(uid, tmp_path):
+    files = []
+    for series in (3, 4):
+        for index in range(12):
+            tags = {"SeriesInstanceUID": uid.format(series), "InstanceNumber": index + 1}
+            files.append(dicom(VOLUME[:, :, index] + np.int16(series), SpecificCharacterSet="ISO_IR 192", **tags))
+    assert [len(upload.slices) for upload in read_all(tmp_path, files)] == [12, 12]
+
+
 @pytest.mark.parametrize("told", ["ImageType", "SeriesDescription", "planes"])
 def test_a_localizer_is_told_from_scans_and_each_of_its_slices_stands_alone(told, tmp_path):
     tags = {"SeriesInstanceUID": "1.2.3"}
@@ -279,6 +301,48 @@ def test_a_localizer_is_told_from_scans_and_each_of_its_slices_stands_alone(told
     (upload,) = read_all(tmp_path, volume)
     assert upload.localizer and upload.kind == "pages" and len(upload.slices) == 3 * len(planes)
     assert "localizer" in upload.notes[0]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"SeriesDescription": "T1 MPRAGE survey study"},
+        {"SeriesDescription": "T1 Leksell localizer"},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+    ],
+    ids=str,
+)
+def test_many_slices_side_by_side_are_no_localizer_whatever_a_word_says(tags, tmp_path):
+    (upload,) = read_all(tmp_path, dicom_series(VOLUME, **tags))
+    assert not upload.localizer and upload.kind == "volume" and len(upload.slices) == 20
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"SeriesDescription": "T1 Leksell localizer"},
+        {"SeriesDescription": "BrainLAB localizer T1 3D"},
+        {"ProtocolName": "t1_mprage_after_localizer"},
+    ],
+    ids=str,
+)
+def test_a_stereotactic_localizer_and_what_comes_after_one_are_scans_also_of_few_slices(tags, tmp_path):
+    (upload,) = read_all(tmp_path, dicom_series(VOLUME[:, :, :12], **tags))
+    assert not upload.localizer and "localizer" not in upload.facts["Sequence"] and len(upload.slices) == 12
+
+
+def test_a_few_files_that_say_localizer_make_no_series_one(tmp_path):
+    scout = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
+    files = [dicom_series(VOLUME[:, :, :12], SeriesInstanceUID="1.2.3", **tags) for tags in ({}, scout)]
+    (upload,) = read_all(tmp_path, files[0][:3] + files[1][3:4] + files[0][4:])
+    assert not upload.localizer and len(upload.slices) == 12
+
+
+def test_few_slices_in_three_planes_are_scans_if_their_sequence_is_named(tmp_path):
+    tags = {"SeriesInstanceUID": "1.2.3", "SeriesDescription": "T2 TSE"}
+    planes = ("axial", "coronal", "sagittal")
+    found = read_all(tmp_path, [f for p in planes for f in dicom_series(marked_volume()[8:48, :40], p, **tags)[18:23]])
+    assert [(upload.localizer, len(upload.slices)) for upload in found] == [(False, 5)] * 3
 
 
 def test_scans_in_three_planes_under_one_identifier_are_three_and_no_localizer(tmp_path):

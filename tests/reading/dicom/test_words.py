@@ -17,6 +17,11 @@ NAME = "Zzyzx"
         ({"SeriesDescription": "AX T2 FLAIR"}, "FLAIR, T2"),
         ({"SeriesDescription": "t1_mprage_sag_p2"}, "gradient echo T1 (3D)"),
         ({"ProtocolName": "T1 TSE tra +C"}, "T1"),
+        *[({"SeriesDescription": name}, "T1") for name in ("AXT1", "3DT1", "sT1W_3D_TFE", "Ax T1 FLAIR", "FLAIR T1")],
+        *[({"SeriesDescription": name}, "T2") for name in ("AXT2FSE", "dT2W", "SAGT2", "Sag3DT2")],
+        ({"SeriesDescription": "FLAIR T2"}, "FLAIR, T2"),
+        ({"SeriesDescription": "AXT2*"}, "T2*"),
+        ({"SeriesDescription": "PAT1 T12 FAST2"}, "not stated"),
         ({"SeriesDescription": "ep2d_diff_ADC"}, "diffusion, ADC map"),
         ({"SeriesDescription": "t2*_gre"}, "T2*"),
         ({"ScanningSequence": ["SE", "IR"]}, "spin echo, inversion recovery"),
@@ -61,6 +66,14 @@ def test_the_contrast_agent(tags, words, read):
     assert read(dicom(GRAY16, **tags)).facts["Contrast agent"] == words
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("mr", "MRI"), ("ct", "CT"), ("OPT", "eye imaging"), ("ES", "endoscopy"), ("TG", "thermography"), ("QQ", None)],
+)
+def test_the_modality(code, words, read):
+    assert read(dicom(GRAY16, Modality=code)).facts.get("Modality") == words
+
+
 def with_region(meaning: str) -> dict:
     region, anatomy, shared = Dataset(), Dataset(), Dataset()
     region.CodeMeaning = meaning
@@ -79,6 +92,18 @@ def with_region(meaning: str) -> dict:
         ({"BodyPartExamined": NAME.upper()}, "not stated"),
         ({"SeriesDescription": "T2 lumbar spine"}, "spine"),
         ({"SeriesDescription": "t2 cor hippocampus"}, "not stated"),
+        ({"SeriesDescription": "t1_mprage_Bestrahlungsplanung"}, "not stated"),
+        ({"SeriesDescription": "T1 computer router outer delivery"}, "not stated"),
+        ({"ProtocolName": "fMRI finger tapping"}, "not stated"),
+        ({"ProtocolName": "fMRI brain toe"}, "brain"),
+        ({"ProtocolName": "T1_finger"}, "limb"),
+        ({"SeriesDescription": "T2 adrenal"}, "abdomen"),
+        ({"SeriesDescription": "t2_liver2"}, "abdomen"),
+        ({"SeriesDescription": "T2_Uterus"}, "pelvis"),
+        ({"SeriesDescription": "t1 Kleinhirn"}, "brain"),
+        ({"SeriesDescription": "2cspine T2"}, "spine"),
+        ({"BodyPartExamined": "TSPINE"}, "spine"),
+        ({"BodyPartExamined": "BILATLUNG"}, "chest"),
         (with_region("Brain"), "brain"),
         ({}, "not stated"),
     ],
