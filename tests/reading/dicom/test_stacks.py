@@ -7,6 +7,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
+from brain_tumor.data.dicom import open_slice
+from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.readers import read_uploads
 from brain_tumor.reading.uploads import Rejected, Upload
 from tests.reading.scans import dicom_series, gray, marked_volume, write_all
@@ -134,6 +136,30 @@ def test_frames_of_a_file_that_share_a_place_are_no_neighbors(tmp_path):
     assert [int(gray(s)[0, 0]) for s in one.slices] == [10 * index for index in range(12)]
     assert [int(gray(s)[0, 0]) for s in two.slices] == [10 * index + 100 for index in range(12)]
     assert (one.name, two.name) == ("scan, part 1", "scan, part 2") and "TE 90 ms" in two.facts["Sequence"]
+
+
+@pytest.mark.parametrize("told", ["the file", "the shared groups", "some of the frames", "empty groups"])
+def test_one_position_for_a_file_of_many_frames_makes_no_copies_of_them(told, tmp_path):
+    place, empty, groups = Dataset(), Dataset(), {}
+    place.ImagePositionPatient = [5, 6, 7]
+    shared, frames = Dataset(), [Dataset() for _ in range(6)]
+    if told == "the shared groups":
+        shared.PlanePositionSequence = Sequence([place])
+    for index, frame in enumerate(frames):
+        if told == "some of the frames" and index < 4 or told == "empty groups":
+            frame.PlanePositionSequence = Sequence([place] if index < 4 else [])
+        frame.FrameContentSequence = Sequence([empty])
+    if told != "the file":
+        groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": frames}
+    tags = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [5, 6, 7], "PixelSpacing": [2, 2]}
+    pixels = np.array([np.full((40, 40), 10 * index, np.uint8) for index in range(6)])
+    pixels[:, 5:9, 5:9] = 255
+    data = dicom(pixels, **tags, **{tag: Sequence(items) for tag, items in groups.items()})
+    (upload,) = read_all(tmp_path, {"scan": data})
+    assert upload.kind == "pages" and [int(gray(s)[0, 0]) for s in upload.slices] == [10 * i for i in range(6)]
+    assert upload.notes == ["A file of 6 frames: each frame is a scan of its own."]
+    with pytest.raises(ScanError, match="holds several slices"):
+        open_slice(tmp_path / "scan")
 
 
 def test_a_mosaic_is_refused_with_a_sentence_once_for_its_series(tmp_path):
