@@ -269,6 +269,23 @@ def test_a_series_that_comes_several_times_without_places_is_told_by_its_pixels(
     assert len(upload.slices) == 13 and not upload.notes
 
 
+@pytest.mark.parametrize("numbered", [True, False])
+def test_copies_of_some_slices_without_places_are_left_out_as_if_they_were_not_there(numbered, tmp_path):
+    def build(index, copy=0):
+        tags = {"InstanceNumber": index + 1} if numbered else {}
+        picture = (VOLUME[:, :, index] // 4).astype(np.uint8) + np.uint8(index)
+        return dicom(picture, SeriesInstanceUID="1.2.3", PatientComments=str(copy), **tags)
+
+    files = [build(index) for index in range(4, 16)]
+    (one,) = read_all(tmp_path, files)
+    (upload,) = read_all(tmp_path, [*files, build(15, 1), build(15, 2)])
+    if numbered:
+        assert_same_slices(upload, one)
+    assert {gray(s).tobytes() for s in upload.slices} == {gray(s).tobytes() for s in one.slices}
+    assert len(upload.slices) == 12 and upload.kind == one.kind and not one.notes
+    assert upload.notes == ["2 of the pictures are copies of others and are left out."]
+
+
 @pytest.mark.parametrize("place", [6, 7])
 def test_missing_slices_are_said_with_where_and_how_many(place, tmp_path):
     files = dicom_series(VOLUME, spacing=3.0)
