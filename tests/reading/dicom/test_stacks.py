@@ -80,6 +80,61 @@ def test_pictures_of_a_place_with_other_settings_are_scans_of_their_own(tags, wo
     assert len({upload.name for upload in uploads}) == 2
 
 
+@pytest.mark.parametrize("tag", ["TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "a trigger each"])
+@pytest.mark.parametrize("aside", [0.11, 0.3, 0.45])
+def test_time_points_that_lie_a_little_aside_are_no_neighbors(tag, aside, tmp_path):
+    def build(time, shift):
+        tags = {"SeriesInstanceUID": "1.2.3", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [2, 2]}
+        for index in range(20):
+            moment = {tag: time + 1} if " " not in tag else {"TriggerTime": 1000 * time + 31.5 * index}
+            if " " in tag and time > 0 and index % 5:  # else nothing tells how far apart slices are
+                continue
+            place = [0, 0, 5 * index + shift]
+            pixels = (VOLUME[:, :, index] + 50 * time).astype(np.uint16)
+            yield dicom(pixels, ImagePositionPatient=place, **tags, **moment)
+
+    (one,) = read_all(tmp_path, list(build(0, 0)))
+    (upload,) = read_all(tmp_path, [file for time in range(3) for file in build(time, aside * time)])
+    assert_same_slices(upload, one)
+    assert upload.kind == "volume" and "up to 3 times" in upload.notes[0]
+
+
+def place_between(one, other):
+    """Slices of 5 mm distance, and those of another kind between them."""
+    tags = {"SeriesInstanceUID": "1.2.3", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    return [
+        dicom(
+            (VOLUME[:, :, 2 * index + way] + way).astype(np.uint16),
+            **tags | {"ImagePositionPatient": [0, 0, 5 * index + 2.5 * way], "PixelSpacing": [2, 2]} | kind,
+        )
+        for way, kind in enumerate((one, other))
+        for index in range(10)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"EchoTime": 10}, {"EchoTime": 90}, "2 echo times"),
+        ({"ContrastBolusAgent": "NONE"}, {"ContrastBolusAgent": "Gadovist"}, "2 states of contrast agent"),
+        ({"PixelSpacing": [1, 1]}, {"PixelSpacing": [1.2, 1.2]}, "2 pixel spacings"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_slices_of_other_settings_between_those_of_one_are_scans_of_their_own(one, other, words, tmp_path):
+    uploads = read_all(tmp_path, place_between(one, other))
+    assert [(upload.kind, len(upload.slices)) for upload in uploads] == [("volume", 10)] * 2
+    assert all(
+        upload.notes == [f"Slices of {words} lie between each other: each is a scan of its own."] for upload in uploads
+    )
+
+
+@pytest.mark.parametrize("tag", ["AcquisitionNumber", "TriggerTime", "InstanceNumber", "EchoTime"])
+def test_slices_taken_in_two_passes_are_one_scan(tag, tmp_path):
+    (upload,) = read_all(tmp_path, place_between({tag: 20}, {tag: 22}))
+    assert upload.kind == "volume" and len(upload.slices) == 20 and not upload.notes
+
+
 def test_settings_that_hardly_differ_are_the_same(tmp_path):
     files = [
         file
