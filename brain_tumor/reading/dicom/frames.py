@@ -76,9 +76,9 @@ class Groups:
         """True if the frames may differ."""
         return bool(self._each)
 
-    def find(self, index: int, tag: str):
-        """The item of a frame's group, its own or the shared one; the file itself if there is none."""
-        for place in (*self._each[index : index + 1], *self._shared):
+    def find(self, index: int, tag: str, own: bool = False):
+        """The item of a frame's group, its own or, unless `own`, the shared one; the file itself if there is none."""
+        for place in (*self._each[index : index + 1], *([] if own else self._shared)):
             try:
                 if tag in place:
                     stored = place.get_item(tag).value  # bytes, as long as nobody has asked for the items
@@ -99,19 +99,22 @@ class Groups:
 
 def describe_frames(groups: Groups, count: int) -> tuple[Frame, ...]:
     """Each frame's place, settings and moment: those of the file, or of an enhanced file's functional groups."""
-    frames = tuple(_describe_frame(groups, index) for index in range(count if groups else 1))
+    frames = tuple(_describe_frame(groups, index, count > 1) for index in range(count if groups else 1))
     return frames if groups else frames * count
 
 
-def _describe_frame(groups: Groups, index: int) -> Frame:
+def _describe_frame(groups: Groups, index: int, one_of_several: bool) -> Frame:
     kind = groups.find(index, "MRImageFrameTypeSequence")
     kinds = "/".join(read_words(kind, "ImageType" if kind is groups.dataset else "FrameType")).upper()
     settings = {"types of picture": kinds or None}
     settings |= {name: groups.number(index, *tags) for name, tags in _SETTINGS.items()}
     orientation = read_numbers(groups.find(index, "PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    # One position for several frames is that of the first, and says nothing of where the others lie.
+    place = groups.find(index, "PlanePositionSequence", own=one_of_several)
+    unknown = one_of_several and place is groups.dataset
     return Frame(
         orientation=_check_orientation(orientation),
-        position=read_numbers(groups.find(index, "PlanePositionSequence"), "ImagePositionPatient", 3),
+        position=None if unknown else read_numbers(place, "ImagePositionPatient", 3),
         spacing=_read_spacing(groups.find(index, "PixelMeasuresSequence")),
         settings=tuple(settings.items()),
         moment=tuple(groups.number(index, *tags) or 0.0 for tags in _MOMENTS),

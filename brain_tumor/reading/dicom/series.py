@@ -78,15 +78,22 @@ def read_stack(stack: Stack, name: str, plane: str | None = None) -> Iterator[Up
 
 
 def _leave_out_copies(pictures: list[Decoded]) -> list[Decoded]:
-    """The first of pictures that each come as often as the others, two times or more, if no place tells them apart."""
-    alike: dict[Hashable, list[Decoded]] = {}
+    """Without copies, where no place tells pictures apart: those of equal pixels and of the same number, if any.
+
+    Equal ones of other numbers may be slices of a head that look alike, unless all come as often.
+    """
+    alike: dict[Hashable, dict[Hashable, Decoded]] = {}
     for one in pictures:
         _, picture, pixels = one
         values = pixels.values if isinstance(pixels, Grays) else pixels
-        key = picture.frame.position, picture.file.header.location, hashlib.blake2b(values.tobytes()).digest()
-        alike.setdefault(key, []).append(one)
+        header = picture.file.header
+        key = picture.frame.position, header.location, hashlib.blake2b(values.tobytes()).digest()
+        # Frames of one file are told apart by their order.
+        alike.setdefault(key, {}).setdefault((header.number, picture.index), one)
     times = {len(some) for some in alike.values()}
-    return [some[0] for some in alike.values()] if len(times) == 1 and len(alike) > 2 else pictures
+    if len(times) == 1 and len(alike) > 2:
+        return [next(iter(some.values())) for some in alike.values()]
+    return sorted((one for some in alike.values() for one in some.values()), key=lambda one: one[0])
 
 
 def _make_upload(name: str, stack: Stack, pictures: list[Decoded], plane: str | None, notes: list[str]) -> Upload:

@@ -15,14 +15,14 @@ The place of a slice is that along its normal; without positions, SliceLocation;
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from brain_tumor.reading.dicom.frames import Frame
 from brain_tumor.reading.dicom.header import Header
-from brain_tumor.reading.dicom.places import SAME_PLACE, cluster, measure_steps, note_gaps
+from brain_tumor.reading.dicom.places import SAME_PLACE, SAME_SPACING, cluster, measure_steps, note_gaps
 from brain_tumor.reading.dicom.words import NOT_STATED, SEQUENCES
 
 MOST_IN_LOCALIZER = 15
@@ -33,6 +33,15 @@ MOST_DIRECTIONS = 10
 
 MOST_SETTINGS = 6
 """Of one setting: with more, as in maps of relaxation or diffusion, the first at each place is taken."""
+
+LEAST_ASIDE = 4
+"""Slices of one setting that lie so evenly between those of another by chance are unlikely."""
+
+COARSE = 0.2
+"""Settings that differ by less than this share may vary from slice to slice of one scan."""
+
+NEAR = 0.25
+"""Slices that share a place may lie aside by this share of the distance between slices: heads move between scans."""
 
 LEAST_ON_A_LINE = 5
 """Files without a series of their own that lie so evenly on a line by chance are unlikely."""
@@ -212,9 +221,51 @@ def _sort_by_place(pictures: list[Picture]) -> tuple[list[Picture], list[int], n
     else:
         return sorted(pictures, key=_number), list(range(len(pictures))), None, False
     places = cluster(measured, apart)
+    if apart:
+        places = _join_near(pictures, measured, places)
     order = sorted(range(len(pictures)), key=lambda i: places[i])  # stable: of one place the first made comes first
     distances = measured[order] if apart else None
     return [pictures[i] for i in order], [places[i] for i in order], distances, placed
+
+
+def _join_near(pictures: list[Picture], measured: np.ndarray, places: list[int]) -> list[int]:
+    """Make one place of those that lie far nearer together than slices do, if each holds pictures of other moments."""
+    moments = list(zip(*(picture.frame.moment for picture in pictures), strict=True))
+    for column in [*(ids for _, ids in _settings(pictures)), *moments]:
+        of_one = [np.diff(sorted({places[i]: measured[i] for i in some}.values())) for some in _group(column)]
+        steps = np.concatenate(of_one)
+        if not len(steps):  # each picture has a moment of its own
+            steps = np.diff(sorted(dict(zip(places, measured, strict=True)).values()))
+        apart = NEAR * float(np.median(steps)) if len(steps) else 0.0
+        joined = cluster(measured, max(apart, SAME_PLACE))
+        pairs = set(zip(joined, column, places, strict=True))
+        # Of one moment no two places are joined: that would lose slices.
+        if len(set(joined)) < len(set(places)) and len({pair[:2] for pair in pairs}) == len(pairs):
+            return joined
+    return places
+
+
+def _group(ids: Iterable[Hashable]) -> list[list[int]]:
+    """The indices of equal ids, for each, in the order of the ids."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, id_ in enumerate(ids):
+        groups.setdefault(id_, []).append(index)
+    return [groups[id_] for id_ in sorted(groups)]
+
+
+def _lie_between_each_other(parts: list[list[int]], distances: np.ndarray | None) -> bool:
+    """True for parts that are each evenly spaced and reach over the same range, as scans do but parts of one do not."""
+    if distances is None or len(parts) < 2:
+        return False
+    wheres = [np.sort(distances[part]) for part in parts]
+    steps = [np.diff(where) for where in wheres]
+    steps = [some[some > SAME_PLACE] for some in steps]
+    if min(map(len, steps)) < LEAST_ASIDE - 1:
+        return False
+    typical = [float(np.median(some)) for some in steps]
+    even = all(abs(some - t).max() <= max(SAME_SPACING * t, 0.1) for some, t in zip(steps, typical, strict=True))
+    common = min(where[-1] for where in wheres) - max(where[0] for where in wheres)
+    return even and 2 * common >= min(np.ptp(where) for where in wheres)
 
 
 def _split_by_place(pictures: list[Picture], notes: list[str]) -> list[Stack]:
@@ -222,19 +273,24 @@ def _split_by_place(pictures: list[Picture], notes: list[str]) -> list[Stack]:
     pictures, places, distances, placed = _sort_by_place(pictures)
     times = Counter(places)
     shared = [place for place, count in times.items() if count > 1]
+    for coarse in (False, True):
+        for setting, ids in _settings(pictures, coarse):
+            found: dict[int, set] = {}
+            for place, id_ in zip(places, ids, strict=True):
+                found.setdefault(place, set()).add(id_)
+            parts = _group(ids)
+            of_several = sum(len(ids_there) > 1 for ids_there in found.values())
+            if coarse and not of_several and _lie_between_each_other(parts, distances):
+                note = f"Slices of {len(parts)} {setting} lie between each other: each is a scan of its own."
+            elif not coarse and 2 * of_several >= len(shared) > 0:
+                note = f"The same places were scanned with {len(parts)} {setting}: each is a scan of its own."
+            else:
+                continue
+            if len(parts) <= MOST_SETTINGS:
+                own = [[pictures[i] for i in part] for part in parts]
+                return [stack for part in own for stack in _split_by_place(part, [*notes, note])]
     if not shared:
         return [Stack(pictures, [*notes, *note_gaps(distances)], placed)]
-    for setting, ids in _settings(pictures):
-        found: dict[int, set] = {}
-        for place, id_ in zip(places, ids, strict=True):
-            found.setdefault(place, set()).add(id_)
-        if len(set(ids)) <= MOST_SETTINGS and 2 * sum(len(found[place]) > 1 for place in shared) >= len(shared):
-            parts: dict[int, list[Picture]] = {}
-            for picture, id_ in zip(pictures, ids, strict=True):
-                parts.setdefault(id_, []).append(picture)
-            note = f"The same places were scanned with {len(parts)} {setting}: each is a scan of its own."
-            ordered = [parts[id_] for id_ in sorted(parts)]
-            return [stack for part in ordered for stack in _split_by_place(part, [*notes, note])]
     ranks = list(zip(*(ids for _, ids in _settings(pictures)), strict=True))
     order = sorted(range(len(pictures)), key=lambda i: (places[i], ranks[i], i))
     firsts = [i for n, i in enumerate(order) if n == 0 or places[i] != places[order[n - 1]]]
@@ -246,15 +302,21 @@ def _split_by_place(pictures: list[Picture], notes: list[str]) -> list[Stack]:
     return [Stack([pictures[i] for i in firsts], [*notes, note, *note_gaps(distances)], placed)]
 
 
-def _settings(pictures: list[Picture]) -> Iterable[tuple[str, list[int]]]:
-    """Each setting in words, with the number of its value for each picture; nearly equal ones have the same."""
+def _settings(pictures: list[Picture], coarse: bool = False) -> Iterable[tuple[str, list[int]]]:
+    """Each setting in words, with the number of its value for each picture; nearly equal ones have the same.
+
+    With `coarse` also those that differ as much as settings of one scan may from slice to slice.
+    """
     names = [name for name, _ in pictures[0].frame.settings]
     values = [[value for _, value in picture.frame.settings] for picture in pictures]
     agents = [picture.file.header.facts.get("Contrast agent", NOT_STATED) for picture in pictures]
-    for name, column in [*zip(names, zip(*values, strict=True), strict=True), ("states of contrast agent", agents)]:
+    spacings = [picture.frame.spacing and picture.frame.spacing[0] for picture in pictures]
+    columns = [*zip(names, zip(*values, strict=True), strict=True)]
+    for name, column in [*columns, ("states of contrast agent", agents), ("pixel spacings", spacings)]:
         known = [value for value in column if isinstance(value, float)]
         if known:
-            ids = iter(cluster(known, 20 if name == "b values" else 0.05, 0.02))
+            apart = {"b values": 20, "pixel spacings": 0.0}.get(name, 0.05)
+            ids = iter(cluster(known, apart, COARSE if coarse and name != "pixel spacings" else 0.02))
             yield name, [next(ids) if isinstance(value, float) else -1 for value in column]
         else:
             words = sorted({str(value) for value in column})

@@ -7,6 +7,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
+from brain_tumor.data.dicom import open_slice
+from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.readers import read_uploads
 from brain_tumor.reading.uploads import Rejected, Upload
 from tests.reading.scans import dicom_series, gray, marked_volume, write_all
@@ -78,6 +80,61 @@ def test_pictures_of_a_place_with_other_settings_are_scans_of_their_own(tags, wo
     assert len({upload.name for upload in uploads}) == 2
 
 
+@pytest.mark.parametrize("tag", ["TemporalPositionIdentifier", "AcquisitionNumber", "TriggerTime", "a trigger each"])
+@pytest.mark.parametrize("aside", [0.11, 0.3, 0.45])
+def test_time_points_that_lie_a_little_aside_are_no_neighbors(tag, aside, tmp_path):
+    def build(time, shift):
+        tags = {"SeriesInstanceUID": "1.2.3", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [2, 2]}
+        for index in range(20):
+            moment = {tag: time + 1} if " " not in tag else {"TriggerTime": 1000 * time + 31.5 * index}
+            if " " in tag and time > 0 and index % 5:  # else nothing tells how far apart slices are
+                continue
+            place = [0, 0, 5 * index + shift]
+            pixels = (VOLUME[:, :, index] + 50 * time).astype(np.uint16)
+            yield dicom(pixels, ImagePositionPatient=place, **tags, **moment)
+
+    (one,) = read_all(tmp_path, list(build(0, 0)))
+    (upload,) = read_all(tmp_path, [file for time in range(3) for file in build(time, aside * time)])
+    assert_same_slices(upload, one)
+    assert upload.kind == "volume" and "up to 3 times" in upload.notes[0]
+
+
+def place_between(one, other):
+    """Slices of 5 mm distance, and those of another kind between them."""
+    tags = {"SeriesInstanceUID": "1.2.3", "ImageOrientationPatient": [1, 0, 0, 0, 1, 0]}
+    return [
+        dicom(
+            (VOLUME[:, :, 2 * index + way] + way).astype(np.uint16),
+            **tags | {"ImagePositionPatient": [0, 0, 5 * index + 2.5 * way], "PixelSpacing": [2, 2]} | kind,
+        )
+        for way, kind in enumerate((one, other))
+        for index in range(10)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        ({"EchoTime": 10}, {"EchoTime": 90}, "2 echo times"),
+        ({"ContrastBolusAgent": "NONE"}, {"ContrastBolusAgent": "Gadovist"}, "2 states of contrast agent"),
+        ({"PixelSpacing": [1, 1]}, {"PixelSpacing": [1.2, 1.2]}, "2 pixel spacings"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_slices_of_other_settings_between_those_of_one_are_scans_of_their_own(one, other, words, tmp_path):
+    uploads = read_all(tmp_path, place_between(one, other))
+    assert [(upload.kind, len(upload.slices)) for upload in uploads] == [("volume", 10)] * 2
+    assert all(
+        upload.notes == [f"Slices of {words} lie between each other: each is a scan of its own."] for upload in uploads
+    )
+
+
+@pytest.mark.parametrize("tag", ["AcquisitionNumber", "TriggerTime", "InstanceNumber", "EchoTime"])
+def test_slices_taken_in_two_passes_are_one_scan(tag, tmp_path):
+    (upload,) = read_all(tmp_path, place_between({tag: 20}, {tag: 22}))
+    assert upload.kind == "volume" and len(upload.slices) == 20 and not upload.notes
+
+
 def test_settings_that_hardly_differ_are_the_same(tmp_path):
     files = [
         file
@@ -134,6 +191,30 @@ def test_frames_of_a_file_that_share_a_place_are_no_neighbors(tmp_path):
     assert [int(gray(s)[0, 0]) for s in one.slices] == [10 * index for index in range(12)]
     assert [int(gray(s)[0, 0]) for s in two.slices] == [10 * index + 100 for index in range(12)]
     assert (one.name, two.name) == ("scan, part 1", "scan, part 2") and "TE 90 ms" in two.facts["Sequence"]
+
+
+@pytest.mark.parametrize("told", ["the file", "the shared groups", "some of the frames", "empty groups"])
+def test_one_position_for_a_file_of_many_frames_makes_no_copies_of_them(told, tmp_path):
+    place, empty, groups = Dataset(), Dataset(), {}
+    place.ImagePositionPatient = [5, 6, 7]
+    shared, frames = Dataset(), [Dataset() for _ in range(6)]
+    if told == "the shared groups":
+        shared.PlanePositionSequence = Sequence([place])
+    for index, frame in enumerate(frames):
+        if told == "some of the frames" and index < 4 or told == "empty groups":
+            frame.PlanePositionSequence = Sequence([place] if index < 4 else [])
+        frame.FrameContentSequence = Sequence([empty])
+    if told != "the file":
+        groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": frames}
+    tags = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [5, 6, 7], "PixelSpacing": [2, 2]}
+    pixels = np.array([np.full((40, 40), 10 * index, np.uint8) for index in range(6)])
+    pixels[:, 5:9, 5:9] = 255
+    data = dicom(pixels, **tags, **{tag: Sequence(items) for tag, items in groups.items()})
+    (upload,) = read_all(tmp_path, {"scan": data})
+    assert upload.kind == "pages" and [int(gray(s)[0, 0]) for s in upload.slices] == [10 * i for i in range(6)]
+    assert upload.notes == ["A file of 6 frames: each frame is a scan of its own."]
+    with pytest.raises(ScanError, match="holds several slices"):
+        open_slice(tmp_path / "scan")
 
 
 def test_a_mosaic_is_refused_with_a_sentence_once_for_its_series(tmp_path):
@@ -241,6 +322,23 @@ def test_a_series_that_comes_several_times_without_places_is_told_by_its_pixels(
     assert len(upload.slices) == 12 and upload.notes == ["24 of the pictures are copies of others and are left out."]
     (upload,) = read_all(tmp_path, files[:13])  # some slices of a head may well be equal
     assert len(upload.slices) == 13 and not upload.notes
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_copies_of_some_slices_without_places_are_left_out_as_if_they_were_not_there(numbered, tmp_path):
+    def build(index, copy=0):
+        tags = {"InstanceNumber": index + 1} if numbered else {}
+        picture = (VOLUME[:, :, index] // 4).astype(np.uint8) + np.uint8(index)
+        return dicom(picture, SeriesInstanceUID="1.2.3", PatientComments=str(copy), **tags)
+
+    files = [build(index) for index in range(4, 16)]
+    (one,) = read_all(tmp_path, files)
+    (upload,) = read_all(tmp_path, [*files, build(15, 1), build(15, 2)])
+    if numbered:
+        assert_same_slices(upload, one)
+    assert {gray(s).tobytes() for s in upload.slices} == {gray(s).tobytes() for s in one.slices}
+    assert len(upload.slices) == 12 and upload.kind == one.kind and not one.notes
+    assert upload.notes == ["2 of the pictures are copies of others and are left out."]
 
 
 @pytest.mark.parametrize("place", [6, 7])
