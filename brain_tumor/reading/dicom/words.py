@@ -61,17 +61,40 @@ _SCANNING = {"SE": "spin echo", "IR": "inversion recovery", "GR": "gradient echo
 
 _TIMES = {"TR": "repetition times", "TE": "echo times", "TI": "inversion times"}
 
-_AGENT = r"(gd|gad[a-z]*|contrast[a-z]*|ce|km|c)"
+_BEGIN, _END, _GAP = r"(?<![^\W\d_])", r"(?![^\W\d_])", r"[ _./-]*"
+"""Underscores and digits part words."""
 
-_NO_AGENT = (
-    rf"(?<![a-z])(w/?o|without|no|non|ohne|sans|sin|senza)[ _.-]*{_AGENT}(?![a-z])|(?<![a-z])c-(?![a-z0-9])"
-    r"|(?<![a-z])(pre(?!.?op)|nativ[eo]?|unenhanced|non.?enhanced)(?![a-z])"
+_NAMED = r"gd(?:[ _-]?d[to][tp]a)?|gad[a-z]*|mdc|k\.?m|ce"
+
+_AGENT = rf"(?:{_NAMED}|[ck]ontrast\w*?|c|inj[a-zé]*)"
+
+_NO_TIME = r"(?![\W_]{0,3}(op|surg|resec|treat|ther|radi|rt|chemo|biops|proc|recon|crani|stroke|ictal|trauma|fos))"
+"""Before or after an operation and the like, not an agent; "post fossa" is the posterior one."""
+
+_WITHOUT = (
+    r"w/?o|without|no|not|non|ohne|kein[a-z]*|sans|aucun|sin|senza|vor|pr[eä]|prae|before|avant|prima|antes|nativ"
 )
 
-_WITH_AGENT = r"(?<![a-z])(gd|gad[a-z]*|post(?!.?op)|c\+|ce|km|contrast[a-z]*|enhanced)(?![a-z])|\+ ?(c|gd|km)(?![a-z])"
+_NO_AGENT = (
+    rf"{_BEGIN}(?:{_WITHOUT}){_GAP}(?:(?:de|der|del|di|any|iv){_GAP})?{_AGENT}(?:{_GAP}{_AGENT})?{_END}"
+    rf"|{_BEGIN}(?:{_WITHOUT})[ _]?(?:and|und|et|e|y|&|/|\+){_END}"
+    rf"|{_BEGIN}{_AGENT}(?:-(?!\w)|[ _]+-[ _]*$)"
+    rf"|{_BEGIN}(?:pre{_NO_TIME}|nativ[eo]?|unenhanced|non.?enhanced|(?:pre|non)con|plain){_END}"
+    rf"|{_BEGIN}w/?o[ _]*$|\+/-(?=[ _]?(?:gd|gad|km|contrast))"
+)
 
-_NO_AGENT_NAMED = r"(none|no|n|0|nil|null|off|false|without|ohne|-+)\b.*|-+"
-"""What scanners write where an agent would be named, if none was given."""
+_WITH_AGENT = (
+    rf"{_BEGIN}(?:{_NAMED}|post{_NO_TIME}|postcon|c\+|(?<!phase.)[ck]ontrast\w*?|enhanced"
+    rf"|post{_GAP}{_AGENT}|(?:with|mit|avec|con|w)[ _]?(?:and|und|et|e|y|&|/)){_END}|\+ ?(?:c|gd|km){_END}"
+)
+
+_UNKNOWN_AGENT = r"\W*\?\W*|n\W?a\W?|unk(nown)?|unbekannt|inconnu|unspecified|not (known|stated|specified|recorded)"
+
+_NO_AGENT_NAMED = (
+    r"(none|not?|non|n|nil|null|off|false|without|w/?o|ohne|kein[a-z]*|aucun[a-z]*|nein|sans|sin|senza|nessuno|ninguno"
+    r"|plain|nativ[eo]?|pre)\b.*|-+|0+([.,]0+)?|(.*[^\d.,])?0+([.,]0+)? ?(ml|cc)\b.*"
+)
+"""What scanners and people write where an agent would be named, if none was given."""
 
 _BODY_PARTS = {
     r"brain|cerebr|[a-zß]*hirn|enceph": "brain",
@@ -116,7 +139,7 @@ def describe_scan(dataset, groups: Groups) -> dict[str, str]:
         groups: of the same file.
     """
     code = read_word(dataset, "Modality").upper()
-    text = " ".join(_text(dataset, tag) for tag in ("SeriesDescription", "ProtocolName"))
+    text = "\n".join(_text(dataset, tag) for tag in ("SeriesDescription", "ProtocolName"))
     facts = {"Modality": MODALITIES[code]} if code in MODALITIES else {}
     modality = facts.get("Modality", "MRI")
     if modality == "MRI":
@@ -162,11 +185,11 @@ def _name_sequence(dataset, text: str) -> str:
 def _find_contrast_agent(dataset, text: str) -> str:
     """ "yes", "no", or `NOT_STATED`, also where a header says both."""
     said, agent = set(), _text(dataset, "ContrastBolusAgent")
-    if agent:
-        said.add("no" if re.fullmatch(_NO_AGENT_NAMED, agent) else "yes")
+    if agent and not re.fullmatch(_UNKNOWN_AGENT, agent):
+        said.add("no" if re.fullmatch(_NO_AGENT_NAMED, agent) or re.search(_NO_AGENT, agent) else "yes")
     with contextlib.suppress(Exception):
         said |= {"yes"} if dataset.get("ContrastBolusAgentSequence") else set()
-    without = re.sub(_NO_AGENT, " ", text)
+    without = re.sub(_NO_AGENT, " ", text, flags=re.MULTILINE)
     said |= {"no"} if without != text else set()
     said |= {"yes"} if re.search(_WITH_AGENT, without) else set()
     return said.pop() if len(said) == 1 else NOT_STATED

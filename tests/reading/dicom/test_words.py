@@ -54,6 +54,36 @@ def test_the_sequence(tags, words, read):
         ({"SeriesDescription": "t1 ohne KM"}, "no"),
         ({"SeriesDescription": "t1_tra_nativ"}, "no"),
         ({"SeriesDescription": "AX T1 PRE"}, "no"),
+        *[
+            ({"SeriesDescription": text}, "no")
+            for text in ("t1 tra vor KM", "Prä KM T1", "T1w KM-", "T1 Gd -", "T1 C-")
+        ],
+        ({"SeriesDescription": "T1 KM -", "ProtocolName": "head"}, "no"),
+        *[({"SeriesDescription": text}, "no") for text in ("T1 before contrast", "T1 avant injection gado")],
+        *[({"SeriesDescription": f"t1 {text} ax"}, "no") for text in ("pre-contrast", "pre contrast", "pre gad")],
+        *[({"SeriesDescription": f"t1_{text}_ax"}, "no") for text in ("precontrast", "PREGAD", "NONCON", "SENZA MDC")],
+        *[({"SeriesDescription": f"t1 {text}"}, "no") for text in ("ohne Kontrastmittel", "non-contrast", "sans inj")],
+        *[({"SeriesDescription": f"t1_{text}_ax"}, "yes") for text in ("postcontrast", "POSTGAD", "GdDTPA", "Gd-DTPA")],
+        *[
+            ({"SeriesDescription": f"t1 {text} ax"}, "yes")
+            for text in ("mit Kontrastmittel", "nach KM", "con mdc", "w/ gd")
+        ],
+        *[({"SeriesDescription": f"t1 {text}"}, "not stated") for text in ("post surgery", "post_op", "pre - surgery")],
+        *[({"SeriesDescription": f"t1 {text}"}, "not stated") for text in ("post fossa", "post-treatment", "c-spine")],
+        ({"SeriesDescription": "T1 post op post gd"}, "yes"),
+        ({"SeriesDescription": "T1 with and without contrast"}, "not stated"),
+        ({"SeriesDescription": "T1 w & w/o"}, "not stated"),
+        ({"SeriesDescription": "T1 +/- gd"}, "not stated"),
+        ({"SeriesDescription": "T1 w/wo contrast"}, "not stated"),
+        ({"SeriesDescription": "T1 vor und nach KM"}, "not stated"),
+        *[
+            ({"ContrastBolusAgent": text}, "no")
+            for text in ("not given", "Not administered", "kein", "KEIN KM", "aucun")
+        ],
+        *[({"ContrastBolusAgent": text}, "no") for text in ("non", "w/o", "unenhanced", "plain", "nativ", "0", "0.0")],
+        *[({"ContrastBolusAgent": text}, "no") for text in ("GADOVIST 0 ML", "Magnevist 0.0ml", "-")],
+        *[({"ContrastBolusAgent": text}, "yes") for text in ("GADOVIST 10 ML", "0.5 ml Gadovist", "0.1 mmol/kg", "Gd")],
+        *[({"ContrastBolusAgent": text}, "not stated") for text in ("unknown", "?", "UNKNOWN", "not known", "N/A")],
         ({"SeriesDescription": "T1 pre and post"}, "not stated"),
         ({"SeriesDescription": "T1 pre", "ContrastBolusAgent": NAME}, "not stated"),
         ({"SeriesDescription": "T1 post op"}, "not stated"),
