@@ -1,5 +1,6 @@
 """The header of a DICOM file: what is kept of it are numbers, and words of this package's own lists."""
 
+import hashlib
 from collections.abc import Hashable
 from dataclasses import dataclass
 
@@ -61,6 +62,9 @@ _CLASSES = {
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 
 
+_WHOSE = ("StudyInstanceUID", "FrameOfReferenceUID", "Modality")
+
+
 class NoScan(ScanError):
     """What is no scan, and no failed one either, since those who upload a whole disc or study bring it along.
 
@@ -84,6 +88,8 @@ class Header:
 
     series: str | None
     """Digest of SeriesInstanceUID; only to tell which files belong together, never shown."""
+    whose: bytes
+    """A hash of what tells studies and kinds of machines apart, as some anonymizers give one series to all."""
     series_number: int | None
     number: int | None
     rows: int
@@ -106,7 +112,7 @@ class Header:
     def key(self) -> Hashable:
         """Files of the same key are of one series, if they name one; `stacks` tells which of them are neighbors."""
         series = object() if self.series is None else self.series  # an object is equal to no other
-        return series, self.series_number, self.rows, self.columns, self.color, self.mosaic
+        return series, self.whose, self.series_number, self.rows, self.columns, self.color, self.mosaic
 
 
 def read_header(data: bytes) -> Header:
@@ -155,6 +161,7 @@ def _build_header(dataset) -> Header:
     facts = describe_scan(dataset, groups)
     return Header(
         series=read_identifier(dataset, "SeriesInstanceUID"),
+        whose=hashlib.blake2b(repr([read_words(dataset, tag) for tag in _WHOSE]).encode()).digest(),
         series_number=_whole(dataset, "SeriesNumber"),
         number=_whole(dataset, "InstanceNumber"),
         rows=rows,

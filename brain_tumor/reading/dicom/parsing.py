@@ -43,6 +43,7 @@ PIXEL_DATA = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 HEADER_TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "SeriesNumber", "InstanceNumber"),
+    *("StudyInstanceUID", "FrameOfReferenceUID"),  # `header` keeps a hash of them
     *("ImageType", "AcquisitionNumber", "TemporalPositionIdentifier", "TriggerTime"),
     *("ScanningSequence", "EchoTime", "RepetitionTime", "InversionTime", "FlipAngle", "DiffusionBValue"),
     *("SeriesDescription", "ProtocolName"),  # free text: `words` takes only the words it knows from it

@@ -148,7 +148,7 @@ def find_stacks(files: list[DicomFile]) -> list[Stack]:
     if len(directions) > MOST_DIRECTIONS:
         notes.append("The slices lie in many directions: each stands alone.")
         return [Stack(sorted(pictures, key=_number), notes, alone=True)]
-    return [stack for some in directions for stack in _split_by_place(some, notes)]
+    return [stack for some in directions for part in _split_by_zip(some) for stack in _split_by_place(part, notes)]
 
 
 def _split_by_direction(pictures: list[Picture]) -> list[list[Picture]]:
@@ -178,6 +178,14 @@ def _are_localizer(files: list[DicomFile], pictures: list[Picture], directions: 
         return all(distances is None or len(set(places)) <= MOST_IN_LOCALIZER for _, places, distances, _ in ways)
     named = any(SEQUENCES & set(file.header.facts.get("Sequence", "").split(", ")) for file in files)
     return not named and len(pictures) <= MOST_IN_LOCALIZER and _are_all_planes(directions)
+
+
+def _split_by_zip(pictures: list[Picture]) -> list[list[Picture]]:
+    """Split parallel pictures by the zips they are in, if these hold the same places: patients under one identifier."""
+    pictures, places, *_ = _sort_by_place(pictures)
+    zips = [picture.file.zip for picture in pictures]
+    several = len(set(zip(places, zips, strict=True))) - len(set(places))
+    return [[pictures[i] for i in part] for part in _group(zips)] if 2 * several >= len(set(places)) else [pictures]
 
 
 def _are_all_planes(directions: list[list[Picture]]) -> bool:

@@ -12,7 +12,7 @@ from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.readers import read_uploads
 from brain_tumor.reading.uploads import Rejected, Upload
 from tests.reading.scans import dicom_series, gray, marked_volume, write_all
-from tests.scan_files import dicom
+from tests.scan_files import dicom, zip_files
 
 VOLUME = marked_volume()[:, :, :20]
 
@@ -247,6 +247,20 @@ def test_two_series_under_one_identifier_are_two_by_their_numbers(tmp_path):
     files = [f for n in (3, 4) for f in dicom_series(VOLUME, SeriesInstanceUID="1.2.3", SeriesNumber=n)]
     uploads = read_all(tmp_path, files)
     assert [len(upload.slices) for upload in uploads] == [20, 20] and not any(upload.notes for upload in uploads)
+
+
+@pytest.mark.parametrize("tag", ["StudyInstanceUID", "FrameOfReferenceUID", "Modality", "zip"])
+def test_scans_of_two_patients_under_one_identifier_are_two(tag, tmp_path):
+    scans = []
+    for way, value in enumerate(["1.2", "1.3"] if tag != "Modality" else ["MR", "CT"]):
+        tags = {tag: value} if tag != "zip" else {}
+        scans.append(dicom_series(VOLUME + np.int16(5 * way), SeriesInstanceUID="1.2.3", **tags))
+    if tag == "zip":
+        zips = [zip_files({f"{index}": file for index, file in enumerate(files)}) for files in scans]
+        found = list(read_uploads(write_all(tmp_path, {f"{way}.zip": data for way, data in enumerate(zips)})))
+    else:
+        found = read_all(tmp_path, [*scans[0], *scans[1]])
+    assert [(upload.kind, len(upload.slices), upload.notes) for upload in found] == [("volume", 20, [])] * 2
 
 
 def test_one_identifier_for_all_slices_makes_no_copies_of_them_but_equal_bytes_do(tmp_path):
