@@ -207,7 +207,9 @@ def _sort_by_place(pictures: list[Picture]) -> tuple[list[Picture], list[int], n
         The pictures, in the order in which `Block` stacks them; the number of each one's place; where the places are
         along a line, in millimeters, None if that is unknown; and whether they have positions and a direction.
     """
-    pictures = sorted(pictures, key=lambda picture: (picture.frame.moment, *_number(picture)))
+    given = pictures
+    # By the bytes at last: which of several pictures of a place is read must not depend on the order of the files.
+    pictures = sorted(given, key=lambda picture: (picture.frame.moment, *_number(picture), picture.file.digest))
     frames, headers = [p.frame for p in pictures], [p.file.header for p in pictures]
     single = all(len(header.frames) == 1 for header in headers)
     positions, locations = [f.position for f in frames], [h.location for h in headers]
@@ -227,7 +229,7 @@ def _sort_by_place(pictures: list[Picture]) -> tuple[list[Picture], list[int], n
     elif single and None not in numbers and len(set(numbers)) > 1 and len(set(Counter(numbers).values())) == 1:
         measured, apart, placed = np.array(numbers, float), 0.0, False
     else:
-        return sorted(pictures, key=_number), list(range(len(pictures))), None, False
+        return sorted(given, key=_number), list(range(len(given))), None, False
     places = cluster(measured, apart)
     if apart:
         places = _join_near(pictures, measured, places)

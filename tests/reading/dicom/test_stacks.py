@@ -263,6 +263,15 @@ def test_scans_of_two_patients_under_one_identifier_are_two(tag, tmp_path):
     assert [(upload.kind, len(upload.slices), upload.notes) for upload in found] == [("volume", 20, [])] * 2
 
 
+def test_which_of_several_pictures_of_a_place_is_read_does_not_depend_on_the_order_of_the_files(tmp_path):
+    scans = [dicom_series(VOLUME + np.int16(90 * way) * (VOLUME > 0), SeriesInstanceUID="1.2.3") for way in range(2)]
+    (one,), (other,) = (
+        list(read_uploads(write_all(tmp_path, {f"{index:02}": file for index, file in enumerate(files)})))
+        for files in ([*scans[0], *scans[1]], [*scans[1], *scans[0]])
+    )
+    assert_same_slices(one, other)
+
+
 def test_one_identifier_for_all_slices_makes_no_copies_of_them_but_equal_bytes_do(tmp_path):
     files = dicom_series(VOLUME, SOPInstanceUID=generate_uid())
     (upload,) = read_all(tmp_path, files)
