@@ -301,6 +301,9 @@ def _split_by_place(pictures: list[Picture], notes: list[str]) -> list[Stack]:
                 return [stack for part in own for stack in _split_by_place(part, [*notes, note])]
     if not shared:
         return [Stack(pictures, [*notes, *note_gaps(distances)], placed)]
+    if len(times) == 1 and len(pictures) >= LEAST_ON_A_LINE:  # of a few, the others may be copies
+        note = "By their header all slices lie at one place, so none stands for the others: each stands alone."
+        return [Stack(sorted(pictures, key=_number), [*notes, note], alone=True)]
     ranks = list(zip(*(ids for _, ids in _settings(pictures)), strict=True))
     order = sorted(range(len(pictures)), key=lambda i: (places[i], ranks[i], i))
     firsts = [i for n, i in enumerate(order) if n == 0 or places[i] != places[order[n - 1]]]

@@ -475,6 +475,19 @@ def test_scans_in_three_planes_under_one_identifier_are_three_and_no_localizer(t
     assert [len(upload.slices) for upload in found] == [10, 10, 10]
 
 
+@pytest.mark.parametrize("where", [{"ImagePositionPatient": [1, 2, 3]}, {"SliceLocation": 3.0}])
+def test_of_slices_that_all_say_one_place_none_stands_for_the_others(where, tmp_path):
+    files = [
+        dicom(
+            VOLUME[:, :, 4 + i].astype(np.uint16), SeriesInstanceUID="1.2.3", InstanceNumber=i + 1,
+            ImageOrientationPatient=[1, 0, 0, 0, 1, 0], **where,
+        )
+        for i in range(12)
+    ]  # fmt: skip
+    (upload,) = read_all(tmp_path, files)
+    assert upload.kind == "pages" and len(upload.slices) == 12 and "at one place" in upload.notes[0]
+
+
 def test_slices_around_an_axis_stand_alone(tmp_path):
     files = []
     for index in range(15):
