@@ -11,7 +11,7 @@ from PIL import Image
 from brain_tumor.answers.heatmap import gradient, overlay
 from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, verdict_kind
 from brain_tumor.inference.judging import JudgedUpload
-from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
+from brain_tumor.inference.prediction import Prediction
 from brain_tumor.labels import display_name
 
 LONGEST_SIDE = 640
@@ -116,10 +116,9 @@ def html_report(
     Returns:
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
     """
-    prediction, slice_, several = judged.predictions[place], judged.upload.slices[place], len(judged.predictions) > 1
+    prediction, several, told = judged.predictions[place], len(judged.predictions) > 1, judged.may_be_told(place)
     headline, *said = (escape(_cut(words, LONGEST_WORDS)) for words in judged_words(judged))
     said = "".join(f"<p>{words}</p>" for words in said if words)
-    told = prediction.verdict != UNFAMILIAR and (slice_.counts or not several)
     heatmap = (prediction.heatmaps or {}).get(shown_class) if told else None
     shown = image.convert("RGB")
     shown.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
@@ -138,7 +137,7 @@ def html_report(
                 f"A grid of {width} × {height} cells, not the outline of a tumor.",
             )
         )
-    title = f"Confidence of {slice_.name} alone" if several else "Confidence"
+    title = f"Confidence of {judged.upload.slices[place].name} alone" if several else "Confidence"
     columns = [_confidences(prediction, title)] if told else []
     facts = {"File": judged.upload.name} if named else {}
     columns.append(_facts(facts | judged.upload.facts, judged.upload.notes))

@@ -20,7 +20,6 @@ from brain_tumor.demo.examples import Example, public_examples, with_public_exam
 from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
-from brain_tumor.demo.several_scans import mark_sides
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_anyway, judge_file
@@ -103,11 +102,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         gr.Image(
                             label=label,
                             elem_id=elem_id,
-                            interactive=False,
-                            format="png",
                             height=360,
-                            buttons=["fullscreen"],
                             min_width=240,
+                            **page.PICTURE,
                         )
                         for label, elem_id in (("As it was read", "original"), ("Heat map", "picture"))
                     )
@@ -125,12 +122,10 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         share = gr.HTML(elem_id="share", container=True)
                     with gr.Column(min_width=280):
                         curve = gr.Image(
-                            label="Tumor probability along the slices",
+                            label=page.CURVE,
                             elem_id="curve",
-                            interactive=False,
-                            format="png",
-                            buttons=["fullscreen"],
                             visible=False,
+                            **page.PICTURE,
                         )
                         facts = gr.HTML(elem_id="facts", container=True)
                         if classifier.thresholds:  # which only checkpoints of the four classes have
@@ -189,14 +184,14 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         kept = page.still_there(kept)
         judged, place = kept.judged, kept.place_of(chosen)
         several, prediction = len(judged.predictions) > 1, judged.predictions[place]
-        told = told_of(judged, place)
+        told = judged.may_be_told(place)
         maps = (prediction.heatmaps or {}) if told else {}
         tumor = prediction.tumor_probability if told else None
         name = judged.upload.slices[place].name if several else ""
         title = f"Confidence of {name} alone" if several else "Confidence"
         return {
             original: gr.Image(
-                mark_sides(judged, kept.pictures[place]),
+                page.mark_sides(judged, kept.pictures[place]),
                 label=f"{name.capitalize()}, as it was read" if several else "As it was read",
                 alt_text=f"{name.capitalize() or 'The scan'}, as it was read",
             ),
@@ -214,10 +209,13 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     def draw_map_and_files(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> dict:
         kept = page.still_there(kept)
         place = kept.place_of(chosen)
-        files = write_files(kept, place, shown if mapped else None, named, classifier.version)
+        drawn = draw(kept, place, shown)
+        files = write_files(
+            kept, place, shown if mapped else None, drawn if mapped else None, named, classifier.version
+        )
         return {
             picture: gr.Image(
-                draw(kept, place, shown),
+                drawn,
                 label=f"Heat map for {display_name(shown)}",
                 alt_text=f"The same with the heat map for {display_name(shown)}",
             ),
@@ -291,24 +289,28 @@ def told_html(judged: JudgedUpload) -> str:
     return page.verdict_html(judged.verdict, judged_words(judged), cautions(judged))
 
 
-def told_of(judged: JudgedUpload, place: int) -> bool:
-    """Whether a slice's confidences and map may be shown: it looks like a brain MRI, and shows enough of the head."""
-    counts = judged.upload.slices[place].counts or len(judged.predictions) == 1
-    return counts and judged.predictions[place].verdict != UNFAMILIAR
-
-
 def draw(kept: KeptScan, place: int, shown: str) -> Image.Image | None:
     """A slice with the heat map of a class over it, and the sides where they are known; None if there is no map."""
-    maps = kept.judged.predictions[place].heatmaps if told_of(kept.judged, place) else None
-    return mark_sides(kept.judged, overlay(kept.pictures[place], maps[shown])) if maps and shown in maps else None
+    maps = kept.judged.predictions[place].heatmaps if kept.judged.may_be_told(place) else None
+    return page.mark_sides(kept.judged, overlay(kept.pictures[place], maps[shown])) if maps and shown in maps else None
 
 
-def write_files(kept: KeptScan, place: int, shown: str | None, named: bool, version: str) -> tuple[Path, Path]:
-    """The report of a scan, and the picture of its slice with the heat map that is shown, as files for its visitor."""
-    image, mapped = mark_sides(kept.judged, kept.pictures[place]), shown and draw(kept, place, shown)
-    today = datetime.date.today()
+def write_files(
+    kept: KeptScan, place: int, shown: str | None, drawn: Image.Image | None, named: bool, version: str
+) -> tuple[Path, Path]:
+    """The report of a scan, and the picture of its slice with the heat map that is shown, as files for its visitor.
+
+    Args:
+        kept: the scan.
+        place: index of the slice.
+        shown: class of the heat map in the report; None for no map.
+        drawn: the slice with that map, as `draw` returns it.
+        named: whether the report names the file.
+        version: of the model.
+    """
+    image, today = page.mark_sides(kept.judged, kept.pictures[place]), datetime.date.today()
     text = html_report(kept.judged, place, image, version=version, date=today, shown_class=shown, named=named)
-    (mapped or image).save(picture := io.BytesIO(), "PNG")
+    (drawn or image).save(picture := io.BytesIO(), "PNG")
     return (
         new_file(file_name(kept.judged, today, "html"), text),
         new_file(file_name(kept.judged, today, "png"), picture.getvalue()),

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from brain_tumor.answers.words import Said, limit, percent, verdict_kind
 from brain_tumor.demo.errors import gone
+from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import display_name
 from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
@@ -61,6 +62,12 @@ GLOSSARY = (
 
 NOT_IN_THE_API = {"api_visibility": "private"}
 """For the page's own events: programs have `api`."""
+
+CURVE = "Tumor probability along the slices"
+"""Label of the plot of a series or volume."""
+
+PICTURE = {"interactive": False, "format": "png", "buttons": ["fullscreen"]}
+"""For a `gr.Image` that shows a picture of ours."""
 
 DRAW_LANE = {"concurrency_id": "draw", "concurrency_limit": 4}
 """For events that only draw again what was judged before."""
@@ -181,6 +188,12 @@ def facts_html(facts: Mapping[str, str], notes: Sequence[str]) -> str:
     return f'<h3>About the file</h3><dl class="facts">{terms}</dl>' + (
         f'<ul class="notes">{items}</ul>' if items else ""
     )
+
+
+def mark_sides(judged: JudgedUpload, image: Image.Image) -> Image.Image:
+    """A slice with R and L where its file says which side is which; on sagittal ones there is but one."""
+    known = judged.upload.sides_known and judged.upload.plane in ("axial", "coronal")
+    return with_sides(image) if known else image
 
 
 def with_sides(image: Image.Image) -> Image.Image:

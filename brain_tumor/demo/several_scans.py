@@ -100,21 +100,17 @@ def build_several_scans(classifier: Classifier) -> None:
             verdict = gr.HTML(elem_id="volume-verdict", padding=False)
             with gr.Row():
                 plot = gr.Image(
-                    label="Tumor probability along the slices",
+                    label=page.CURVE,
                     elem_id="plot",
-                    interactive=False,
-                    format="png",
-                    buttons=["fullscreen"],
                     min_width=280,
+                    **page.PICTURE,
                 )
                 peak = gr.Image(
                     label="Highest tumor probability",
                     elem_id="peak",
-                    interactive=False,
-                    format="png",
                     height=360,
-                    buttons=["fullscreen"],
                     min_width=280,
+                    **page.PICTURE,
                 )
             facts = gr.HTML(container=True)
             gr.Markdown(f"{RULE} R and L are the patient's right and left.", elem_classes="quiet", elem_id="rule")
@@ -247,16 +243,10 @@ def gallery_items(item: JudgedUpload, most: int) -> list[tuple[Image.Image, str]
         slice_, prediction = slices[place], item.predictions[place]
         name = ", ".join(filter(None, (item.upload.name, slice_.name)))
         words = verdict_words(prediction).headline if slice_.counts else "Not judged: shows too little of the brain"
-        image = mark_sides(item, slice_.image).copy()
+        image = page.mark_sides(item, slice_.image).copy()
         image.thumbnail((320, 320))
         shown.append((image, f"{name}: {words}"))
     return shown
-
-
-def mark_sides(item: JudgedUpload, image: Image.Image) -> Image.Image:
-    """A slice with R and L where its file says which side is which; on sagittal ones there is but one."""
-    known = item.upload.sides_known and item.upload.plane in ("axial", "coronal")
-    return page.with_sides(image) if known else image
 
 
 def panel_of(item: JudgedUpload) -> Panel:
@@ -267,7 +257,7 @@ def panel_of(item: JudgedUpload) -> Panel:
         volume,
         cautions(item),
         plot_volume(volume),
-        top and mark_sides(item, top.image),
+        top and page.mark_sides(item, top.image),
         top.name if top else "",
         page.facts_html(upload.facts, upload.notes),
     )

@@ -7,10 +7,8 @@ from brain_tumor.data.split import kinds
 from brain_tumor.evaluation.intervals import share_interval
 from brain_tumor.evaluation.metrics import is_right, probability_figures
 from brain_tumor.inference.verdict import UNCERTAIN, Thresholds, decide
+from brain_tumor.inference.weaknesses import LEAST_PATIENTS, LEAST_SLICES
 from brain_tumor.labels import NO_TUMOR, TUMOR
-
-LEAST_SLICES, LEAST_PATIENTS = 20, 3
-"""Below this nothing is claimed about a kind of scan."""
 
 LEAST_FOR_A_MEAN = 5
 """Slices of a kind from which on it counts in a mean over kinds."""

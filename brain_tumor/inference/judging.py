@@ -65,6 +65,14 @@ class JudgedUpload:
         """Index of the slice to look at first: the peak, or the middle one."""
         return len(self.predictions) // 2 if self.peak is None else self.peak
 
+    def may_be_told(self, place: int) -> bool:
+        """Whether a slice's confidences and map may be shown: it looks like a brain MRI, and shows enough of the head.
+
+        The only slice of an upload is always enough.
+        """
+        counts = self.upload.slices[place].counts or len(self.predictions) == 1
+        return counts and self.predictions[place].verdict != UNFAMILIAR
+
 
 def judge_file(
     classifier: Classifier,

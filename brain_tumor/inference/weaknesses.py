@@ -10,12 +10,13 @@ from pathlib import Path
 
 from brain_tumor.inference.checkpoint import find_file
 from brain_tumor.provenance import RESULTS, read_results
+from brain_tumor.reading.dicom.words import NOT_STATED
 
 REFERENCE = "T1C+"
 """T1 with contrast: the sequence that the others are compared with, for it is the one that most tumors are seen in."""
 
 LEAST_SLICES, LEAST_PATIENTS = 20, 3
-"""Below this nothing is claimed about a sequence."""
+"""Below this nothing is claimed about a kind of scan."""
 
 MARGIN = 0.02
 """A figure is worse from this difference on; test parts of some ten patients cannot tell smaller ones from chance."""
@@ -23,7 +24,7 @@ MARGIN = 0.02
 LESS_IS_BETTER = {"missed": True, "right_type": False, "specificity": False}
 """Figures of `evaluation.kinds.shares` that are compared."""
 
-_HEAD = ("brain", "pituitary", "orbits", "head", "not stated")
+_HEAD = ("brain", "pituitary", "orbits", "head", NOT_STATED)
 
 _UNKNOWN_MODALITIES = ("other", "secondary capture")
 """Those of pictures that may have been taken of an MRI."""
@@ -99,7 +100,7 @@ class Weaknesses:
             facts: of the file, `Upload.facts`.
         """
         found = []
-        modality, part = facts.get("Modality", "MRI"), facts.get("Body part", "not stated")
+        modality, part = facts.get("Modality", "MRI"), facts.get("Body part", NOT_STATED)
         head, mri = part in _HEAD, modality in ("MRI", *_UNKNOWN_MODALITIES)
         if not mri:
             caught = self._caught.get(f"{'head' if head else 'body'}-{modality.lower()}")

@@ -182,6 +182,8 @@ def _are_localizer(files: list[DicomFile], pictures: list[Picture], directions: 
 
 def _split_by_zip(pictures: list[Picture]) -> list[list[Picture]]:
     """Split parallel pictures by the zips they are in, if these hold the same places: patients under one identifier."""
+    if len({picture.file.zip for picture in pictures}) == 1:
+        return [pictures]
     pictures, places, *_ = _sort_by_place(pictures)
     zips = [picture.file.zip for picture in pictures]
     several = len(set(zip(places, zips, strict=True))) - len(set(places))
