@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality import peer_files
+from benchmarks.quality import figshare_folds, left_out, peer_files
 from benchmarks.quality.accuracy import RESULTS, ROOT
 from benchmarks.speed import section as speed
 from brain_tumor.evaluation.figures_text import interval
@@ -236,7 +236,12 @@ def percent(values) -> str:
 
 PAGES = {
     "README.md": {"headline": headline},
-    "docs/results.md": {"accuracy": table, "bundled": bundled_checkpoint},
+    "docs/results.md": {
+        "accuracy": table,
+        "bundled": bundled_checkpoint,
+        "folds": figshare_folds.section,
+        "left out": left_out.section,
+    },
     "docs/speed.md": {"speed": speed.section},
     "docs/files.md": {"peers": peer_files.table},
 }

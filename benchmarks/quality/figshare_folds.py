@@ -21,10 +21,11 @@ from benchmarks.quality.checkpoints import ROOT, Checkpoint
 from benchmarks.quality.trainings import add_training_arguments, train_without, write_held_out
 from brain_tumor.data.patients import person
 from brain_tumor.data.sheets import Tile, write_sheet
+from brain_tumor.evaluation.figures_text import shown_value
 from brain_tumor.evaluation.intervals import group_draws, percentile_interval, sums_by_group
 from brain_tumor.evaluation.metrics import expected_calibration_error
 from brain_tumor.labels import LABELS
-from brain_tumor.provenance import command_line, versions
+from brain_tumor.provenance import command_line, read_results, versions
 from brain_tumor.reading.pictures import open_scan
 
 RESULTS = ROOT / "benchmarks/results/figshare_folds"
@@ -32,6 +33,15 @@ RESULTS = ROOT / "benchmarks/results/figshare_folds"
 RUNS = ROOT / "runs/figshare_folds"
 
 FIGSHARE = "figshare"
+
+FIGURES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "ece": "ECE",
+    "brier": "Brier score (0 to 2)",
+}
+"""Names in `pooled.json` and their titles."""
 
 SAMPLES = 1000
 """Bootstrap samples over patients."""
@@ -118,6 +128,32 @@ def mostly_wrong(rows: list[dict]) -> list[str]:
     return sorted((p for p in every if 2 * wrong[p] > every[p]), key=lambda p: (-every[p], p))
 
 
+def section(folder: Path = RESULTS) -> str:
+    """Markdown of the pooled figures; a sentence if there are none."""
+    path = folder / "pooled.json"
+    if not path.exists():
+        return "Not measured yet."
+    found = read_results(path)
+    total = sum(found["slices_of_folds"].values())
+    folds = f"all {len(found['folds'])} folds" if found["slices"] == total else f"folds {', '.join(found['folds'])}"
+    rows = [
+        f"Pooled over {folds}, {found['slices']} slices of {found['patients']} patients; trainings of "
+        f"{found['epochs']:g} epochs.",
+        "",
+        "| figure | out of fold (95 % interval over patients) |",
+        "|---|---|",
+    ]
+    for name, title in FIGURES.items():
+        low, high = (shown_value(name, bound) for bound in found["intervals"][name])
+        rows.append(f"| {title} | {shown_value(name, found[name])} ({low} to {high}) |")
+    rows += [
+        f"| accuracy, mean over patients | {shown_value('', found['accuracy_over_patients'])} |",
+        f'| called "no tumor" | {shown_value("", found["called_no_tumor"])} |',
+        f"| patients most of whose slices are wrong | {len(found['mostly_wrong'])} |",
+    ]
+    return "\n".join(rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_arguments(parser)
@@ -139,6 +175,7 @@ def main() -> None:
     result = {
         "folds": done,
         "epochs": arguments.epochs,
+        "slices_of_folds": {fold: sum(row["fold"] == fold for row in rows) for fold in folds},
         **figures(
             np.array([row["probabilities"] for row in pooled]),
             np.array([LABELS.index(row["label"]) for row in pooled]),

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.quality.checkpoints import ROOT
 from benchmarks.quality.trainings import add_training_arguments, train_without, write_held_out
+from brain_tumor.answers.words import tenths
 from brain_tumor.evaluation.figures_text import over_sets_text
 from brain_tumor.provenance import read_results
 
@@ -44,6 +45,33 @@ def hold_out(sets: list[str], data: Path, folder: Path) -> list[str]:
         stripped = [row["file_name"] for row in csv.DictReader(file) if row["stripped"] == "yes"]
     path = write_held_out(STRIPPED, stripped, folder.with_suffix(".csv"))
     return [*(name for name in sets if name != STRIPPED), str(path)]
+
+
+def section(folder: Path = RESULTS) -> str:
+    """Markdown of the trainings that are done; a sentence if there are none."""
+    rows = [
+        '| trained without, tested on | sequence | tumors called "no tumor" | right type | '
+        'tumor-free called "no tumor" |',
+        "|---|---|---|---|---|",
+    ]
+    for name in SOURCES:
+        if (folder / f"{name}.json").exists():
+            found = read_results(folder / f"{name}.json")
+            rows += [
+                f"| {row['set']} | {row['sequence'] or '-'} | "
+                + " | ".join(_cell(row[figure]) for figure in ("missed", "right_type", "specificity"))
+                + " |"
+                for row in found["test"]["by_kind"]
+                if not row["plane"]
+            ]
+    return "\n".join(rows) if len(rows) > 2 else "Not measured yet."
+
+
+def _cell(found: dict | None) -> str:
+    if not found:
+        return "-"
+    low, high = (f"{100 * bound:.1f}" for bound in found["interval"])
+    return f"{tenths(found['value'])} ({low} to {high}; {found['slices']} of {found['patients']})"
 
 
 def main() -> None:

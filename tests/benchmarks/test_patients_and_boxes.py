@@ -1,6 +1,7 @@
 """The benchmarks of folds, left-out sources and tumor boxes count what they say they count."""
 
 import csv
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,3 +104,40 @@ def test_a_filled_box_looks_like_its_surroundings_and_nothing_else_changes():
 
 def test_the_sets_of_the_recipe_are_eleven_and_the_main_set_is_the_first():
     assert len(recipe_sets()) == 11 and recipe_sets()[0] == "Simezu/brain-tumour-MRI-scan"
+
+
+# --- pages ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_of_the_folds_says_which_are_pooled_and_gives_each_figure_its_interval(tmp_path):
+    assert figshare_folds.section(tmp_path) == "Not measured yet."
+    names = list(figshare_folds.FIGURES)
+    pooled = {
+        "folds": ["1", "2"],
+        "slices_of_folds": {"1": 20, "2": 10, "3": 30},
+        "slices": 30,
+        "patients": 7,
+        "epochs": 6,
+        **dict.fromkeys(names, 0.9),
+        "intervals": dict.fromkeys(names, [0.8, 0.95]),
+        "accuracy_over_patients": 0.85,
+        "called_no_tumor": 0.01,
+        "mostly_wrong": ["a", "b"],
+    }
+    (tmp_path / "pooled.json").write_text(json.dumps(pooled))
+    page = figshare_folds.section(tmp_path)
+    assert "folds 1, 2, 30 slices of 7 patients; trainings of 6 epochs" in page
+    assert "| accuracy | 90.0 % (80.0 % to 95.0 %) |" in page and "| ECE | 0.900 (0.800 to 0.950) |" in page
+    assert "| patients most of whose slices are wrong | 2 |" in page
+    (tmp_path / "pooled.json").write_text(json.dumps(pooled | {"slices": 60}))
+    assert "over all 2 folds, 60 slices" in figshare_folds.section(tmp_path)
+
+
+def test_the_page_of_left_out_sources_has_a_row_for_each_kind_of_scan(tmp_path):
+    assert left_out.section(tmp_path) == "Not measured yet."
+    row = {"set": "oasis-t1-stripped", "sequence": "T1", "plane": "", "missed": None, "right_type": None}
+    row["specificity"] = {"value": 0.98, "interval": [0.9, 1.0], "slices": 50, "patients": 9}
+    found = {"test": {"by_kind": [row, row | {"plane": "axial"}]}}
+    (tmp_path / "stripped.json").write_text(json.dumps(found))
+    lines = left_out.section(tmp_path).splitlines()
+    assert lines[2:] == ["| oasis-t1-stripped | T1 | - | - | 98.0 % (90.0 to 100.0; 50 of 9) |"]
