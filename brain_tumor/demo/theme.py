@@ -1,4 +1,4 @@
-"""How the demo looks: its theme, in light and dark, and style.css and two scripts for what gradio has no setting for."""
+"""How the demo looks: its theme, in light and dark, style.css, and two scripts for what gradio has no setting for."""
 
 import json
 from pathlib import Path
