@@ -7,7 +7,7 @@ WORKDIR /app
 COPY requirements-demo.txt ./
 RUN pip install --no-cache-dir -r requirements-demo.txt
 
-COPY app.py model_card.md model_card_figures.md LICENSE ./
+COPY app.py model_card.md model_card_figures.md CITATION.cff LICENSE ./
 COPY brain_tumor brain_tumor
 COPY model model
 COPY examples examples

@@ -731,6 +731,8 @@ def test_the_page_about_the_model_shows_figures_with_intervals_plots_and_limits(
     about = page.locator("#about")
     expect(about.get_by_role("heading", name="How well it does")).to_be_visible()
     expect(about.get_by_role("heading", name="Where it fails first")).to_be_visible()
+    for fold in ("On the test part", "Plots"):
+        about.get_by_role("button", name=fold).click()
     expect(about.get_by_role("cell", name="Accuracy", exact=True).first).to_be_visible()
     expect(about).to_contain_text("95 % interval")
     plots = about.locator("img")

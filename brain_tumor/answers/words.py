@@ -53,6 +53,11 @@ _UNFAMILIAR = Said(
     "If it is a photo of a screen, crop it to the scan; better, export the slice from the viewer as PNG, and upload "
     "that.",
 )
+CROP_HERE = (
+    "If it is a photo of a screen, crop it to the scan: “Crop the picture” below does that; better, export the slice "
+    "from the viewer as PNG, and upload that."
+)
+"""The next step for an unfamiliar picture where there is the tool for it."""
 
 
 def verdict_kind(verdict: str) -> str:

@@ -1,14 +1,20 @@
 """The tab "About": what the page says of a checkpoint, all of it drawn from the checkpoint's own files."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import gradio as gr
 
+from brain_tumor.answers.citation import bibtex, read_citations, sentence
 from brain_tumor.demo.examples import HUB_TIMEOUT
 from brain_tumor.demo.gradio_patches import serve_in_place
+from brain_tumor.evaluation.card import made_from
 from brain_tumor.evaluation.figures_text import figures_section, shown_bounds, shown_value
+from brain_tumor.evaluation.scorecard import Line, about_the_figures, scorecard
 from brain_tumor.inference.checkpoint import find_file
 from brain_tumor.provenance import read_results
 
@@ -32,6 +38,12 @@ USE, LIMITS = "Intended use", "Where it fails first"
 SECTIONS = (LIMITS, "Data", "Training", "License")
 """Sections of a checkpoint's card that the page takes over, by their titles."""
 
+KINDS = "By kind of scan"
+"""Title of a part of a card's figures: by set, sequence and plane."""
+
+DETAILS = "Confidences, pictures and files"
+"""What the page calls all but the first paragraph of a card's section on its use."""
+
 _EARLIER_TITLES = {"What it cannot do": LIMITS, "Data and licenses": "License", "Data and licences": "License"}
 """As cards of earlier versions have them."""
 
@@ -47,6 +59,9 @@ class About:
 
     Attributes:
         use: what it is and what it is for, from its card; empty where it has none.
+        lines: how well it does, in sentences, and what holds of all of them in `caption`.
+        details: what programs need to know of it; empty where its card has none.
+        made_from: network, sets and licenses; empty where results do not tell.
         figures: its figures on the test part, with intervals.
         sections: further sections of its card, title -> text.
         copies: accuracy on test slices with a copy in training and on those without; empty where not measured.
@@ -54,6 +69,10 @@ class About:
     """
 
     use: str = ""
+    lines: Sequence[Line] = ()
+    caption: str = ""
+    details: str = ""
+    made_from: str = ""
     figures: str = NOTHING_KNOWN
     sections: dict[str, str] = field(default_factory=dict)
     copies: str = ""
@@ -70,26 +89,98 @@ def build_about(model_id: str, bundled: Path) -> None:
     known = about(model_id)
     for path in known.plots:
         serve_in_place(path)
+    is_bundled = Path(model_id).resolve() == bundled
     with gr.Column(elem_id="about"):
+        if known.lines:
+            gr.HTML(scorecard_html(known.lines, known.caption), elem_id="scorecard", padding=False)
+        else:
+            gr.Markdown(f"## How well it does\n\n{known.figures}", latex_delimiters=[])
         name = checkpoint_name(model_id, bundled)
-        gr.Markdown(f"## What it is, and what it is for\n\n{known.use}\n\nCheckpoint: {name}")
-        if LIMITS in known.sections:
-            gr.Markdown(f"## {LIMITS}\n\n{known.sections[LIMITS]}")
-        gr.Markdown(f"## How well it does\n\n{known.figures}", latex_delimiters=[])
-        for path, words in known.plots.items():
-            gr.Image(
-                path,
-                label=words.split(":")[0],
-                alt_text=words,
-                interactive=False,
-                buttons=["fullscreen"],
-                elem_classes="plot",
-            )
-        if known.copies:
-            gr.Markdown(f"## How much duplicates inflate accuracy\n\n{known.copies}")
-        for title, text in known.sections.items():
-            if title != LIMITS:
-                gr.Markdown(f"## {title}\n\n{text}")
+        made = f"{made_by(model_id, is_bundled)} {known.made_from}".strip()
+        gr.Markdown(f"## What it is, and who made it from what\n\n{known.use}\n\nCheckpoint: {name}. {made}")
+        if cited := how_to_cite(is_bundled):
+            gr.Markdown(f"## How to cite\n\n{cited}")
+        gr.Markdown(f"## Contact\n\n{contact(model_id, os.environ.get('SPACE_ID', ''))}")
+        build_folds(known)
+
+
+def build_folds(known: About) -> None:
+    """Everything else that is known, each part of it to be opened."""
+    folds = {LIMITS: known.sections.get(LIMITS, ""), KINDS: ""}  # first what matters most
+    folds |= by_heading(known.figures) if known.lines else {}
+    folds |= {"How much duplicates inflate accuracy": known.copies} | known.sections | {DETAILS: known.details}
+    folds = {title: text for title, text in folds.items() if text}
+    if folds or known.plots:
+        gr.Markdown("## All figures, and how they came about")
+    for title, text in folds.items():
+        with gr.Accordion(title, open=False):
+            gr.Markdown(text, latex_delimiters=[])
+    if known.plots:
+        with gr.Accordion("Plots", open=False):
+            for path, words in known.plots.items():
+                gr.Image(
+                    path,
+                    label=words.split(":")[0],
+                    alt_text=words,
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    elem_classes="plot",
+                )
+
+
+def scorecard_html(lines: Sequence[Line], caption: str) -> str:
+    """How well a checkpoint does, as a list: a figure, its sentence, and what it rests on."""
+    items = "".join(
+        f"<li><h3>{escape(line.title)}</h3>"
+        + (f'<p class="figure" aria-hidden="true">{escape(line.figure)}</p>' if line.figure else "")
+        + f"<p>{escape(line.sentence)}</p><p><small>{escape(line.basis)}</small></p></li>"
+        for line in lines
+    )
+    return f"<h2>How well it does</h2><ol>{items}</ol><p><small>{escape(caption)}</small></p>"
+
+
+def by_heading(figures: str) -> dict[str, str]:
+    """Parts of a text by the titles of their third level; before the first one, "On the test part"."""
+    start, *rest = re.split(r"^### ", figures, flags=re.MULTILINE)
+    parts = (part.partition("\n") for part in rest)
+    return {"On the test part": start.strip()} | {title.strip(): text.strip() for title, _, text in parts}
+
+
+def made_by(model_id: str, is_bundled: bool) -> str:
+    """Who trained it, as far as that is known."""
+    if is_bundled:
+        names = [author.get("name", "") for work in read_citations()[:1] for author in work["authors"]]
+        who = " and ".join(filter(None, names))
+        return f"Trained by {who[0].lower()}{who[1:]}." if who else ""
+    return "" if Path(model_id).is_dir() else f"Published on the Hub by `{model_id.split('/')[0]}`."
+
+
+def how_to_cite(is_bundled: bool) -> str:
+    """Citation of this software, with that of the sets of the bundled checkpoint, as Markdown; empty without any."""
+    works = read_citations()[: None if is_bundled else 1]
+    if not works:
+        return ""
+    references = "\n".join(f"- {sentence(work)}" for work in works)
+    entries = "\n\n".join(map(bibtex, works))
+    sets = " Cite the sets that the checkpoint learned from as well; they are listed above." if is_bundled else ""
+    return f"{references}\n\nFor BibTeX:{sets}\n\n```\n{entries}\n```"
+
+
+def contact(model_id: str, space: str = "") -> str:
+    """Where questions are asked, as Markdown.
+
+    Args:
+        model_id: a folder or a Hub id.
+        space: id of the Space that the page runs on, if it does.
+    """
+    places = [f"[the discussions of this Space](https://huggingface.co/spaces/{space}/discussions)"] if space else []
+    if not Path(model_id).is_dir():
+        places.append(f"[the discussions of the checkpoint](https://huggingface.co/{model_id}/discussions)")
+    where = " or ".join(places) or "the issues of the repository that this page was started from"
+    return (
+        f"Questions, mistakes, and slices that it gets wrong: {where}. Attach no scan that shows a patient's name, and "
+        "ask a doctor, not us, about a scan of your own."
+    )
 
 
 def checkpoint_name(model_id: str, bundled: Path) -> str:
@@ -103,21 +194,23 @@ def checkpoint_name(model_id: str, bundled: Path) -> str:
 def about(model_id: str) -> About:
     """What the page says of a checkpoint: a folder or an id on the Hub. Never raises; what is missing is left out."""
     sections = _sections(_read_card(model_id))
-    use = "\n\n".join(filter(None, (sections.get(""), sections.get(USE))))
-    use = re.sub(r"```.*?```\n*", "", use, flags=re.DOTALL)  # whoever reads the page has the demo, and needs no code
+    # Whoever reads the page has the demo, and needs no code.
+    first, _, details = re.sub(r"```.*?```\n*", "", sections.get(USE, ""), flags=re.DOTALL).partition("\n\n")
     known = {
-        "use": use,
+        "use": "\n\n".join(filter(None, (sections.get(""), first))),
+        "details": details.strip(),
         "sections": {title: sections[title] for title in SECTIONS if title in sections},
     }
     try:
         results = read_results(_find(model_id, RESULTS))
         figures, copies = figures_section(results, "test"), copies_table(results["test"])
+        lines, caption, made = scorecard(results), about_the_figures(results), made_from(results)
     except Exception:  # no results, or damaged ones, or of another project's checkpoint
         return About(**known)
-    # The page has a title of its own above the figures.
+    # The page has titles of its own above the figures.
     figures = re.sub(r"\A\s*## .*\n", "", figures)
     plots = {path: words for name, words in PLOTS.items() if (path := _find(model_id, name))}
-    return About(figures=figures, copies=copies, plots=plots, **known)
+    return About(figures=figures, copies=copies, plots=plots, lines=lines, caption=caption, made_from=made, **known)
 
 
 def copies_table(figures: dict) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 from brain_tumor.answers.heatmap import gradient, overlay
 from brain_tumor.answers.report import file_name, html_report
 from brain_tumor.answers.volume_plot import plot_volume, plot_words
-from brain_tumor.answers.words import cautions, judged_words, slice_name, slice_words
+from brain_tumor.answers.words import CROP_HERE, cautions, judged_words, slice_name, slice_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
 from brain_tumor.demo.examples import Example, public_examples, with_public_examples, words_on
@@ -92,6 +92,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             with gr.Row(elem_id="after-verdict"):
                 another = gr.Button("Another scan", size="sm", visible=False, elem_id="another")
                 anyway = gr.Button("Show it anyway", size="sm", visible=False, elem_id="anyway")
+                crop = gr.Button("Crop the picture", size="sm", visible=False, elem_id="crop-picture")
             with gr.Column(visible=False, elem_id="results") as results:
                 with gr.Column(visible=False, elem_id="slices") as slices_panel:
                     # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
@@ -153,6 +154,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             verdict: told_html(judged),
             another: gr.Button(visible=True),
             anyway: gr.Button(visible=judged.verdict == UNFAMILIAR),
+            crop: gr.Button(visible=can_be_cropped(judged)),
             results: gr.Column(visible=True),
             given: page.given_html(kept.pictures[judged.place], judged.upload.name),
             shown_class: label,
@@ -228,6 +230,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             verdict: page.WAITING,
             another: gr.Button(visible=False),
             anyway: gr.Button(visible=False),
+            crop: gr.Button(visible=False),
             results: gr.Column(visible=False),
             curve: None,
             given: "",
@@ -252,6 +255,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         verdict,
         another,
         anyway,
+        crop,
         results,
         slices_panel,
         curve,
@@ -272,6 +276,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     for event in (scan.clear, scan.delete):
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     paste.click(None, None, None, js="() => pasteScan()", **page.NOT_IN_THE_API)
+    crop.click(None, None, None, js="() => cropPicture()", **page.NOT_IN_THE_API)
     answered = anyway.click(show_anyway, state, outputs, **page.DRAW_LANE, **page.NOT_IN_THE_API)
     answered.success(None, None, None, js="() => document.querySelector('#another').focus()", **page.NOT_IN_THE_API)
     cleared = another.click(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
@@ -286,7 +291,15 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
 
 def told_html(judged: JudgedUpload) -> str:
     """The verdict on an upload."""
-    return page.verdict_html(judged.verdict, judged_words(judged), cautions(judged))
+    said = judged_words(judged)
+    if judged.verdict == UNFAMILIAR and can_be_cropped(judged):
+        said = said._replace(next_step=CROP_HERE)
+    return page.verdict_html(judged.verdict, said, cautions(judged))
+
+
+def can_be_cropped(judged: JudgedUpload) -> bool:
+    """Whether an upload is one picture, shown as it is: letters for the sides would be cut out with it."""
+    return len(judged.predictions) == 1 and not judged.upload.sides_known
 
 
 def draw(kept: KeptScan, place: int, shown: str) -> Image.Image | None:

@@ -1,4 +1,4 @@
-"""How the demo looks: its theme, in light and dark, with style.css and script.js for what gradio has no setting for."""
+"""How the demo looks: its theme, in light and dark, style.css, and two scripts for what gradio has no setting for."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from brain_tumor.demo.page import TOO_LARGE
+from brain_tumor.reading.pictures import MIN_SIDE
 
 SYSTEM_FONTS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif")
 
@@ -64,7 +65,9 @@ THEME = gr.themes.Soft(
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
-_SCRIPT = (Path(__file__).parent / "script.js").read_text(encoding="utf-8")
+_SCRIPT = "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("script.js", "crop.js"))
 
-HEAD = f"<script>\n{_SCRIPT.replace('TOO_LARGE', json.dumps(TOO_LARGE))}</script>\n"
+_SCRIPT = _SCRIPT.replace("TOO_LARGE", json.dumps(TOO_LARGE)).replace("MIN_SIDE", str(MIN_SIDE))
+
+HEAD = f"<script>\n{_SCRIPT}</script>\n"
 """For the page's head: no file of anybody else's, and nothing that leaves the browser."""

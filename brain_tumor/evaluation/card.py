@@ -90,6 +90,23 @@ def sets_of(results: dict) -> list[dict[str, str]]:
     ]
 
 
+def made_from(results: dict) -> str:
+    """Network, sets and licenses of a run, as Markdown."""
+    base, derived = base_checkpoint(results)
+    start = source_text(results["model_name_or_path"] if base is None else base)
+    if results["model_name_or_path"] == _BASELINE:
+        network = "A small network, trained from scratch"
+    else:
+        network = f"{'Derived' if derived else 'Fine-tuned'} from {start}, {_license(base or start, BASE_LICENSES)},"
+    rows = "\n".join(
+        f"| {one['name']} | {one['slices'] or '-'} | {one['source']} | {one['terms']} |" for one in sets_of(results)
+    )
+    return (
+        f"{network} on slices of these sets. The weights are licensed under {weights_license(results).upper()}, the "
+        f"code under Apache-2.0.\n\n| set | slices | from | terms |\n|---|---|---|---|\n{rows}"
+    )
+
+
 def weights_license(results: dict) -> str:
     """As the Hub writes it in a card's metadata, such as "apache-2.0"."""
     return results.get("weights_license") or "apache-2.0"
