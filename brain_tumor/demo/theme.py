@@ -1,4 +1,4 @@
-"""How the demo looks: its theme, in light and dark, with style.css and script.js for what gradio has no setting for."""
+"""How the demo looks: its theme, in light and dark, with a style and two scripts for what gradio has no setting for."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ THEME = gr.themes.Soft(
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
-_SCRIPT = (Path(__file__).parent / "script.js").read_text(encoding="utf-8")
+_SCRIPT = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("script.js", "stack.js"))
 
 HEAD = f"<script>\n{_SCRIPT.replace('TOO_LARGE', json.dumps(TOO_LARGE))}</script>\n"
 """For the page's head: no file of anybody else's, and nothing that leaves the browser."""
