@@ -98,7 +98,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         with gr.Column(min_width=280):
                             number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
                             slice_box = gr.HTML(elem_id="slice-words", container=True)
-                        curve = gr.HTML(elem_id="curve", container=True, min_width=280)
+                        with gr.Column(min_width=280) as curve_panel:
+                            curve = gr.HTML(elem_id="curve", container=True)
                 with gr.Row(elem_id="pictures"):
                     original, picture = (
                         gr.Image(
@@ -167,7 +168,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         slices, volume = judged.upload.slices, judged.volume
         shown = {
             slices_panel: gr.Column(visible=len(slices) > 1),
-            curve: gr.HTML(page.curve_html(volume, slices, judged.place), visible=volume is not None),
+            curve_panel: gr.Column(visible=volume is not None),
+            curve: page.curve_html(volume, slices, judged.place),
         }
         if len(slices) > 1:
             numbers = [slice_.number for slice_ in slices]
@@ -253,6 +255,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         anyway,
         results,
         slices_panel,
+        curve_panel,
         curve,
         number,
         shown_class,

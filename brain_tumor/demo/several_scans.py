@@ -98,7 +98,8 @@ def build_several_scans(classifier: Classifier) -> None:
             which_volume = Chooser([], label="Series or volume", filterable=False, elem_id="which-volume")
             verdict = gr.HTML(elem_id="volume-verdict", padding=False)
             with gr.Row():
-                plot = gr.HTML(elem_id="plot", container=True, min_width=280)
+                with gr.Column(min_width=280):
+                    plot = gr.HTML(elem_id="plot", container=True)
                 peak = gr.Image(
                     label="Highest tumor probability",
                     elem_id="peak",
