@@ -18,6 +18,7 @@ from brain_tumor.demo.errors import in_words, sentence
 from brain_tumor.demo.examples import Example, public_examples, with_public_examples, words_on
 from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
+from brain_tumor.demo.planes import build_planes, can_be_cut, crosshair_of, draw_planes
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
@@ -112,6 +113,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         for label, elem_id in (("As it was read", "original"), ("Heat map", "picture"))
                     )
                 gr.HTML(page.WINDOWING, elem_id="windowing", padding=False)
+                planes_switch, planes_panel, crosshair, planes = build_planes()
                 with gr.Column(elem_id="map") as map_panel:
                     map_switch = gr.Checkbox(label="Show the heat map", elem_id="map-switch", container=False)
                     shown_class = gr.Radio(
@@ -161,6 +163,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             state: kept,
             **show_whole(judged),
             **show_slice(kept, None, label, mapped),
+            planes_switch: gr.Checkbox(False, visible=can_be_cut(judged.upload)),
+            planes_panel: gr.Column(visible=False),
+            **dict(zip(crosshair, crosshair_of(judged.upload), strict=True)),
         }
 
     def show_whole(judged: JudgedUpload) -> dict:
@@ -178,7 +183,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             shown[number] = gr.Slider(numbers[0], numbers[-1], numbers[judged.place], step=step, label=label)
         return shown
 
-    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> dict:
+    def show_slice(
+        kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, cut: bool = False, *at: float
+    ) -> dict:
         kept = page.still_there(kept)
         judged, place = kept.judged, kept.place_of(chosen)
         several, prediction = len(judged.predictions) > 1, judged.predictions[place]
@@ -203,6 +210,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 "" if tumor is None else page.share_html(tumor, classifier.thresholds, name), visible=tumor is not None
             ),
             picture: draw_map(kept, chosen, shown, mapped),
+            **(show_planes(kept, chosen, cut, *at) if cut else {}),
         }
 
     def draw_map(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> gr.Image:
@@ -212,6 +220,12 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             label=f"Heat map for {display_name(shown)}",
             alt_text=f"The same with the heat map for {display_name(shown)}",
         )
+
+    def show_planes(kept: KeptScan | None, chosen: float | None, cut: bool, *at: float) -> dict:
+        kept = page.still_there(kept)
+        cut = cut and can_be_cut(kept.judged.upload)
+        drawn = draw_planes(kept, kept.place_of(chosen), at) if cut else [None] * len(planes)
+        return {planes_panel: gr.Column(visible=cut), **dict(zip(planes, drawn, strict=True))}
 
     def save_report(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> str:
         kept = page.still_there(kept)
@@ -246,7 +260,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         known = examples if event.index < len(examples) else examples + public_examples()
         return str(known[event.index].path)
 
-    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share]
+    cuts = [planes_panel, *planes]
+    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, *cuts]
     whole = [
         scan,
         given,
@@ -262,6 +277,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         map_switch,
         facts,
         named,
+        planes_switch,
+        *crosshair,
         state,
     ]
     outputs = [*whole, *of_a_slice]
@@ -281,7 +298,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     more.click(load_public_examples, None, [gallery, about_examples], **page.NOT_IN_THE_API)
     looks = [state, number, shown_class, map_switch]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
-    number.input(show_slice, looks, of_a_slice, **redraw)
+    number.input(show_slice, [*looks, planes_switch, *crosshair], of_a_slice, **redraw)
+    through = [state, number, planes_switch, *crosshair]
+    gr.on([part.input for part in (planes_switch, *crosshair)], show_planes, through, cuts, **redraw)
     gr.on([shown_class.input, map_switch.input], draw_map, looks, picture, **redraw)
     # Files are written when they are asked for: not at each slice that is looked through.
     for button, save, given_to in ((report, save_report, [*looks, named]), (saved, save_picture, looks)):

@@ -136,3 +136,21 @@ window.saveFile = file => {
     link.download = file.orig_name
     link.click()
 }
+
+// A click on one of the three planes moves the crosshair there. The axis along the slices has no slider of its own.
+const moveAlong = (axis, share) => {
+    const input = document.querySelector(`#at-${axis} input[type=range]`)
+    if (!input?.checkVisibility()) return goTo((now, count) => Math.round((1 - share) * (count - 1)))
+    input.value = Math.round(100 * share)
+    input.dispatchEvent(new Event("input", {bubbles: true}))
+}
+document.addEventListener("click", event => {
+    const axes = {"cut-axial": "xy", "cut-coronal": "xz", "cut-sagittal": "yz"}[event.target.closest?.(".block")?.id]
+    if (!axes || event.target.tagName !== "IMG") return
+    const {naturalWidth: width, naturalHeight: height} = event.target, box = event.target.getBoundingClientRect()
+    const scale = Math.min(box.width / width, box.height / height)  // object-fit: contain
+    const along = (at, start, room, length) =>
+        Math.min(Math.max((at - start - (room - scale * length) / 2) / (scale * length), 0), 1)
+    moveAlong(axes[0], along(event.clientX, box.left, box.width, width))
+    moveAlong(axes[1], along(event.clientY, box.top, box.height, height))
+})
