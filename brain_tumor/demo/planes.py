@@ -34,7 +34,13 @@ def build_planes() -> tuple[gr.Checkbox, gr.Column, list[gr.Slider], list[gr.Ima
     with gr.Column(visible=False, elem_id="planes") as panel:
         with gr.Row():
             pictures = [
-                gr.Image(label=plane.capitalize(), elem_id=f"cut-{plane}", min_width=160, **page.PICTURE)
+                gr.Image(
+                    label=plane.capitalize(),
+                    alt_text=f"{plane.capitalize()} plane through the crosshair",
+                    elem_id=f"cut-{plane}",
+                    min_width=160,
+                    **page.PICTURE,
+                )
                 for plane in ("axial", "coronal", "sagittal")
             ]
         with gr.Row():
@@ -56,7 +62,7 @@ def can_be_cut(upload: Upload) -> bool:
     return upload.extent is not None and upload.plane in AXES and len(upload.slices) >= MIN_STACK
 
 
-def draw_planes(kept: KeptScan, place: int, at: Sequence[float]) -> list[gr.Image]:
+def draw_planes(kept: KeptScan, place: int, at: Sequence[float]) -> list[Image.Image]:
     """The axial, coronal and sagittal plane through a point, each with the others' places in it.
 
     Args:
@@ -64,6 +70,9 @@ def draw_planes(kept: KeptScan, place: int, at: Sequence[float]) -> list[gr.Imag
         place: index of the slice through which they go.
         at: where they lie from right to left, front to back and head to foot, in per cent; that along the slices is
             passed over for `place`.
+
+    Returns:
+        8-bit RGB, on one scale in all three; in radiological convention, the sagittal one with the face on the left.
     """
     upload = kept.judged.upload
     head, size = _head(kept)
@@ -87,7 +96,7 @@ def draw_planes(kept: KeptScan, place: int, at: Sequence[float]) -> list[gr.Imag
         lines = ImageDraw.Draw(cut)
         for start, end in (((across, 0), (across, height)), ((0, down), (width, down))):
             lines.line([start, end], CROSSHAIR)
-        drawn.append(gr.Image(cut, alt_text=f"{plane.capitalize()} plane through the crosshair"))
+        drawn.append(cut)
     return drawn
 
 

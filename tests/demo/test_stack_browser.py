@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serving import EXAMPLES, comes_true, running_demo, stretch_volume
+from tests.serving import EXAMPLES, comes_true, running_demo, stretch_volume, template_volume
 from tests.test_browser import downloaded, expect, expect_all_four_confidences, loaded_page, pixels, upload  # noqa: F401
 
 pytestmark = pytest.mark.browser
@@ -151,8 +151,8 @@ def test_what_the_curve_draws_stands_out_by_3_to_1(page, tmp_path):
 
 
 def picture_of(page, where: str = "#original img") -> np.ndarray:
-    """A picture as the browser draws it, (height, width, 3)."""
-    return np.asarray(Image.open(io.BytesIO(page.locator(where).screenshot())).convert("RGB"), float)
+    """A picture as the browser draws it, (height, width, 3), without its edge, where the page shows through."""
+    return np.asarray(Image.open(io.BytesIO(page.locator(where).screenshot())).convert("RGB"), float)[3:-3, 3:-3]
 
 
 @pytest.mark.parametrize("page", BOTH, indirect=True)
@@ -202,6 +202,36 @@ def test_brightness_and_contrast_window_the_scan_in_the_browser_alone_and_can_be
     assert not [url for url in asked if "queue/join" in url], "the model is asked nothing"
     upload(page, EXAMPLES / "meningioma.png")
     expect(said).to_have_text("Level 128, width 256", timeout=15_000)
+
+
+@pytest.mark.parametrize("page", BOTH, indirect=True)
+def test_three_planes_are_cut_when_they_are_wanted_and_a_click_in_one_moves_all(page, tmp_path):
+    upload(page, template_volume(tmp_path / "volume.nii.gz"))
+    expect(page.locator("#slice-words h3")).to_contain_text("of 95", timeout=90_000)
+    switch, planes = page.get_by_label("Show three planes"), page.locator("#planes img")
+    expect(planes).to_have_count(0)
+    switch.check()
+    expect(planes).to_have_count(3, timeout=15_000)
+    coronal, sagittal = (page.get_by_role("img", name=f"{name} plane") for name in ("Coronal", "Sagittal"))
+    before = coronal.get_attribute("src")
+    box = sagittal.bounding_box()
+    sagittal.click(position={"x": 0.3 * box["width"], "y": 0.6 * box["height"]})  # front to back, head to foot
+    slice_ = page.locator("#slice input[type=range]")
+    assert comes_true(lambda: 37 <= int(slice_.input_value()) <= 40, 15), slice_.input_value()
+    expect(page.locator("#slice-words h3")).to_contain_text(f"Slice {slice_.input_value()} of", timeout=15_000)
+    expect(page.locator("#original img")).to_have_attribute("alt", f"Slice {slice_.input_value()}, as it was read")
+    expect(coronal).not_to_have_attribute("src", before)
+    depth = page.get_by_role("slider", name="Front to back")
+    assert 29 <= int(depth.input_value()) <= 31
+    page.wait_for_timeout(1500)
+    before = coronal.get_attribute("src")
+    depth.focus()
+    page.keyboard.press("ArrowRight")
+    expect(coronal).not_to_have_attribute("src", before, timeout=15_000)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Thumbnail 2").click()
+    expect(switch).not_to_be_visible(timeout=15_000)
+    expect(planes).to_have_count(0)
 
 
 def test_report_and_picture_are_written_when_they_are_asked_for_and_not_at_each_slice(model_id, browser, tmp_path):
