@@ -12,13 +12,13 @@ from PIL import Image
 
 from brain_tumor.answers.heatmap import gradient, overlay
 from brain_tumor.answers.report import file_name, html_report
-from brain_tumor.answers.volume_plot import plot_volume, plot_words
 from brain_tumor.answers.words import CROP_HERE, cautions, judged_words, slice_name, slice_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
 from brain_tumor.demo.examples import Example, public_examples, with_public_examples, words_on
 from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
+from brain_tumor.demo.planes import build_planes, can_be_cut, crosshair_of, draw_planes
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
@@ -96,8 +96,12 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             with gr.Column(visible=False, elem_id="results") as results:
                 with gr.Column(visible=False, elem_id="slices") as slices_panel:
                     # Bounds that hold every number: those of a visitor are forgotten when the scan is deleted.
-                    number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
-                    slice_box = gr.HTML(elem_id="slice-words", container=True)
+                    with gr.Row():
+                        with gr.Column(min_width=280):
+                            number = gr.Slider(1, 10**6, 1, step=1, label="Slice", elem_id="slice", buttons=[])
+                            slice_box = gr.HTML(elem_id="slice-words", container=True)
+                        with gr.Column(min_width=280) as curve_panel:
+                            curve = gr.HTML(elem_id="curve", container=True)
                 with gr.Row(elem_id="pictures"):
                     original, picture = (
                         gr.Image(
@@ -109,6 +113,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         )
                         for label, elem_id in (("As it was read", "original"), ("Heat map", "picture"))
                     )
+                gr.HTML(page.WINDOWING, elem_id="windowing", padding=False)
+                planes_switch, planes_panel, crosshair, planes = build_planes()
                 with gr.Column(elem_id="map") as map_panel:
                     map_switch = gr.Checkbox(label="Show the heat map", elem_id="map-switch", container=False)
                     shown_class = gr.Radio(
@@ -122,18 +128,13 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         confidence = gr.HTML(elem_id="confidence", container=True)
                         share = gr.HTML(elem_id="share", container=True)
                     with gr.Column(min_width=280):
-                        curve = gr.Image(
-                            label=page.CURVE,
-                            elem_id="curve",
-                            visible=False,
-                            **page.PICTURE,
-                        )
                         facts = gr.HTML(elem_id="facts", container=True)
                         if classifier.thresholds:  # which only checkpoints of the four classes have
                             gr.HTML(page.GLOSSARY, elem_id="glossary", container=True)
                         named = gr.Checkbox(label="Name the file in the report", elem_id="named", container=False)
-                        report = gr.DownloadButton("Download the report (HTML, one page)", elem_id="report")
-                        saved = gr.DownloadButton("Save picture (PNG)", elem_id="saved")
+                        report = gr.Button("Download the report (HTML, one page)", elem_id="report")
+                        saved = gr.Button("Save picture (PNG)", elem_id="saved")
+                        written = gr.File(visible=False)
 
     def show(path: str | None, progress=gr.Progress()) -> dict:  # noqa: B008
         return show_kept(keep(judge_scan(classifier, path, None, progress)))
@@ -163,7 +164,10 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             named: False,
             state: kept,
             **show_whole(judged),
-            **show_slice(kept, None, label, mapped, False),
+            **show_slice(kept, None, label, mapped),
+            planes_switch: gr.Checkbox(False, visible=can_be_cut(judged.upload)),
+            planes_panel: gr.Column(visible=False),
+            **dict(zip(crosshair, crosshair_of(judged.upload), strict=True)),
         }
 
     def show_whole(judged: JudgedUpload) -> dict:
@@ -171,9 +175,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         slices, volume = judged.upload.slices, judged.volume
         shown = {
             slices_panel: gr.Column(visible=len(slices) > 1),
-            curve: gr.Image(plot_volume(volume), alt_text=plot_words(volume), visible=True)
-            if volume
-            else gr.Image(None, visible=False),
+            curve_panel: gr.Column(visible=volume is not None),
+            curve: page.curve_html(volume, slices, judged.place),
         }
         if len(slices) > 1:
             numbers = [slice_.number for slice_ in slices]
@@ -182,7 +185,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             shown[number] = gr.Slider(numbers[0], numbers[-1], numbers[judged.place], step=step, label=label)
         return shown
 
-    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> dict:
+    def show_slice(
+        kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, cut: bool = False, *at: float
+    ) -> dict:
         kept = page.still_there(kept)
         judged, place = kept.judged, kept.place_of(chosen)
         several, prediction = len(judged.predictions) > 1, judged.predictions[place]
@@ -206,23 +211,33 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             share: gr.HTML(
                 "" if tumor is None else page.share_html(tumor, classifier.thresholds, name), visible=tumor is not None
             ),
-        } | draw_map_and_files(kept, chosen, shown, mapped, named)
-
-    def draw_map_and_files(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> dict:
-        kept = page.still_there(kept)
-        place = kept.place_of(chosen)
-        drawn = draw(kept, place, shown)
-        files = write_files(
-            kept, place, shown if mapped else None, drawn if mapped else None, named, classifier.version
-        )
-        return {
-            picture: gr.Image(
-                drawn,
-                label=f"Heat map for {display_name(shown)}",
-                alt_text=f"The same with the heat map for {display_name(shown)}",
-            ),
-            **dict(zip((report, saved), map(str, files), strict=True)),
+            picture: draw_map(kept, chosen, shown, mapped),
+            **(show_planes(kept, chosen, cut, *at) if cut else {}),
         }
+
+    def draw_map(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> gr.Image:
+        kept = page.still_there(kept)
+        return gr.Image(
+            draw(kept, kept.place_of(chosen), shown) if mapped else None,
+            label=f"Heat map for {display_name(shown)}",
+            alt_text=f"The same with the heat map for {display_name(shown)}",
+        )
+
+    def show_planes(kept: KeptScan | None, chosen: float | None, cut: bool, *at: float) -> dict:
+        kept = page.still_there(kept)
+        cut = cut and can_be_cut(kept.judged.upload)
+        drawn = draw_planes(kept, kept.place_of(chosen), at) if cut else [None] * len(planes)
+        return {planes_panel: gr.Column(visible=cut), **dict(zip(planes, drawn, strict=True))}
+
+    def save_report(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> str:
+        kept = page.still_there(kept)
+        return str(
+            write_report(kept, kept.place_of(chosen), shown if mapped else None, named, version=classifier.version)
+        )
+
+    def save_picture(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> str:
+        kept = page.still_there(kept)
+        return str(write_picture(kept, kept.place_of(chosen), shown if mapped else None))
 
     def clear() -> dict:
         return {
@@ -248,7 +263,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         known = examples if event.index < len(examples) else examples + public_examples()
         return str(known[event.index].path)
 
-    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, report, saved]
+    cuts = [planes_panel, *planes]
+    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, *cuts]
     whole = [
         scan,
         given,
@@ -258,12 +274,15 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         crop,
         results,
         slices_panel,
+        curve_panel,
         curve,
         number,
         shown_class,
         map_switch,
         facts,
         named,
+        planes_switch,
+        *crosshair,
         state,
     ]
     outputs = [*whole, *of_a_slice]
@@ -272,7 +291,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     picked = chosen.success(show, scan, outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
     for event in (uploaded, picked):  # no old result beside a new file's error
         event.failure(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
-        event.success(None, None, None, js="() => bringIntoSight('#verdict')", **page.NOT_IN_THE_API)
+        event.success(None, None, None, js="() => { resetWindow(); bringIntoSight('#verdict') }", **page.NOT_IN_THE_API)
     for event in (scan.clear, scan.delete):
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     paste.click(None, None, None, js="() => pasteScan()", **page.NOT_IN_THE_API)
@@ -282,11 +301,16 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     cleared = another.click(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     cleared.then(None, None, None, js="() => document.querySelector('#scan button').focus()", **page.NOT_IN_THE_API)
     more.click(load_public_examples, None, [gallery, about_examples], **page.NOT_IN_THE_API)
-    looks = [state, number, shown_class, map_switch, named]
+    looks = [state, number, shown_class, map_switch]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
-    number.input(show_slice, looks, of_a_slice, **redraw)
-    drawn = [shown_class.input, map_switch.input, named.input]
-    gr.on(drawn, draw_map_and_files, looks, [picture, report, saved], **redraw)
+    number.input(show_slice, [*looks, planes_switch, *crosshair], of_a_slice, **redraw)
+    through = [state, number, planes_switch, *crosshair]
+    gr.on([part.input for part in (planes_switch, *crosshair)], show_planes, through, cuts, **redraw)
+    gr.on([shown_class.input, map_switch.input], draw_map, looks, picture, **redraw)
+    # Files are written when they are asked for: not at each slice that is looked through.
+    for button, save, given_to in ((report, save_report, [*looks, named]), (saved, save_picture, looks)):
+        ready = button.click(save, given_to, written, **page.DRAW_LANE, **page.NOT_IN_THE_API)
+        ready.success(None, written, None, js="file => saveFile(file)", **page.NOT_IN_THE_API)
 
 
 def told_html(judged: JudgedUpload) -> str:
@@ -308,26 +332,32 @@ def draw(kept: KeptScan, place: int, shown: str) -> Image.Image | None:
     return page.mark_sides(kept.judged, overlay(kept.pictures[place], maps[shown])) if maps and shown in maps else None
 
 
-def write_files(
-    kept: KeptScan, place: int, shown: str | None, drawn: Image.Image | None, named: bool, version: str
-) -> tuple[Path, Path]:
-    """The report of a scan, and the picture of its slice with the heat map that is shown, as files for its visitor.
+def write_report(kept: KeptScan, place: int, shown: str | None, named: bool, version: str) -> Path:
+    """The report of a scan as a file for its visitor.
 
     Args:
         kept: the scan.
         place: index of the slice.
         shown: class of the heat map in the report; None for no map.
-        drawn: the slice with that map, as `draw` returns it.
         named: whether the report names the file.
         version: of the model.
     """
     image, today = page.mark_sides(kept.judged, kept.pictures[place]), datetime.date.today()
     text = html_report(kept.judged, place, image, version=version, date=today, shown_class=shown, named=named)
-    (drawn or image).save(picture := io.BytesIO(), "PNG")
-    return (
-        new_file(file_name(kept.judged, today, "html"), text),
-        new_file(file_name(kept.judged, today, "png"), picture.getvalue()),
-    )
+    return new_file(file_name(kept.judged, today, "html"), text)
+
+
+def write_picture(kept: KeptScan, place: int, shown: str | None) -> Path:
+    """A slice as a PNG for its visitor, with the heat map of a class over it if it has one.
+
+    Args:
+        kept: the scan.
+        place: index of the slice.
+        shown: the class; None for no map.
+    """
+    drawn = draw(kept, place, shown) if shown else None
+    (drawn or page.mark_sides(kept.judged, kept.pictures[place])).save(picture := io.BytesIO(), "PNG")
+    return new_file(file_name(kept.judged, datetime.date.today(), "png"), picture.getvalue())
 
 
 def gallery_of(examples: list[Example]) -> list[tuple[Path, str]]:

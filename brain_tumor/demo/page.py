@@ -9,13 +9,15 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from brain_tumor.answers.volume_plot import plot_volume
 from brain_tumor.answers.words import Said, limit, percent, verdict_kind
 from brain_tumor.demo.errors import gone
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.verdict import Thresholds
+from brain_tumor.inference.volume import VolumeVerdict
 from brain_tumor.labels import display_name
 from brain_tumor.reading.pictures import MAX_FILE_BYTES, MAX_PIXELS
-from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOLUME_BYTES
+from brain_tumor.reading.uploads import MAX_TOTAL_BYTES, MAX_VOLUME_BYTES, Slice
 
 INTRODUCTION = (
     "# Brain tumor classification\n"
@@ -60,11 +62,24 @@ GLOSSARY = (
     "<p><b>Pituitary tumor</b>: a tumor of the gland below the brain; nearly all are benign.</p>"
 )
 
+WINDOWING = (
+    '<svg class="unseen" aria-hidden="true"><filter id="window" color-interpolation-filters="sRGB">'
+    '<feComponentTransfer><feFuncR type="linear"/><feFuncG type="linear"/><feFuncB type="linear"/>'
+    "</feComponentTransfer></filter></svg>"
+    '<div class="windowing" role="group" aria-label="Brightness and contrast of the scan as it was read">'
+    '<label>Brightness <input type="range" id="brightness" min="-100" max="100" value="0"></label>'
+    '<label>Contrast <input type="range" id="contrast" min="-100" max="100" value="0"></label>'
+    '<output for="brightness contrast"></output><button type="button" disabled>Reset</button></div>'
+    "<small>Or drag on the scan with the right mouse button. Only how this page draws it: the model saw it "
+    "without, and map, report and saved picture stay.</small>"
+)
+"""Sliders that window the scan in the browser (`stack.js`), by the linear function of DICOM PS3.3, C.11.2.1.2.1."""
+
 NOT_IN_THE_API = {"api_visibility": "private"}
 """For the page's own events: programs have `api`."""
 
 CURVE = "Tumor probability along the slices"
-"""Label of the plot of a series or volume."""
+"""Heading of the curve of a series or volume."""
 
 PICTURE = {"interactive": False, "format": "png", "buttons": ["fullscreen"]}
 """For a `gr.Image` that shows a picture of ours."""
@@ -109,6 +124,13 @@ def slice_html(name: str, said: Said) -> str:
         f"<h3>{escape(name[0].upper() + name[1:])}</h3>"
         f"<p>By itself: <b>{escape(said.headline)}</b></p><p>{escape(said.numbers)}</p>"
     )
+
+
+def curve_html(volume: VolumeVerdict | None, slices: Sequence[Slice], chosen: int | None = None) -> str:
+    """The curve along the slices of a series or volume, as `plot_volume` draws it; empty without a verdict on it."""
+    if volume is None:
+        return ""
+    return f"<h3>{CURVE}</h3>{plot_volume(volume, [slice_.number for slice_ in slices], chosen)}"
 
 
 def given_html(image: Image.Image, name: str) -> str:

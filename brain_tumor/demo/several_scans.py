@@ -9,7 +9,6 @@ import gradio as gr
 from PIL import Image
 
 from brain_tumor.answers import table
-from brain_tumor.answers.volume_plot import plot_volume, plot_words
 from brain_tumor.answers.words import RULE, cautions, verdict_words, volume_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
@@ -44,7 +43,7 @@ class Panel:
 
     volume: VolumeVerdict
     cautions: list[str]
-    plot: Image.Image
+    curve: str
     peak: Image.Image | None
     peak_name: str
     facts: str
@@ -99,12 +98,8 @@ def build_several_scans(classifier: Classifier) -> None:
             which_volume = Chooser([], label="Series or volume", filterable=False, elem_id="which-volume")
             verdict = gr.HTML(elem_id="volume-verdict", padding=False)
             with gr.Row():
-                plot = gr.Image(
-                    label=page.CURVE,
-                    elem_id="plot",
-                    min_width=280,
-                    **page.PICTURE,
-                )
+                with gr.Column(min_width=280):
+                    plot = gr.HTML(elem_id="plot", container=True)
                 peak = gr.Image(
                     label="Highest tumor probability",
                     elem_id="peak",
@@ -170,7 +165,7 @@ def build_several_scans(classifier: Classifier) -> None:
         volume = panel.volume
         return {
             verdict: page.verdict_html(volume.verdict, volume_words(volume), panel.cautions),
-            plot: gr.Image(panel.plot, alt_text=plot_words(volume)),
+            plot: panel.curve,
             peak: gr.Image(
                 panel.peak,
                 label=f"Highest tumor probability: {panel.peak_name}",
@@ -256,7 +251,7 @@ def panel_of(item: JudgedUpload) -> Panel:
     return Panel(
         volume,
         cautions(item),
-        plot_volume(volume),
+        page.curve_html(volume, upload.slices),
         top and page.mark_sides(item, top.image),
         top.name if top else "",
         page.facts_html(upload.facts, upload.notes),

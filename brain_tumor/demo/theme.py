@@ -1,4 +1,4 @@
-"""How the demo looks: its theme, in light and dark, style.css, and two scripts for what gradio has no setting for."""
+"""How the demo looks: its theme, in light and dark, a style and scripts for what gradio has no setting for."""
 
 import json
 from pathlib import Path
@@ -65,7 +65,9 @@ THEME = gr.themes.Soft(
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
-_SCRIPT = "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("script.js", "crop.js"))
+_SCRIPTS = ("script.js", "crop.js", "stack.js")
+
+_SCRIPT = "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 
 _SCRIPT = _SCRIPT.replace("TOO_LARGE", json.dumps(TOO_LARGE)).replace("MIN_SIDE", str(MIN_SIDE))
 

@@ -67,6 +67,9 @@ class Upload:
     """The planes that can be chosen; none if there is no choice."""
     sides_known: bool = False
     """True if the patient's right is on the left of each slice; sagittal slices show one side, so False for them."""
+    extent: tuple[float, float, float] | None = None
+    """Millimeters that a slice is wide and high, and from slice to slice; None where slices are not evenly spaced, or
+    are no slices of one head."""
     localizer: bool = False
     """True for a few coarse slices by which a scan was planned (a scout), and which are none to be judged by."""
 

@@ -132,4 +132,4 @@ def read_volume(file: UploadedFile, plane: str | None) -> Upload:
     }
     kind = "volume" if len(slices) > 1 else "picture"
     sides_known = header.sides_known and shown != "sagittal"
-    return Upload(file.name, kind, slices, facts, notes + more, shown, block.planes, sides_known)
+    return Upload(file.name, kind, slices, facts, notes + more, shown, block.planes, sides_known, block.extent(shown))

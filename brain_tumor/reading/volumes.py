@@ -77,6 +77,14 @@ class Block:
         axis = PLANES.index(plane)
         return find_square_size(np.delete(self.values.shape, axis), np.delete(self.spacing, axis))
 
+    def extent(self, plane: str) -> tuple[float, float, float] | None:
+        """Millimeters that its slices are wide and high, and from one that is read to the next; None if uneven."""
+        axis = PLANES.index(plane)
+        if not self.regular or len(taken := thin(self.values.shape[axis])) < 2:
+            return None
+        width, height = np.delete(self.values.shape * self.spacing, axis)
+        return float(width), float(height), float(self.spacing[axis] * taken.step)
+
     def slices(self, plane: str, window: Window | Sequence[Window]) -> tuple[list[Slice], list[str]]:
         """Slices of a plane, and notes for the visitor.
 

@@ -83,7 +83,7 @@ def test_an_address_is_never_fetched(key, endpoint, puppet, listener):
 
 
 @pytest.mark.parametrize(
-    "elem_id, event, count", [("map-switch", "input", 5), ("look", "click", 2), ("which-volume", "input", 2)]
+    "elem_id, event, count", [("map-switch", "input", 4), ("look", "click", 2), ("which-volume", "input", 2)]
 )
 def test_an_address_in_the_place_of_any_other_value_is_not_fetched_either(elem_id, event, count, puppet, listener):
     address = {"path": f"http://127.0.0.1:{listener.server_port}/{elem_id}/scan.png", "meta": FILE_META}
@@ -210,12 +210,13 @@ def test_the_uploads_of_a_visitor_are_neither_listed_nor_guessed(demo, tmp_path)
 
 def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):
     assert ask_as_page(demo, "scan", "upload", [upload_file(demo, GOOD)], "first")["success"]
-    redraw = ("map-switch", "input", [None, 1, "glioma", True, False])
-    assert ask_as_page(demo, *redraw, "first")["success"]
-    for stranger in ("second", "null"):
-        answer = ask_as_page(demo, *redraw, stranger)
-        assert not answer["success"]
-        assert "Upload it again" in answer["output"]["error"], stranger
+    looks = [None, 1, "glioma", True]
+    for asked in (("map-switch", "input", looks), ("report", "click", [*looks, False]), ("saved", "click", looks)):
+        assert ask_as_page(demo, *asked, "first")["success"]
+        for stranger in ("second", "null"):
+            answer = ask_as_page(demo, *asked, stranger)
+            assert not answer["success"]
+            assert "Upload it again" in answer["output"]["error"], (asked, stranger)
 
 
 def test_no_link_to_what_a_visitor_sees_can_be_made(demo):
@@ -308,7 +309,9 @@ def test_on_a_space_everyone_is_served_and_sigterm_leaves_nothing_on_the_disk_an
             assert all(
                 Path(file["path"]).is_relative_to(demo.cache) for file in files if "/examples/" not in file["path"]
             )
-        (report,) = (file for file in served_files(one) if file["path"].endswith(".html"))
+        told = ask_as_page(demo, "report", "click", [None, 1, "glioma", True, False], "visitor")
+        (report,) = served_files(told)
+        assert Path(report["path"]).is_relative_to(demo.cache)
         assert "MUSTERMANN" not in Path(report["path"]).read_text()
         (table,) = (file for file in served_files(many) if file["path"].endswith(".csv"))
         assert "MUSTERMANN" in Path(table["path"]).read_text(), "a visitor's own table names the visitor's files"
@@ -358,7 +361,8 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
         time.sleep(2.5)  # what is in memory goes after the files
         for asked in (
             choose,
-            ("map-switch", "input", [None, 1, "glioma", True, False], "visitor"),
+            ("map-switch", "input", [None, 1, "glioma", True], "visitor"),
+            ("report", "click", [None, 1, "glioma", True, False], "visitor"),
             ("look", "click", [files, "Best resolution"], "visitor"),
             ("scan", "upload", [files[0]], "visitor"),
         ):

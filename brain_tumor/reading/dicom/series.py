@@ -120,7 +120,8 @@ def _make_upload(name: str, stack: Stack, pictures: list[Decoded], plane: str | 
     if regular:
         facts["Voxels"] = " x ".join(f"{s:.3g}" for s in np.linalg.norm(affine[:3, [2, 1, 0]], axis=0)) + " mm"
     kind = "picture" if len(pictures) == 1 else "volume" if regular else "series"
-    return Upload(name, kind, slices, facts, notes + more, shown, planes, sides_known=shown != "sagittal")
+    sides_known = shown != "sagittal"
+    return Upload(name, kind, slices, facts, notes + more, shown, planes, sides_known, block.extent(shown))
 
 
 def _stack(pictures: list[Decoded], frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -198,7 +199,7 @@ def _make_pages(name: str, stack: Stack, pictures: list[Decoded], notes: list[st
     if kind == "pages" and not stack.alone:
         notes = [*notes, f"A file of {len(slices)} frames: each frame is a scan of its own."]
     sides_known = plane in ("axial", "coronal")
-    return Upload(name, kind, slices, facts, notes, plane, (), sides_known, stack.localizer)
+    return Upload(name, kind, slices, facts, notes, plane, (), sides_known, localizer=stack.localizer)
 
 
 def _show_alone(pixels: Grays | np.ndarray, frame: Frame, window: Window | None):
