@@ -42,9 +42,9 @@ with gr.Blocks(title="Brain tumor classification", analytics_enabled=False) as d
     gr.Markdown(page.INTRODUCTION, elem_id="intro")
     gr.Markdown(page.WARNING, elem_id="warning")
     with gr.Tab("One scan"):
-        build_one_scan(classifier, offline_examples(MODEL_ID))
+        one_scan = build_one_scan(classifier, offline_examples(MODEL_ID))
     with gr.Tab("Several scans"):
-        build_several_scans(classifier)
+        build_several_scans(classifier, one_scan)
     with gr.Tab("About"):
         build_about(MODEL_ID, BUNDLED_MODEL)
     build_api(classifier)

@@ -60,7 +60,7 @@ def show_several(page, folder: Path) -> None:
     files = [folder / "series.zip", EXAMPLES / "no_tumor.png", EXAMPLES / "glioma.png"]
     page.locator("#files input[type=file]").set_input_files([str(path) for path in files])
     expect(page.locator("#files tr.file")).to_have_count(len(files), timeout=30_000)
-    page.get_by_role("button", name="Look at these files").click()
+    page.get_by_role("button", name="Classify").click()
     expect(page.locator("#summary")).to_contain_text("scans were read", timeout=60_000)
     for picture in page.locator("#gallery img").all():
         picture.scroll_into_view_if_needed()  # pictures load when they come into sight

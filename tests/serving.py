@@ -151,8 +151,7 @@ def page_in_this_process(model_id: str | Path, cache: Path):
         cache.mkdir()
         classifier = Classifier(model_id)
         with gr.Blocks(analytics_enabled=False) as page:
-            build_one_scan(classifier, [])
-            build_several_scans(classifier)
+            build_several_scans(classifier, build_one_scan(classifier, []))
             build_about(str(model_id), ROOT / "model")
             build_api(classifier)
         page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False, server_port=free_port())

@@ -60,7 +60,7 @@ def test_a_folder_of_all_kinds_of_files_becomes_one_table(tmp_path, model_id):
         by_name.setdefault(row["File"], []).append(row)
     assert {"'=1+1.png", "more/same name.png", "more/deeper/same name.png"} < set(by_name)
     assert not any("hidden" in name for name in by_name)
-    assert by_name["flower.jpg"][0]["Verdict"] == "Not a brain MRI"
+    assert by_name["flower.jpg"][0]["Verdict"] == "Not sure that this is a brain MRI"
     for name in bad_files():
         (row,) = by_name[f"more/{name}"]
         assert row["Verdict"] == "Unreadable"

@@ -34,12 +34,15 @@ WHOLE = "all"
 VERDICTS = DISPLAY_NAMES | {
     TYPE_UNCLEAR: "Tumor, type unclear",
     UNCERTAIN_VERDICT: "Uncertain",
-    UNFAMILIAR: "Not a brain MRI",
+    UNFAMILIAR: "Not sure that this is a brain MRI",
 }
 
 NOT_JUDGED = "Not judged"
 
 UNREADABLE = "Unreadable"
+
+TOO_LITTLE = "Shows too little of the head to be judged."
+"""Why a slice is not judged."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, or skips before one (OWASP, "CSV Injection")."""
@@ -106,14 +109,18 @@ def _verdict(verdict: str) -> str:
     return VERDICTS.get(verdict, verdict)
 
 
+def brain_mri(prediction: Prediction) -> str:
+    """Whether a picture looks like a brain MRI to the model, in words; empty if the checkpoint has no such check."""
+    return {None: "", True: "yes", False: "not sure"}[prediction.familiarity and prediction.familiarity >= 0]
+
+
 def _slice_row(file: str, slice_: Slice, prediction: Prediction) -> dict[str, str | float]:
-    familiar = {None: "", True: "yes", False: "no"}[prediction.familiarity and prediction.familiarity >= 0]
-    row = _row(File=file, Slice=slice_.name) | {"Brain MRI": familiar}
+    row = _row(File=file, Slice=slice_.name) | {"Brain MRI": brain_mri(prediction)}
     if not slice_.counts:
-        return row | {"Verdict": NOT_JUDGED, "Reason": "Shows too little of the head to be judged."}
+        return row | {"Verdict": NOT_JUDGED, "Reason": TOO_LITTLE}
     row["Verdict"] = _verdict(prediction.verdict)
     if prediction.verdict == UNFAMILIAR:
-        return row | {"Reason": verdict_words(prediction).headline + "."}
+        return row | {"Reason": verdict_words(prediction).sentence}
     row["Most probable class"] = display_name(prediction.label)
     named = by_canonical_label(prediction.confidences)
     if named:

@@ -94,7 +94,7 @@ def judged_words(judged: JudgedUpload) -> Said:
 _PAGE_SAYS = {name: "no tumor" if number == NO_TUMOR else "a tumor" for number, name in enumerate(LABELS)} | {
     TYPE_UNCLEAR: "a tumor",
     UNCERTAIN_VERDICT: "uncertain",
-    UNFAMILIAR: "not like a brain MRI",
+    UNFAMILIAR: "not sure that it is a brain MRI",
 }
 
 

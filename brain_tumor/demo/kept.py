@@ -1,10 +1,13 @@
 """What a session keeps of a judged scan, so that its slices can be looked through: their pictures, in little memory."""
 
 import math
+import pickle
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from PIL import Image
 
+from brain_tumor.demo.retention import new_file
 from brain_tumor.inference.judging import JudgedUpload
 
 LONGEST_SIDE = 512
@@ -40,7 +43,7 @@ def keep(judged: JudgedUpload) -> KeptScan:
     """What is kept of a scan."""
     images = [slice_.image for slice_ in judged.upload.slices]
     if len(images) > 1:
-        images = [_grays_of(image) for image in images]
+        images = [grays_of(image) for image in images]
         bands = max(len(image.getbands()) for image in images)
         side = min(LONGEST_SIDE, math.isqrt(MOST_BYTES // (bands * len(images))))
         for image in images:
@@ -49,7 +52,26 @@ def keep(judged: JudgedUpload) -> KeptScan:
     return KeptScan(replace(judged, upload=upload), images)
 
 
-def _grays_of(image: Image.Image) -> Image.Image:
-    """A copy in one band, if its three are the same."""
+def put_aside(judged: JudgedUpload) -> Path:
+    """Writes what is kept of a scan to a file, which is swept as uploads are, for `take_out` to show it again.
+
+    The pictures of many scans would fill the memory. The file is this process's own: no visitor can name another.
+    """
+    kept = keep(judged)
+    if len(kept.pictures) == 1:
+        kept = replace(kept, pictures=[grays_of(kept.pictures[0])])
+    return new_file("scan.pickle", pickle.dumps(kept, pickle.HIGHEST_PROTOCOL))
+
+
+def take_out(path: Path) -> KeptScan | None:
+    """What `put_aside` wrote; None once it was deleted."""
+    try:
+        return pickle.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def grays_of(image: Image.Image) -> Image.Image:
+    """A copy of an RGB picture, in one band if its three are the same."""
     red, green, blue = image.split()
     return red if red.tobytes() == green.tobytes() == blue.tobytes() else image.copy()

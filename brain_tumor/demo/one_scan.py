@@ -4,7 +4,7 @@ import datetime
 import io
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio as gr
@@ -15,7 +15,7 @@ from brain_tumor.answers.report import file_name, html_report
 from brain_tumor.answers.words import CROP_HERE, cautions, judged_words, slice_name, slice_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
-from brain_tumor.demo.examples import Example, public_examples, with_public_examples, words_on
+from brain_tumor.demo.examples import EXAMPLE_VOLUME, Example, public_examples, with_public_examples, words_on
 from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.planes import build_planes, can_be_cut, crosshair_of, draw_planes
@@ -53,13 +53,29 @@ def judge_scan(
         return judge_file(classifier, path, number, seconds=MAX_SECONDS, progress=tell)
 
 
-def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
+@dataclass(frozen=True)
+class OneScan:
+    """What another tab needs to show a scan in this one.
+
+    Attributes:
+        show: from what is kept of a judged scan to what the components of `outputs` show.
+        outputs: of that.
+        back: the button that leads back to the table, hidden unless it is told otherwise.
+    """
+
+    show: Callable[[KeptScan], dict]
+    outputs: list[gr.components.Component]
+    back: gr.Button
+
+
+def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
     """Builds the tab's components and wires them.
 
     Args:
         classifier: of the checkpoint.
         examples: shown from the start; those of the public dataset come on demand.
     """
+    serve_in_place(EXAMPLE_VOLUME)
     state = gr.State(time_to_live=KEPT_SECONDS)
     with gr.Row(elem_id="one-scan"):
         with gr.Column(scale=3, min_width=280, elem_id="give"):
@@ -84,12 +100,14 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 interactive=False,
                 buttons=[],
             )
+            try_volume = gr.Button("Try an example volume", size="sm")
             more = gr.Button("Load scans from the public dataset", size="sm")
             about_examples = gr.Markdown(words_on(examples), elem_id="about-examples", elem_classes="quiet")
         with gr.Column(scale=8, min_width=560):
             gr.HTML(page.TOLD, elem_id="told-box", padding=False)
             verdict = gr.HTML(page.WAITING, elem_id="verdict", padding=False)
             with gr.Row(elem_id="after-verdict"):
+                back = gr.Button("Back to the table", size="sm", visible=False, elem_id="back")
                 another = gr.Button("Another scan", size="sm", visible=False, elem_id="another")
                 anyway = gr.Button("Show it anyway", size="sm", visible=False, elem_id="anyway")
                 crop = gr.Button("Crop the picture", size="sm", visible=False, elem_id="crop-picture")
@@ -143,6 +161,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         """The answer beneath the warning that it may mean nothing."""
         kept = page.still_there(kept)
         shown = show_kept(replace(kept, judged=judge_anyway(kept.judged)))
+        del shown[back]  # stays as it is
         return shown | {verdict: told_html(kept.judged) + shown[verdict]}
 
     def show_kept(kept: KeptScan) -> dict:
@@ -153,6 +172,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         return {
             scan: None,  # ready for another one
             verdict: told_html(judged),
+            back: gr.Button(visible=False),
             another: gr.Button(visible=True),
             anyway: gr.Button(visible=judged.verdict == UNFAMILIAR),
             crop: gr.Button(visible=can_be_cropped(judged)),
@@ -243,6 +263,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         return {
             scan: None,
             verdict: page.WAITING,
+            back: gr.Button(visible=False),
             another: gr.Button(visible=False),
             anyway: gr.Button(visible=False),
             crop: gr.Button(visible=False),
@@ -269,6 +290,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         scan,
         given,
         verdict,
+        back,
         another,
         anyway,
         crop,
@@ -289,7 +311,11 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     uploaded = scan.upload(show, scan, outputs, trigger_mode="multiple", **SCAN_LANE, **page.NOT_IN_THE_API)
     chosen = gallery.select(choose_example, None, scan, show_progress="hidden", **page.NOT_IN_THE_API)
     picked = chosen.success(show, scan, outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
-    for event in (uploaded, picked):  # no old result beside a new file's error
+    volume_chosen = try_volume.click(
+        lambda: str(EXAMPLE_VOLUME), None, scan, show_progress="hidden", **page.NOT_IN_THE_API
+    )
+    tried = volume_chosen.success(show, scan, outputs, **SCAN_LANE, **page.NOT_IN_THE_API)
+    for event in (uploaded, picked, tried):  # no old result beside a new file's error
         event.failure(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
         event.success(None, None, None, js="() => { resetWindow(); bringIntoSight('#verdict') }", **page.NOT_IN_THE_API)
     for event in (scan.clear, scan.delete):
@@ -311,6 +337,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     for button, save, given_to in ((report, save_report, [*looks, named]), (saved, save_picture, looks)):
         ready = button.click(save, given_to, written, **page.DRAW_LANE, **page.NOT_IN_THE_API)
         ready.success(None, written, None, js="file => saveFile(file)", **page.NOT_IN_THE_API)
+    back.click(None, None, None, js="() => backToTheTable()", **page.NOT_IN_THE_API)
+    return OneScan(show_kept, outputs, back)
 
 
 def told_html(judged: JudgedUpload) -> str:

@@ -1,19 +1,27 @@
 """The tab "Several scans": any number of files in, a table, a gallery, and a verdict on each series or volume out."""
 
+import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 from PIL import Image
 
 from brain_tumor.answers import table
+from brain_tumor.answers.scan_rows import row_of_scan, scans_of
 from brain_tumor.answers.words import RULE, cautions, verdict_words, volume_words
 from brain_tumor.demo import page
 from brain_tumor.demo.errors import in_words, sentence
+from brain_tumor.demo.examples import EXAMPLE_VOLUME
 from brain_tumor.demo.gradio_patches import NoStubFile
+from brain_tumor.demo.kept import grays_of, put_aside, take_out
+from brain_tumor.demo.one_scan import OneScan
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
+from brain_tumor.demo.scan_table import MOST_THUMBNAIL_BYTES, TableRow, table_html, thumbnail_uri
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_files
@@ -27,12 +35,21 @@ SHOWN_SLICES = 24
 SHOWN_PICTURES = 240
 """Pictures that the gallery shows at most."""
 
-COLUMN_WIDTHS = {"File": 220, "Slice": 90, "Reason": 360, "Most probable class": 200, "Brain MRI": 90, "Notes": 360}
-"""Pixels of the table's columns that need another width than the rest."""
+LONGEST_SIDE = 2048
+"""Pixels of a picture of the gallery: more than any slice has, and less than a photo that would fill a browser."""
+
+MOST_ON_DISK = 2**30
+"""Bytes of one request's scans that are put aside to be opened from the table; those beyond cannot be opened."""
 
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
 
-WAITING_FOR_FILES = "Choose files, then press the button: a verdict on each of them appears here."
+WAITING_FOR_FILES = "Choose files, then press “Classify”: a verdict on each of them appears here."
+
+OLD = (
+    "<p><b>Old results.</b> What stands below is about the files and the plane before your last change. "
+    "Press “Classify” for new results.</p>"
+)
+"""What stands above results that are no longer those of what was chosen."""
 
 BATCH_LANE = {"concurrency_id": "batch", "concurrency_limit": 1}
 
@@ -72,9 +89,14 @@ def judge_scans(
         yield from judge_files(classifier, paths, plane, seconds=MAX_SECONDS, progress=tell)
 
 
-def build_several_scans(classifier: Classifier) -> None:
-    """Builds the tab's components and wires them."""
-    state = gr.State(time_to_live=KEPT_SECONDS)
+def build_several_scans(classifier: Classifier, one_scan: OneScan) -> None:
+    """Builds the tab's components and wires them.
+
+    Args:
+        classifier: of the checkpoint.
+        one_scan: the tab in which a row of the table opens its scan.
+    """
+    state, aside = gr.State(time_to_live=KEPT_SECONDS), gr.State(time_to_live=KEPT_SECONDS)
     with gr.Row():
         with gr.Column(min_width=280):
             files = ScanUpload(label="Scans", file_count="multiple", elem_id="files", height=280)
@@ -82,7 +104,8 @@ def build_several_scans(classifier: Classifier) -> None:
             plane = gr.Radio(
                 list(PLANES), value="Best resolution", label="Plane in which volumes are cut", elem_id="plane"
             )
-            look = gr.Button("Look at these files", variant="primary", elem_id="look")
+            look = gr.Button("Classify", variant="primary", elem_id="look")
+            example = gr.Button("Try an example volume", size="sm")
             gr.Markdown(
                 "Pictures, DICOM files, volumes (.nii, .nii.gz, .mgz), or a .zip of them, such as a whole study: at "
                 f"most {MAX_FILES:,} files and {MAX_TOTAL_BYTES // 1024**2} MB together, those in a .zip unpacked; a "
@@ -92,6 +115,7 @@ def build_several_scans(classifier: Classifier) -> None:
                 f"{page.PRIVACY}",
                 elem_classes="quiet",
             )
+    old = gr.HTML(elem_id="old", padding=False)
     summary = gr.Markdown(WAITING_FOR_FILES, elem_id="summary", min_height=72)
     with gr.Column(visible=False, elem_id="several-results") as results:
         with gr.Column(visible=False, elem_id="volume") as volume_panel:
@@ -109,17 +133,8 @@ def build_several_scans(classifier: Classifier) -> None:
                 )
             facts = gr.HTML(container=True)
             gr.Markdown(f"{RULE} R and L are the patient's right and left.", elem_classes="quiet", elem_id="rule")
-        rows_table = gr.Dataframe(
-            headers=list(table.COLUMNS),
-            label="Results (⋮ in a heading sorts by it)",
-            elem_id="table",
-            interactive=False,
-            wrap=True,
-            column_widths=[COLUMN_WIDTHS.get(name, 150) for name in table.COLUMNS],
-            datatype=["number" if name in table.PROBABILITIES else "str" for name in table.COLUMNS],
-            buttons=["fullscreen"],
-            show_search="search",
-        )
+        rows_table = gr.HTML(elem_id="table", padding=False, apply_default_css=False)
+        opener, opened = gr.Button("Open", visible="hidden", elem_id="open-scan"), gr.Number(visible=False)
         csv = gr.DownloadButton("Download the table (CSV)", elem_id="csv")
         gr.Markdown("### Slices and their verdicts")
         gallery = gr.Gallery(
@@ -131,14 +146,15 @@ def build_several_scans(classifier: Classifier) -> None:
             interactive=False,
             buttons=["fullscreen"],
             object_fit="contain",
-            format="png",
         )
 
     def show(paths: list[str], plane: str, progress=gr.Progress()) -> dict:  # noqa: B008
         """Memory holds the slices of one upload at a time."""
         rows, shown, panels, read, slices, bad, beside = [], [], {}, 0, 0, 0, Counter()
+        overview = Overview()
         for item in judge_scans(classifier, paths, PLANES[plane], progress):
             rows += table.rows_of_item(item)
+            overview.add(item)
             if isinstance(item, Rejected):
                 bad += not item.what
                 beside.update(filter(None, [item.what]))
@@ -153,7 +169,8 @@ def build_several_scans(classifier: Classifier) -> None:
             summary: summary_words(read, bad, beside, slices, len(shown)),
             results: gr.Column(visible=True),
             gallery: gr.Gallery(shown, visible=bool(shown)),
-            rows_table: gr.Dataframe([list(row.values()) for row in rows], headers=list(table.COLUMNS)),
+            rows_table: table_html(overview.rows),
+            aside: overview.aside,
             csv: str(new_file("brain-mri-results.csv", table.to_csv(rows))),
             volume_panel: gr.Column(visible=bool(panels)),
             which_volume: Chooser(names, value=names[0] if names else None, visible=len(names) > 1),
@@ -183,15 +200,39 @@ def build_several_scans(classifier: Classifier) -> None:
             summary: WAITING_FOR_FILES,
             results: gr.Column(visible=False),
             gallery: None,
-            rows_table: None,
+            rows_table: "",
+            old: "",
             state: None,
+            aside: None,
         }
 
+    def open_scan(aside: list[Path | None] | None, place: float | None) -> dict:
+        """A row's scan in the tab "One scan", as it was judged."""
+        known = aside and place is not None and 0 <= place < len(aside)
+        path = page.still_there(aside[int(place)] if known else None)
+        return one_scan.show(page.still_there(take_out(path))) | {one_scan.back: gr.Button(visible=True)}
+
     panel_outputs = [verdict, plot, peak, facts]
-    outputs = [summary, results, gallery, rows_table, csv, volume_panel, which_volume, state, *panel_outputs]
-    look.click(show, [files, plane], outputs, show_progress_on=summary, **BATCH_LANE, **page.NOT_IN_THE_API)
-    look.click(None, None, None, js="() => bringIntoSight('#summary')", **page.NOT_IN_THE_API)
-    files.clear(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
+    outputs = [summary, results, gallery, rows_table, csv, volume_panel, which_volume, state, aside, *panel_outputs]
+    chosen, words = [files, plane], json.dumps(OLD)
+    tried = example.click(lambda: [str(EXAMPLE_VOLUME)], None, files, **page.NOT_IN_THE_API)
+    for event in (look.click, tried.success):
+        done = event(show, chosen, outputs, show_progress_on=summary, **BATCH_LANE, **page.NOT_IN_THE_API)
+        event(None, chosen, None, js="(...chosen) => classifying(chosen)", **page.NOT_IN_THE_API)
+        done.success(None, chosen, old, js=f"(...chosen) => classified(chosen) && {words}", **page.NOT_IN_THE_API)
+    changes = [files.change, plane.change]
+    gr.on(changes, None, chosen, old, js=f"(...chosen) => changed(chosen) && {words}", **page.NOT_IN_THE_API)
+    open_event = opener.click(
+        open_scan,
+        [aside, opened],
+        one_scan.outputs,
+        js="(aside, place) => [aside, openedPlace()]",
+        show_progress_on=rows_table,
+        **page.DRAW_LANE,
+        **page.NOT_IN_THE_API,
+    )
+    open_event.success(None, None, None, js="() => showOpened()", **page.NOT_IN_THE_API)
+    files.clear(clear, None, [*outputs, old], queue=False, **page.NOT_IN_THE_API)
     which_volume.input(choose_volume, [state, which_volume], panel_outputs, **page.DRAW_LANE, **page.NOT_IN_THE_API)
 
 
@@ -230,18 +271,57 @@ def name_of_scan(upload: Upload) -> str:
     return upload.name if upload.files or series == NOT_STATED else f"{upload.name}, series {series}"
 
 
-def gallery_items(item: JudgedUpload, most: int) -> list[tuple[Image.Image, str]]:
-    """Slices with their verdicts beneath; of many an even choice that includes the one of the highest probability."""
+class Overview:
+    """The table's rows as they come, and where what is kept of their scans lies.
+
+    Attributes:
+        rows: of the table.
+        aside: for each row the file of its scan, as `kept.put_aside` wrote it; None if it cannot be opened.
+    """
+
+    def __init__(self):
+        self.rows: list[TableRow] = []
+        self.aside: list[Path | None] = []
+        self._thumbnails = self._on_disk = 0
+
+    def add(self, item: JudgedUpload | Rejected) -> None:
+        """Adds a row for each of an upload's scans."""
+        for scan in [item] if isinstance(item, Rejected) else scans_of(item):
+            row, path, picture, shows = row_of_scan(scan), None, "", ""
+            if isinstance(scan, JudgedUpload):
+                slice_ = scan.upload.slices[scan.place]
+                shows = slice_.name or "The scan"
+                if self._thumbnails < MOST_THUMBNAIL_BYTES:
+                    picture = thumbnail_uri(slice_.image)
+                    self._thumbnails += len(picture)
+                if row.group != "aside" and self._on_disk < MOST_ON_DISK:
+                    path = put_aside(scan)
+                    self._on_disk += path.stat().st_size
+            self.rows.append(TableRow(row, picture, shows, path is not None))
+            self.aside.append(path)
+
+
+def gallery_items(item: JudgedUpload, most: int) -> list[tuple[Path, str]]:
+    """Files of slices at full size, and their verdicts; of many an even choice that includes the one of the highest
+    probability. A browser loads them as they come into sight."""
     slices, peak = item.upload.slices, item.volume.peak if item.volume else None
     shown = []
     for place in page.spread(len(slices), min(most, SHOWN_SLICES), peak):
         slice_, prediction = slices[place], item.predictions[place]
         name = ", ".join(filter(None, (item.upload.name, slice_.name)))
         words = verdict_words(prediction).headline if slice_.counts else "Not judged: shows too little of the brain"
-        image = page.mark_sides(item, slice_.image).copy()
-        image.thumbnail((320, 320))
-        shown.append((image, f"{name}: {words}"))
+        shown.append((picture_file(page.mark_sides(item, slice_.image)), f"{name}: {words}"))
     return shown
+
+
+def picture_file(image: Image.Image) -> Path:
+    """Writes a picture for the page, to be swept as uploads are."""
+    image = grays_of(image)
+    if max(image.size) > LONGEST_SIDE:
+        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    # The least compression: more takes longer than to judge the slice.
+    image.save(file := io.BytesIO(), "PNG", compress_level=1)
+    return new_file("slice.png", file.getvalue())
 
 
 def panel_of(item: JudgedUpload) -> Panel:

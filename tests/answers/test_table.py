@@ -42,8 +42,8 @@ def test_a_slice_has_its_verdict_its_class_and_all_probabilities():
 
 def test_a_picture_that_is_no_brain_mri_has_no_class_and_no_probabilities():
     (row,) = rows_of(JudgedUpload(upload(""), [STRANGE], None))
-    assert row["Verdict"] == "Not a brain MRI"
-    assert row["Brain MRI"] == "no"
+    assert row["Verdict"] == "Not sure that this is a brain MRI"
+    assert row["Brain MRI"] == "not sure"
     assert row["Reason"]
     assert not any(row[column] for column in COLUMNS if column.startswith("P(") or column == "Most probable class")
 

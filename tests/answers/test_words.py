@@ -171,7 +171,7 @@ def test_pages_have_a_headline_that_counts_and_no_verdict():
     assert headline == "8 pages, each judged by itself: 5 no tumor, 3 a tumor"
     assert sentence.endswith("no verdict on the whole, and no page stands for the others.")
     headline, *_ = judged_words(judged("?x.", "pages", "frame"))
-    assert headline == "3 frames, each judged by itself: 1 uncertain, 1 not like a brain MRI, 1 no tumor"
+    assert headline == "3 frames, each judged by itself: 1 uncertain, 1 not sure that it is a brain MRI, 1 no tumor"
 
 
 def test_a_slice_is_named_by_its_number_among_all_and_as_the_peak_if_it_is():

@@ -83,7 +83,8 @@ def test_an_address_is_never_fetched(key, endpoint, puppet, listener):
 
 
 @pytest.mark.parametrize(
-    "elem_id, event, count", [("map-switch", "input", 4), ("look", "click", 2), ("which-volume", "input", 2)]
+    "elem_id, event, count",
+    [("map-switch", "input", 4), ("look", "click", 2), ("which-volume", "input", 2), ("open-scan", "click", 2)],
 )
 def test_an_address_in_the_place_of_any_other_value_is_not_fetched_either(elem_id, event, count, puppet, listener):
     address = {"path": f"http://127.0.0.1:{listener.server_port}/{elem_id}/scan.png", "meta": FILE_META}
@@ -350,10 +351,18 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
     assert ask_as_page(demo, "scan", "upload", [files[0]], "visitor")["success"]
     assert ask_as_page(demo, "look", "click", [files, "Best resolution"], "visitor")["success"]
     choose = ("which-volume", "input", [None, "1. DICOM series (t1), 4 slices"], "visitor")
-    assert ask_as_page(demo, *choose)["success"]
-    assert {path.name for path in demo.cache.rglob("*")} >= {GOOD.name, dicom[0].name, "brain-mri-results.csv"}
+    row = ("open-scan", "click", [None, 1], "visitor")
+    for asked in (choose, row):
+        assert ask_as_page(demo, *asked)["success"]
+    assert {path.name for path in demo.cache.rglob("*")} >= {
+        GOOD.name,
+        dicom[0].name,
+        "brain-mri-results.csv",
+        "scan.pickle",
+    }
     time.sleep(2.5)
-    assert ask_as_page(demo, *choose)["success"], "what is new is kept"
+    for asked in (choose, row):
+        assert ask_as_page(demo, *asked)["success"], "what is new is kept"
 
     puppet.an_hour_has_passed.touch()
     try:
@@ -361,6 +370,7 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
         time.sleep(2.5)  # what is in memory goes after the files
         for asked in (
             choose,
+            row,
             ("map-switch", "input", [None, 1, "glioma", True], "visitor"),
             ("report", "click", [None, 1, "glioma", True, False], "visitor"),
             ("look", "click", [files, "Best resolution"], "visitor"),
