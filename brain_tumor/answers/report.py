@@ -8,8 +8,10 @@ from html import escape
 
 from PIL import Image
 
+from brain_tumor.answers.asked_again import chart
 from brain_tumor.answers.heatmap import gradient, overlay
 from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, verdict_kind
+from brain_tumor.inference.asking import Asked
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import Prediction
 from brain_tumor.labels import display_name
@@ -68,6 +70,14 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .8mm 4mm; font-
 dt { color: #4b5563; }
 dd { overflow-wrap: anywhere; }
 .notes { margin-top: 1mm; font-size: 8.5pt; overflow-wrap: anywhere; }
+.asked { margin-bottom: 4mm; font-size: 8.5pt; }
+.asked p, .asked small { color: #4b5563; font-size: 8.5pt; }
+.asked ul { list-style: none; display: grid; grid-template-columns: repeat(8, 1fr); gap: 2mm; margin: 1mm 0; }
+.asked li { display: flex; flex-direction: column; font-size: 7.5pt; line-height: 1.25; min-width: 0; }
+.asked li img { width: 100%; aspect-ratio: 1; object-fit: contain; background: black; border-radius: 1mm; }
+.asked li span { flex: 1; }
+.asked .bar { position: relative; height: 2mm; }
+.asked .bar i { position: absolute; top: 0; bottom: 0; width: 1pt; background: #1f2937; }
 .warning { border: 1pt solid #b45309; background: #fffbeb; border-radius: 2mm; padding: 2.5mm 4mm; color: #713f12;
   font-size: 9pt; }
 footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
@@ -85,6 +95,7 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
   body { margin: 0; padding: 5mm; }
   header { display: block; } header p { text-align: left; margin-top: 2mm; }
   .pictures, .pictures.one, .columns { grid-template-columns: 1fr; }
+  .asked ul { grid-template-columns: repeat(4, 1fr); }
   figure div { height: auto; }
 }
 """
@@ -99,6 +110,7 @@ def html_report(
     date: datetime.date,
     shown_class: str | None,
     named: bool = False,
+    asked: Asked | None = None,
 ) -> str:
     """The report on one scan: the verdict on the whole, and one slice as a picture.
 
@@ -112,6 +124,7 @@ def html_report(
         date: of the report.
         shown_class: the class whose heat map is drawn, as the checkpoint names it; None for no map.
         named: whether the file's name, which may be a patient's, is on the page.
+        asked: what the slice was called when it was asked again; None if it was not.
 
     Returns:
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
@@ -142,6 +155,9 @@ def html_report(
     facts = {"File": judged.upload.name} if named else {}
     columns.append(_facts(facts | judged.upload.facts, judged.upload.notes))
     warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
+    again = ""
+    if told and asked:
+        again = chart(asked, prediction.thresholds, judged.upload.slices[place].name if several else "", "h2")
     alone = f'<p class="alone">{escape(_about_the_slice(judged, place))}</p>' if several else ""
     names = "This page names the file, as its reader wished." if named else "This page names neither file nor patient."
     stamp = f"{date.day} {date:%B %Y}"
@@ -160,7 +176,7 @@ def html_report(
 <section class="verdict {verdict_kind(judged.verdict or "")}"><p>{headline}</p>{said}
 {warnings}</section>{alone}
 <section class="pictures{"" if len(pictures) > 1 else " one"}">{"".join(pictures)}</section>
-<div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>
+<div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>{again}
 <section class="warning"><b>Not a medical device.</b> For research and teaching. The numbers come from a model and
 are not a diagnosis: it looks at each slice by itself, knows only the classes that it names, and misses tumors,
 especially small ones. Do not base a decision on this page, or reassure anybody with it; have every scan read by a

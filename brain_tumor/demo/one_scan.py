@@ -15,12 +15,14 @@ from brain_tumor.answers.report import file_name, html_report
 from brain_tumor.answers.volume_plot import plot_volume, plot_words
 from brain_tumor.answers.words import cautions, judged_words, slice_name, slice_words
 from brain_tumor.demo import page
+from brain_tumor.demo.ask_again import AskedSlice, ask_slice, asked_html, asked_of, can_be_asked
 from brain_tumor.demo.errors import in_words, sentence
 from brain_tumor.demo.examples import Example, public_examples, with_public_examples, words_on
 from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.retention import KEPT_SECONDS, new_file
 from brain_tumor.demo.uploads import ScanUpload
+from brain_tumor.inference.asking import Asked
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_anyway, judge_file
 from brain_tumor.inference.prediction import UNFAMILIAR
@@ -60,7 +62,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         classifier: of the checkpoint.
         examples: shown from the start; those of the public dataset come on demand.
     """
-    state = gr.State(time_to_live=KEPT_SECONDS)
+    state, last_asked = gr.State(time_to_live=KEPT_SECONDS), gr.State(time_to_live=KEPT_SECONDS)
     with gr.Row(elem_id="one-scan"):
         with gr.Column(scale=3, min_width=280, elem_id="give"):
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
@@ -116,6 +118,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                         elem_id="shown-class",
                     )
                     map_words = gr.HTML(elem_id="map-words", padding=False)
+                again = gr.Button("Ask it again", size="sm", elem_id="again")
+                asked_box = gr.HTML(elem_id="asked", padding=False)
                 with gr.Row():
                     with gr.Column(min_width=280):
                         confidence = gr.HTML(elem_id="confidence", container=True)
@@ -160,8 +164,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             facts: page.facts_html(judged.upload.facts, judged.upload.notes),
             named: False,
             state: kept,
+            last_asked: None,
             **show_whole(judged),
-            **show_slice(kept, None, label, mapped, False),
+            **show_slice(kept, None, label, mapped, False, None),
         }
 
     def show_whole(judged: JudgedUpload) -> dict:
@@ -180,7 +185,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             shown[number] = gr.Slider(numbers[0], numbers[-1], numbers[judged.place], step=step, label=label)
         return shown
 
-    def show_slice(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> dict:
+    def show_slice(
+        kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool, last: AskedSlice | None
+    ) -> dict:
         kept = page.still_there(kept)
         judged, place = kept.judged, kept.place_of(chosen)
         several, prediction = len(judged.predictions) > 1, judged.predictions[place]
@@ -197,6 +204,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             ),
             slice_box: page.slice_html(slice_name(judged, place), slice_words(judged, place)) if several else "",
             map_panel: gr.Column(visible=bool(maps)),
+            again: gr.Button(visible=can_be_asked(judged, place)),
             map_words: page.map_html(maps[prediction.label].shape, gradient()) if maps else "",
             confidence: gr.HTML(
                 page.confidences_html(title, prediction.confidences, bool(maps)) if told else "", visible=told
@@ -204,14 +212,16 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             share: gr.HTML(
                 "" if tumor is None else page.share_html(tumor, classifier.thresholds, name), visible=tumor is not None
             ),
-        } | draw_map_and_files(kept, chosen, shown, mapped, named)
+        } | draw_map_and_files(kept, chosen, shown, mapped, named, last)
 
-    def draw_map_and_files(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> dict:
+    def draw_map_and_files(
+        kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool, last: AskedSlice | None
+    ) -> dict:
         kept = page.still_there(kept)
         place = kept.place_of(chosen)
-        drawn = draw(kept, place, shown)
+        drawn, asked = draw(kept, place, shown), asked_of(kept, place, last)
         files = write_files(
-            kept, place, shown if mapped else None, drawn if mapped else None, named, classifier.version
+            kept, place, shown if mapped else None, drawn if mapped else None, named, classifier.version, asked
         )
         return {
             picture: gr.Image(
@@ -219,8 +229,13 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 label=f"Heat map for {display_name(shown)}",
                 alt_text=f"The same with the heat map for {display_name(shown)}",
             ),
+            asked_box: asked_html(kept, place, asked),
             **dict(zip((report, saved), map(str, files), strict=True)),
         }
+
+    def ask(kept: KeptScan | None, chosen: float | None) -> AskedSlice | None:
+        kept = page.still_there(kept)
+        return ask_slice(classifier, kept, kept.place_of(chosen))
 
     def clear() -> dict:
         return {
@@ -234,6 +249,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             original: None,
             picture: None,
             confidence: "",
+            asked_box: "",
+            last_asked: None,
             state: None,
         }
 
@@ -245,7 +262,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         known = examples if event.index < len(examples) else examples + public_examples()
         return str(known[event.index].path)
 
-    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, report, saved]
+    map_and_files = [picture, asked_box, report, saved]
+    of_a_slice = [original, slice_box, map_panel, map_words, again, confidence, share, *map_and_files]
     whole = [
         scan,
         given,
@@ -260,6 +278,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         map_switch,
         facts,
         named,
+        last_asked,
         state,
     ]
     outputs = [*whole, *of_a_slice]
@@ -277,11 +296,15 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
     cleared = another.click(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
     cleared.then(None, None, None, js="() => document.querySelector('#scan button').focus()", **page.NOT_IN_THE_API)
     more.click(load_public_examples, None, [gallery, about_examples], **page.NOT_IN_THE_API)
-    looks = [state, number, shown_class, map_switch, named]
+    looks = [state, number, shown_class, map_switch, named, last_asked]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
     number.input(show_slice, looks, of_a_slice, **redraw)
     drawn = [shown_class.input, map_switch.input, named.input]
-    gr.on(drawn, draw_map_and_files, looks, [picture, report, saved], **redraw)
+    gr.on(drawn, draw_map_and_files, looks, map_and_files, **redraw)
+    # Drawn after it was asked, of the slice that is shown by then.
+    asked = again.click(ask, [state, number], last_asked, **SCAN_LANE, **page.NOT_IN_THE_API)
+    charted = asked.success(draw_map_and_files, looks, map_and_files, **redraw)
+    charted.success(None, None, None, js="() => bringIntoSight('#asked')", **page.NOT_IN_THE_API)
 
 
 def told_html(judged: JudgedUpload) -> str:
@@ -296,7 +319,13 @@ def draw(kept: KeptScan, place: int, shown: str) -> Image.Image | None:
 
 
 def write_files(
-    kept: KeptScan, place: int, shown: str | None, drawn: Image.Image | None, named: bool, version: str
+    kept: KeptScan,
+    place: int,
+    shown: str | None,
+    drawn: Image.Image | None,
+    named: bool,
+    version: str,
+    asked: Asked | None = None,
 ) -> tuple[Path, Path]:
     """The report of a scan, and the picture of its slice with the heat map that is shown, as files for its visitor.
 
@@ -307,9 +336,12 @@ def write_files(
         drawn: the slice with that map, as `draw` returns it.
         named: whether the report names the file.
         version: of the model.
+        asked: what the slice was called when it was asked again, for the report.
     """
     image, today = page.mark_sides(kept.judged, kept.pictures[place]), datetime.date.today()
-    text = html_report(kept.judged, place, image, version=version, date=today, shown_class=shown, named=named)
+    text = html_report(
+        kept.judged, place, image, version=version, date=today, shown_class=shown, named=named, asked=asked
+    )
     (drawn or image).save(picture := io.BytesIO(), "PNG")
     return (
         new_file(file_name(kept.judged, today, "html"), text),

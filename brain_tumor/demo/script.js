@@ -90,7 +90,7 @@ new MutationObserver(() => {
     }
     for (const button of document.querySelectorAll("th .cell-menu-button"))
         rename(button, "Sort or filter by " + button.closest("th").title)
-    for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary"))
+    for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary, #asked"))
         if (part.role !== "status") part.role = "status"
     markRows()
     // An upload that is too large: the browser's check has words of gradio's, the server's answer comes as JSON.
