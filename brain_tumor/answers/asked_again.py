@@ -23,6 +23,12 @@ NAMES = {
 }
 
 
+SAID = {
+    True: "The answer rests on the marked region.",
+    False: "The answer does not depend on the marked region: distrust it.",
+}
+
+
 def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", heading: str = "h3") -> str:
     """A small picture, a bar and a number for each guise.
 
@@ -39,25 +45,34 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
     marks = "".join(f'<i style="left: {100 * place:.2f}%"></i>' for place in limits)
     items = []
     for guise, probability in asked.probabilities.items():
-        name = escape(NAMES[guise])
+        name, of_kind = escape(NAMES[guise]), asked.of_kind.get(guise, 0.0)
+        kind = f"<small>{escape(display_name(asked.kind))} {escape(percent(of_kind))}</small>" if asked.kind else ""
+        bars = "".join(f'<span style="width: {100 * share:.1f}%"></span>' for share in (of_kind, probability - of_kind))
         items.append(
             f'<li><img src="{_embedded(asked.pictures[guise])}" alt="The slice: {name[0].lower()}{name[1:]}">'
-            f"<span>{name}</span><b>{escape(percent(probability, *limits))}</b>"
-            f'<div class="bar"><span style="width: {100 * probability:.1f}%"></span>{marks}</div></li>'
+            f"<span>{name}</span> <b>{escape(percent(probability, *limits))}</b> {kind}"
+            f'<div class="bar">{bars}{marks}</div></li>'
         )
     title = f"Asked again: {escape(slice_name)}" if slice_name else "Asked again"
-    notes = [f"The marked region is the hottest part of the heat map for {display_name(asked.kind)}."] * bool(
-        asked.kind
-    )
+    kind = display_name(asked.kind) if asked.kind else ""
+    notes = [f"The first part of a bar is {kind}, the second the other tumors."] if kind else []
+    if Guise.COVERED in asked.probabilities:
+        notes.append(f"The marked region is the hottest part of the heat map for {kind}.")
     if limits:
-        notes.append(
-            f"Marks in the bars: no tumor at {limit(limits[0])} or less, a tumor at {limit(limits[1])} or more."
-        )
+        notes.append(f"Marks: no tumor at {limit(limits[0])} or less, a tumor at {limit(limits[1])} or more.")
     return (
         f'<div class="asked"><{heading}>{title}</{heading}>'
-        "<p>The probability of any tumor when the same slice is changed in one way at a time.</p>"
+        f"{_said(asked)}<p>The probability of any tumor when the same slice is changed in one way at a time.</p>"
         f'<ul role="list">{"".join(items)}</ul><small>{escape(" ".join(notes))}</small></div>'
     )
+
+
+def _said(asked: Asked) -> str:
+    if asked.rests is None:
+        return ""
+    before, after = (percent(asked.of_kind[guise]) for guise in (Guise.AS_IT_IS, Guise.COVERED))
+    figures = f"{display_name(asked.kind)}: {before} as it is, {after} with the region covered."
+    return f'<p class="said {"rests" if asked.rests else "distrust"}"><b>{SAID[asked.rests]}</b> {escape(figures)}</p>'
 
 
 def _embedded(image: Image.Image) -> str:

@@ -76,7 +76,9 @@ dd { overflow-wrap: anywhere; }
 .asked li { display: flex; flex-direction: column; font-size: 7.5pt; line-height: 1.25; min-width: 0; }
 .asked li img { width: 100%; aspect-ratio: 1; object-fit: contain; background: black; border-radius: 1mm; }
 .asked li span { flex: 1; }
-.asked .bar { position: relative; height: 2mm; }
+.asked li small { font-size: 7pt; }
+.asked .bar { position: relative; height: 2mm; display: flex; }
+.asked .bar span + span { background: #5eead4; }
 .asked .bar i { position: absolute; top: 0; bottom: 0; width: 1pt; background: #1f2937; }
 .warning { border: 1pt solid #b45309; background: #fffbeb; border-radius: 2mm; padding: 2.5mm 4mm; color: #713f12;
   font-size: 9pt; }
@@ -88,6 +90,8 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
   main { flex: 1 1 auto; min-height: 0; display: flex; flex-direction: column; }
   main > * { flex-shrink: 0; }
   main > .pictures { flex-shrink: 1; min-height: 40mm; grid-template-rows: minmax(0, 1fr); }
+  main > .pictures:has(~ .asked) { min-height: 24mm; }
+  .asked li img { height: 14mm; }
   figure { min-height: 0; display: flex; flex-direction: column; }
   figure div { flex: 0 1 82mm; min-height: 0; }
 }
@@ -153,7 +157,7 @@ def html_report(
     title = f"Confidence of {judged.upload.slices[place].name} alone" if several else "Confidence"
     columns = [_confidences(prediction, title)] if told else []
     facts = {"File": judged.upload.name} if named else {}
-    columns.append(_facts(facts | judged.upload.facts, judged.upload.notes))
+    columns.append(_facts(facts | judged.upload.facts, judged.upload.notes, MOST_LINES - 3 * bool(asked)))
     warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
     again = ""
     if told and asked:
@@ -232,13 +236,13 @@ def _bar(name: str, share: float, kind: str = "") -> str:
     )
 
 
-def _facts(facts: Mapping[str, str], notes: Sequence[str]) -> str:
+def _facts(facts: Mapping[str, str], notes: Sequence[str], most: int) -> str:
     said = _cut(" ".join(notes), MOST_NOTES)
     terms, lines = [], -(-len(said) // LINE)
     for name, value in facts.items():
         text = _cut(str(value), 3 * LINE)
         lines += -(-len(text) // LINE)
-        if lines > MOST_LINES:
+        if lines > most:
             break
         terms.append(f"<dt>{escape(_cut(str(name), 24))}</dt><dd>{escape(text)}</dd>")
     said = f'<p class="notes">{escape(said)}</p>' if said else ""

@@ -7,10 +7,12 @@ from enum import StrEnum
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 from scipy import ndimage
+from scipy.special import logit
 
 from brain_tumor.inference.head import GRID, ground_level, head_mask
 from brain_tumor.inference.prediction import Prediction
-from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label
+from brain_tumor.inference.verdict import TYPE_UNCLEAR
+from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR_TYPES, canonical_label
 
 SIDE = 384
 """Pixels of the longest side of what is asked: more than any of our networks looks at, and quickly drawn."""
@@ -22,11 +24,17 @@ GAMMAS = 0.7, 1.4
 HOTTEST = 0.5
 """Share of the map's peak from which on a place belongs to the marked region, if it is connected with the peak."""
 
+LEAST_FALL = 1.5
+"""Chosen on validation slices: see `benchmarks/quality/asked_again.py`."""
+
 THUMBNAIL = 128
 """Pixels of the longest side of what is kept of it."""
 
 _COARSE = 128
 """Side of the square in which a cover is mixed: it is smooth."""
+
+
+_TUMORS = {LABELS[number] for number in TUMOR_TYPES}
 
 
 class Guise(StrEnum):
@@ -47,14 +55,20 @@ class Asked:
     """What a slice is called in every guise.
 
     Attributes:
-        probabilities: of any tumor, in [0, 1], in the order of `Guise`.
+        probabilities: of any tumor, in [0, 1], in the order of `Guise`; without `COVERED` and `ALONE` where nothing was
+            covered.
         pictures: what was asked, as large as a thumbnail, 8-bit RGB.
-        kind: the class whose marked region was covered, as the checkpoint names it; None where nothing was.
+        kind: the tumor whose region is covered, as the checkpoint names it; None on "no tumor" and without maps.
+        of_kind: its probability, in [0, 1]; empty without one.
+        rests: whether the answer rests on the marked region: with that covered, the log-odds of `kind` fall by at least
+            `LEAST_FALL`. None where the verdict is no tumor, or nothing was covered.
     """
 
     probabilities: dict[Guise, float]
     pictures: dict[Guise, Image.Image]
     kind: str | None
+    of_kind: dict[Guise, float]
+    rests: bool | None = None
 
 
 def ask_again(
@@ -76,11 +90,17 @@ def ask_again(
     answers, drawn = {Guise.AS_IT_IS: prediction} | answers, {Guise.AS_IT_IS: as_it_is} | drawn
     for picture in drawn.values():
         picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    return Asked(
-        {guise: answer.tumor_probability for guise, answer in answers.items()},
-        drawn,
-        kind if Guise.COVERED in drawn else None,
-    )
+    of_kind = {guise: answer.confidences[kind] for guise, answer in answers.items()} if kind else {}
+    probabilities = {guise: answer.tumor_probability for guise, answer in answers.items()}
+    is_tumor = prediction.verdict == TYPE_UNCLEAR or canonical_label(prediction.verdict) in _TUMORS
+    return Asked(probabilities, drawn, kind, of_kind, _rests(of_kind) if is_tumor else None)
+
+
+def _rests(of_kind: dict[Guise, float]) -> bool | None:
+    if Guise.COVERED not in of_kind:
+        return None
+    before, after = logit(np.clip([of_kind[Guise.AS_IT_IS], of_kind[Guise.COVERED]], 1e-6, 1 - 1e-6))
+    return bool(before - after >= LEAST_FALL)
 
 
 def tumor_of(prediction: Prediction) -> str | None:
