@@ -3,8 +3,9 @@
 import functools
 
 import numpy as np
-from PIL import Image, ImageChops, ImageFilter
-from scipy import ndimage
+from PIL import Image, ImageChops
+
+from brain_tumor.inference.head import GRID, head_mask
 
 COLORS = "plasma"
 """Even steps of brightness from blue over magenta to yellow: told apart by color-blind readers too, and none of them
@@ -21,9 +22,6 @@ its strength, so that the scan shows through where little or nothing is added.""
 OPACITY = 0.5
 """Where the map is strongest: the scan still shows through."""
 
-_GRID = 256
-"""Side to which the map is upsampled exactly; beyond that, plain interpolation looks the same."""
-
 
 def overlay(image: Image.Image, heatmap: np.ndarray, opacity: float = OPACITY) -> Image.Image:
     """The slice with the heat map over it. Only what adds to the score of the class is shown, and only on the head.
@@ -36,30 +34,10 @@ def overlay(image: Image.Image, heatmap: np.ndarray, opacity: float = OPACITY) -
     Returns:
         `PIL.Image.Image` of mode "RGB", as large as `image`, which stays as it is. No legend: see `gradient`.
     """
-    strength = ImageChops.multiply(_strength(heatmap), _head(image)).resize(image.size, Image.Resampling.BILINEAR)
+    strength = ImageChops.multiply(_strength(heatmap), head_mask(image)).resize(image.size, Image.Resampling.BILINEAR)
     colors = Image.merge("RGB", [strength.point(channel) for channel in _color_table()])
     opaque = [round(255 * min(max(opacity, 0), 1) * min(level / 255 / SOLID, 1) ** 2) for level in range(256)]
     return Image.composite(colors, image.convert("RGB"), strength.point(opaque))
-
-
-def _head(image: Image.Image) -> Image.Image:
-    """Where the head is, 0 to 255, fading out at its edge: the map's cells are coarse and would glow beside it.
-
-    It is the largest thing on the dark (in an inverted picture, bright) ground that touches the picture's edge;
-    without such a ground, or such a thing, it is the whole picture.
-    """
-    gray = np.asarray(image.resize((_GRID, _GRID), Image.Resampling.BOX).convert("L"), np.float32)
-    level = np.median(
-        [gray[row, column] for row in (slice(8), slice(-8, None)) for column in (slice(8), slice(-8, None))]
-    )
-    pieces, _ = ndimage.label(abs(gray - level) < 25)
-    edges = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
-    things, _ = ndimage.label(~np.isin(pieces, edges[edges > 0]))
-    sizes = np.bincount(things.ravel(), minlength=2)[1:]
-    if 40 < level < 215 or sizes.max() < 0.02 * gray.size:
-        return Image.new("L", gray.shape, 255)
-    head = Image.fromarray(np.where(things == 1 + sizes.argmax(), 255, 0).astype(np.uint8))
-    return ImageChops.multiply(head, head.filter(ImageFilter.GaussianBlur(3)))
 
 
 def gradient(steps: int = 9) -> list[str]:
@@ -70,10 +48,13 @@ def gradient(steps: int = 9) -> list[str]:
 
 
 def _strength(heatmap: np.ndarray) -> Image.Image:
-    """Positive contributions as 0 to 255, on a scale that `FLOOR` keeps from making noise look like a finding."""
+    """Positive contributions as 0 to 255, on a scale that `FLOOR` keeps from making noise look like a finding.
+
+    The map is upsampled exactly to the grid of the head; beyond that, plain interpolation looks the same.
+    """
     positive = np.nan_to_num(np.asarray(heatmap, np.float32), posinf=0, neginf=0).clip(0)
     scale = max(float(positive.max()), FLOOR)
-    grid = Image.fromarray(positive / scale).resize((_GRID, _GRID), Image.Resampling.BICUBIC)
+    grid = Image.fromarray(positive / scale).resize((GRID, GRID), Image.Resampling.BICUBIC)
     return Image.fromarray((np.asarray(grid).clip(0, 1) * 255).round().astype(np.uint8))
 
 

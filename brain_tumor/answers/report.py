@@ -8,8 +8,10 @@ from html import escape
 
 from PIL import Image
 
+from brain_tumor.answers.asked_again import chart
 from brain_tumor.answers.heatmap import gradient, overlay
 from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, verdict_kind
+from brain_tumor.inference.asking import Asked
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import Prediction
 from brain_tumor.labels import display_name
@@ -68,6 +70,16 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .8mm 4mm; font-
 dt { color: #4b5563; }
 dd { overflow-wrap: anywhere; }
 .notes { margin-top: 1mm; font-size: 8.5pt; overflow-wrap: anywhere; }
+.asked { margin-bottom: 4mm; font-size: 8.5pt; }
+.asked p, .asked small { color: #4b5563; font-size: 8.5pt; }
+.asked ul { list-style: none; display: grid; grid-template-columns: repeat(8, 1fr); gap: 2mm; margin: 1mm 0; }
+.asked li { display: flex; flex-direction: column; font-size: 7.5pt; line-height: 1.25; min-width: 0; }
+.asked li img { width: 100%; aspect-ratio: 1; object-fit: contain; background: black; border-radius: 1mm; }
+.asked li span { flex: 1; }
+.asked li small { font-size: 7pt; }
+.asked .bar { position: relative; height: 2mm; display: flex; }
+.asked .bar span + span { background: #5eead4; }
+.asked .bar i { position: absolute; top: 0; bottom: 0; width: 1pt; background: #1f2937; }
 .warning { border: 1pt solid #b45309; background: #fffbeb; border-radius: 2mm; padding: 2.5mm 4mm; color: #713f12;
   font-size: 9pt; }
 footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
@@ -78,6 +90,8 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
   main { flex: 1 1 auto; min-height: 0; display: flex; flex-direction: column; }
   main > * { flex-shrink: 0; }
   main > .pictures { flex-shrink: 1; min-height: 40mm; grid-template-rows: minmax(0, 1fr); }
+  main > .pictures:has(~ .asked) { min-height: 24mm; }
+  .asked li img { height: 14mm; }
   figure { min-height: 0; display: flex; flex-direction: column; }
   figure div { flex: 0 1 82mm; min-height: 0; }
 }
@@ -85,6 +99,7 @@ footer { margin-top: 3mm; font-size: 8.5pt; color: #4b5563; }
   body { margin: 0; padding: 5mm; }
   header { display: block; } header p { text-align: left; margin-top: 2mm; }
   .pictures, .pictures.one, .columns { grid-template-columns: 1fr; }
+  .asked ul { grid-template-columns: repeat(4, 1fr); }
   figure div { height: auto; }
 }
 """
@@ -99,6 +114,7 @@ def html_report(
     date: datetime.date,
     shown_class: str | None,
     named: bool = False,
+    asked: Asked | None = None,
 ) -> str:
     """The report on one scan: the verdict on the whole, and one slice as a picture.
 
@@ -112,6 +128,7 @@ def html_report(
         date: of the report.
         shown_class: the class whose heat map is drawn, as the checkpoint names it; None for no map.
         named: whether the file's name, which may be a patient's, is on the page.
+        asked: what the slice was called when it was asked again; None if it was not.
 
     Returns:
         A page of HTML, to be written in UTF-8. Its pictures are embedded; it runs no script and loads nothing.
@@ -140,8 +157,11 @@ def html_report(
     title = f"Confidence of {judged.upload.slices[place].name} alone" if several else "Confidence"
     columns = [_confidences(prediction, title)] if told else []
     facts = {"File": judged.upload.name} if named else {}
-    columns.append(_facts(facts | judged.upload.facts, judged.upload.notes))
+    columns.append(_facts(facts | judged.upload.facts, judged.upload.notes, MOST_LINES - 3 * bool(asked)))
     warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
+    again = ""
+    if told and asked:
+        again = chart(asked, prediction.thresholds, judged.upload.slices[place].name if several else "", "h2")
     alone = f'<p class="alone">{escape(_about_the_slice(judged, place))}</p>' if several else ""
     names = "This page names the file, as its reader wished." if named else "This page names neither file nor patient."
     stamp = f"{date.day} {date:%B %Y}"
@@ -160,7 +180,7 @@ def html_report(
 <section class="verdict {verdict_kind(judged.verdict or "")}"><p>{headline}</p>{said}
 {warnings}</section>{alone}
 <section class="pictures{"" if len(pictures) > 1 else " one"}">{"".join(pictures)}</section>
-<div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>
+<div class="columns{"" if len(columns) > 1 else " one"}">{"".join(columns)}</div>{again}
 <section class="warning"><b>Not a medical device.</b> For research and teaching. The numbers come from a model and
 are not a diagnosis: it looks at each slice by itself, knows only the classes that it names, and misses tumors,
 especially small ones. Do not base a decision on this page, or reassure anybody with it; have every scan read by a
@@ -216,13 +236,13 @@ def _bar(name: str, share: float, kind: str = "") -> str:
     )
 
 
-def _facts(facts: Mapping[str, str], notes: Sequence[str]) -> str:
+def _facts(facts: Mapping[str, str], notes: Sequence[str], most: int) -> str:
     said = _cut(" ".join(notes), MOST_NOTES)
     terms, lines = [], -(-len(said) // LINE)
     for name, value in facts.items():
         text = _cut(str(value), 3 * LINE)
         lines += -(-len(text) // LINE)
-        if lines > MOST_LINES:
+        if lines > most:
             break
         terms.append(f"<dt>{escape(_cut(str(name), 24))}</dt><dd>{escape(text)}</dd>")
     said = f'<p class="notes">{escape(said)}</p>' if said else ""

@@ -1,25 +1,23 @@
 """The tab "One scan": a slice or volume in, its verdict, slices with confidences and heat map, and a report out."""
 
-import datetime
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import gradio as gr
-from PIL import Image
 
-from brain_tumor.answers.heatmap import gradient, overlay
-from brain_tumor.answers.report import file_name, html_report
-from brain_tumor.answers.words import CROP_HERE, cautions, judged_words, slice_name, slice_words
+from brain_tumor.answers.heatmap import gradient
+from brain_tumor.answers.words import slice_name, slice_words
 from brain_tumor.demo import page
+from brain_tumor.demo.ask_again import AskedSlice, ask_slice, asked_html, asked_of, can_be_asked
+from brain_tumor.demo.drawing import can_be_cropped, draw, gallery_of, told_html, write_picture, write_report
 from brain_tumor.demo.errors import in_words, sentence
 from brain_tumor.demo.examples import EXAMPLE_VOLUME, Example, public_examples, with_public_examples, words_on
 from brain_tumor.demo.gradio_patches import serve_in_place
 from brain_tumor.demo.kept import KeptScan, keep
 from brain_tumor.demo.planes import build_planes, can_be_cut, crosshair_of, draw_planes
-from brain_tumor.demo.retention import KEPT_SECONDS, new_file
+from brain_tumor.demo.retention import KEPT_SECONDS
 from brain_tumor.demo.uploads import ScanUpload
 from brain_tumor.inference.classifier import Classifier
 from brain_tumor.inference.judging import JudgedUpload, judge_anyway, judge_file
@@ -76,7 +74,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         examples: shown from the start; those of the public dataset come on demand.
     """
     serve_in_place(EXAMPLE_VOLUME)
-    state = gr.State(time_to_live=KEPT_SECONDS)
+    state, last_asked = gr.State(time_to_live=KEPT_SECONDS), gr.State(time_to_live=KEPT_SECONDS)
     with gr.Row(elem_id="one-scan"):
         with gr.Column(scale=3, min_width=280, elem_id="give"):
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
@@ -141,6 +139,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
                         elem_id="shown-class",
                     )
                     map_words = gr.HTML(elem_id="map-words", padding=False)
+                again = gr.Button("Ask it again", size="sm", elem_id="again")
+                asked_box = gr.HTML(elem_id="asked", padding=False)
                 with gr.Row():
                     with gr.Column(min_width=280):
                         confidence = gr.HTML(elem_id="confidence", container=True)
@@ -183,8 +183,9 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
             facts: page.facts_html(judged.upload.facts, judged.upload.notes),
             named: False,
             state: kept,
+            last_asked: None,
             **show_whole(judged),
-            **show_slice(kept, None, label, mapped),
+            **show_slice(kept, None, label, mapped, None),
             planes_switch: gr.Checkbox(False, visible=can_be_cut(judged.upload)),
             planes_panel: gr.Column(visible=False),
             **dict(zip(crosshair, crosshair_of(judged.upload), strict=True)),
@@ -206,7 +207,13 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         return shown
 
     def show_slice(
-        kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, cut: bool = False, *at: float
+        kept: KeptScan | None,
+        chosen: float | None,
+        shown: str,
+        mapped: bool,
+        last: AskedSlice | None,
+        cut: bool = False,
+        *at: float,
     ) -> dict:
         kept = page.still_there(kept)
         judged, place = kept.judged, kept.place_of(chosen)
@@ -224,6 +231,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
             ),
             slice_box: page.slice_html(slice_name(judged, place), slice_words(judged, place)) if several else "",
             map_panel: gr.Column(visible=bool(maps)),
+            again: gr.Button(visible=can_be_asked(judged, place)),
             map_words: page.map_html(maps[prediction.label].shape, gradient()) if maps else "",
             confidence: gr.HTML(
                 page.confidences_html(title, prediction.confidences, bool(maps)) if told else "", visible=told
@@ -232,6 +240,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
                 "" if tumor is None else page.share_html(tumor, classifier.thresholds, name), visible=tumor is not None
             ),
             picture: draw_map(kept, chosen, shown, mapped),
+            asked_box: show_asked(kept, chosen, last),
             **(show_planes(kept, chosen, cut, *at) if cut else {}),
         }
 
@@ -249,11 +258,22 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         drawn = draw_planes(kept, kept.place_of(chosen), at) if cut else [None] * len(planes)
         return {planes_panel: gr.Column(visible=cut), **dict(zip(planes, drawn, strict=True))}
 
-    def save_report(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, named: bool) -> str:
+    def ask(kept: KeptScan | None, chosen: float | None) -> AskedSlice | None:
         kept = page.still_there(kept)
-        return str(
-            write_report(kept, kept.place_of(chosen), shown if mapped else None, named, version=classifier.version)
-        )
+        return ask_slice(classifier, kept, kept.place_of(chosen))
+
+    def show_asked(kept: KeptScan | None, chosen: float | None, last: AskedSlice | None) -> str:
+        kept = page.still_there(kept)
+        place = kept.place_of(chosen)
+        return asked_html(kept, place, asked_of(kept, place, last))
+
+    def save_report(
+        kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool, last: AskedSlice | None, named: bool
+    ) -> str:
+        kept = page.still_there(kept)
+        place = kept.place_of(chosen)
+        asked = asked_of(kept, place, last)
+        return str(write_report(kept, place, shown if mapped else None, named, classifier.version, asked))
 
     def save_picture(kept: KeptScan | None, chosen: float | None, shown: str, mapped: bool) -> str:
         kept = page.still_there(kept)
@@ -273,6 +293,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
             original: None,
             picture: None,
             confidence: "",
+            asked_box: "",
+            last_asked: None,
             state: None,
         }
 
@@ -285,7 +307,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         return str(known[event.index].path)
 
     cuts = [planes_panel, *planes]
-    of_a_slice = [original, slice_box, picture, map_panel, map_words, confidence, share, *cuts]
+    of_a_slice = [original, slice_box, picture, map_panel, map_words, again, asked_box, confidence, share, *cuts]
     whole = [
         scan,
         given,
@@ -305,6 +327,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         named,
         planes_switch,
         *crosshair,
+        last_asked,
         state,
     ]
     outputs = [*whole, *of_a_slice]
@@ -329,67 +352,17 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
     more.click(load_public_examples, None, [gallery, about_examples], **page.NOT_IN_THE_API)
     looks = [state, number, shown_class, map_switch]
     redraw = {"show_progress": "hidden", "trigger_mode": "always_last"} | page.DRAW_LANE | page.NOT_IN_THE_API
-    number.input(show_slice, [*looks, planes_switch, *crosshair], of_a_slice, **redraw)
+    number.input(show_slice, [*looks, last_asked, planes_switch, *crosshair], of_a_slice, **redraw)
     through = [state, number, planes_switch, *crosshair]
     gr.on([part.input for part in (planes_switch, *crosshair)], show_planes, through, cuts, **redraw)
     gr.on([shown_class.input, map_switch.input], draw_map, looks, picture, **redraw)
     # Files are written when they are asked for: not at each slice that is looked through.
-    for button, save, given_to in ((report, save_report, [*looks, named]), (saved, save_picture, looks)):
+    for button, save, given_to in ((report, save_report, [*looks, last_asked, named]), (saved, save_picture, looks)):
         ready = button.click(save, given_to, written, **page.DRAW_LANE, **page.NOT_IN_THE_API)
         ready.success(None, written, None, js="file => saveFile(file)", **page.NOT_IN_THE_API)
+    # Drawn after it was asked, of the slice that is shown by then.
+    asked = again.click(ask, [state, number], last_asked, **SCAN_LANE, **page.NOT_IN_THE_API)
+    charted = asked.success(show_asked, [state, number, last_asked], asked_box, **redraw)
+    charted.success(None, None, None, js="() => bringIntoSight('#asked')", **page.NOT_IN_THE_API)
     back.click(None, None, None, js="() => backToTheTable()", **page.NOT_IN_THE_API)
     return OneScan(show_kept, outputs, back)
-
-
-def told_html(judged: JudgedUpload) -> str:
-    """The verdict on an upload."""
-    said = judged_words(judged)
-    if judged.verdict == UNFAMILIAR and can_be_cropped(judged):
-        said = said._replace(next_step=CROP_HERE)
-    return page.verdict_html(judged.verdict, said, cautions(judged))
-
-
-def can_be_cropped(judged: JudgedUpload) -> bool:
-    """Whether an upload is one picture, shown as it is: letters for the sides would be cut out with it."""
-    return len(judged.predictions) == 1 and not judged.upload.sides_known
-
-
-def draw(kept: KeptScan, place: int, shown: str) -> Image.Image | None:
-    """A slice with the heat map of a class over it, and the sides where they are known; None if there is no map."""
-    maps = kept.judged.predictions[place].heatmaps if kept.judged.may_be_told(place) else None
-    return page.mark_sides(kept.judged, overlay(kept.pictures[place], maps[shown])) if maps and shown in maps else None
-
-
-def write_report(kept: KeptScan, place: int, shown: str | None, named: bool, version: str) -> Path:
-    """The report of a scan as a file for its visitor.
-
-    Args:
-        kept: the scan.
-        place: index of the slice.
-        shown: class of the heat map in the report; None for no map.
-        named: whether the report names the file.
-        version: of the model.
-    """
-    image, today = page.mark_sides(kept.judged, kept.pictures[place]), datetime.date.today()
-    text = html_report(kept.judged, place, image, version=version, date=today, shown_class=shown, named=named)
-    return new_file(file_name(kept.judged, today, "html"), text)
-
-
-def write_picture(kept: KeptScan, place: int, shown: str | None) -> Path:
-    """A slice as a PNG for its visitor, with the heat map of a class over it if it has one.
-
-    Args:
-        kept: the scan.
-        place: index of the slice.
-        shown: the class; None for no map.
-    """
-    drawn = draw(kept, place, shown) if shown else None
-    (drawn or page.mark_sides(kept.judged, kept.pictures[place])).save(picture := io.BytesIO(), "PNG")
-    return new_file(file_name(kept.judged, datetime.date.today(), "png"), picture.getvalue())
-
-
-def gallery_of(examples: list[Example]) -> list[tuple[Path, str]]:
-    """What gr.Gallery shows of examples, served from where they are."""
-    for example in examples:
-        serve_in_place(example.path)
-    return [(example.path, example.caption) for example in examples]

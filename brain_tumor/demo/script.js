@@ -82,7 +82,7 @@ new MutationObserver(() => {
         const words = scan.querySelector(".caption-label")?.textContent.trim()
         if (words) rename(scan, scan.getAttribute("aria-label").split(":")[0] + ": " + words)
     }
-    for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary, #old"))
+    for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary, #old, #asked"))
         if (part.role !== "status") part.role = "status"
     markRows()
     followPreview()

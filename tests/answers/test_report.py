@@ -39,10 +39,11 @@ def report(
     shown_class="meningioma",
     version="model, 3f2a9c1",
     weaknesses=None,
+    asked=None,
 ) -> str:
     date = datetime.date(2031, 2, 3)
     judged = JudgedUpload(Upload("", "picture", [Slice(image, "")], facts), [prediction], None, weaknesses or [])
-    return html_report(judged, 0, image, version=version, date=date, shown_class=shown_class)
+    return html_report(judged, 0, image, version=version, date=date, shown_class=shown_class, asked=asked)
 
 
 def series_report(letters: str, place: int, kind: str = "series", weaknesses=()) -> str:

@@ -372,7 +372,7 @@ def test_what_visitors_leave_is_deleted_after_its_time_and_the_page_says_so(pupp
             choose,
             row,
             ("map-switch", "input", [None, 1, "glioma", True], "visitor"),
-            ("report", "click", [None, 1, "glioma", True, False], "visitor"),
+            ("report", "click", [None, 1, "glioma", True, None, False], "visitor"),
             ("look", "click", [files, "Best resolution"], "visitor"),
             ("scan", "upload", [files[0]], "visitor"),
         ):
