@@ -108,4 +108,30 @@ def browser():
         browser.close()
 
 
+@pytest.fixture
+def page(demo, browser, request):
+    """The demo's page, loaded; at the end it must have asked nobody else for anything and logged no error.
+
+    Options of the browser's context, such as its color scheme, come as the fixture's parameter.
+    """
+    options = {"viewport": {"width": 1280, "height": 900}} | getattr(request, "param", {})
+    context = browser.new_context(**options)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    elsewhere, errors = [], []
+    page.on(
+        "request", lambda r: elsewhere.append(r.url) if not r.url.startswith((demo.url, "data:", "blob:")) else None
+    )
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(demo.url)
+    import playwright.sync_api
+
+    playwright.sync_api.expect(page.get_by_role("button", name="Thumbnail 1")).to_be_visible(timeout=20_000)
+    yield page
+    context.close()
+    assert not elsewhere, "the page must load nothing from third parties"
+    assert not errors
+
+
 from tests.serving import CHROMIUM_FLAGS, puppet, shared_checkpoint, shared_demo, shared_hub  # noqa: E402, F401  fixtures

@@ -5,12 +5,11 @@ import re
 
 import pytest
 
-from tests import test_browser
+from tests.browsing import CONTRAST, expect
 from tests.serving import ROOT
 
 pytestmark = pytest.mark.browser
 
-page, expect = test_browser.page, test_browser.expect
 WIDTHS = [{"viewport": {"width": width, "height": 900}} for width in (375, 768, 1440)]
 
 
@@ -81,6 +80,6 @@ def test_text_of_about_stands_out_with_all_folds_open(page):
         fold.click()
     page.mouse.move(0, 0)
     page.wait_for_timeout(700)
-    measured = page.evaluate(test_browser.CONTRAST)
+    measured = page.evaluate(CONTRAST)
     assert len(measured) > 200
     assert [m for m in measured if m["ratio"] < m["needed"]] == []

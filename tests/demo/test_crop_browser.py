@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import test_browser
+from tests.browsing import CONTRAST, expect, expect_all_four_confidences, pixels, upload
 from tests.serving import EXAMPLES, dicom_series, photograph, template_volume
-from tests.test_browser import expect_all_four_confidences, pixels, upload
 
 pytestmark = pytest.mark.browser
 
-page, expect = test_browser.page, test_browser.expect
 SCAN = (600, 260)
 """Where the scan lies in the photograph, in pixels."""
 
@@ -176,7 +174,7 @@ def test_the_words_of_the_dialog_stand_out(page, photo):
     give(page, photo)
     dialog = open_crop(page)
     page.wait_for_timeout(700)
-    measured = [m for m in page.evaluate(test_browser.CONTRAST) if m["id"] in ("crop", "crop-title", "crop-help")]
+    measured = [m for m in page.evaluate(CONTRAST) if m["id"] in ("crop", "crop-title", "crop-help")]
     assert len(measured) >= 7 and [m for m in measured if m["ratio"] < m["needed"]] == []
     for name in ("Left", "Top", "Width", "Height"):
         expect(dialog.get_by_label(name)).to_be_visible()

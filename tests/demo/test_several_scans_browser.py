@@ -8,38 +8,37 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serving import EXAMPLES, bad_files, photograph, template_volume, zipped_series
-from tests.test_browser import (  # noqa: F401  a fixture
+from tests.browsing import (
     downloaded,
     expect,
     expect_all_four_confidences,
     look_at,
-    page,
     shown_picture,
 )
+from tests.serving import EXAMPLES, bad_files, photograph, template_volume, zipped_series
 
 pytestmark = pytest.mark.browser
 
 NAMES = ("pituitary", "glioma", "no_tumor", "meningioma")
 
 
-def names(page) -> list[str]:  # noqa: F811
+def names(page) -> list[str]:
     """Of the rows that are seen, from the top."""
     return page.locator("#table tbody:visible th").all_inner_texts()
 
 
-def heading(page, name: str):  # noqa: F811
+def heading(page, name: str):
     return page.get_by_role("columnheader", name=name)
 
 
-def probabilities(page) -> list[float]:  # noqa: F811
+def probabilities(page) -> list[float]:
     keys = page.locator("#table td[data-name='Tumor probability']").evaluate_all(
         "cells => cells.map(c => c.dataset.key)"
     )
     return [float(key) for key in keys]
 
 
-def test_the_table_sorts_by_a_click_on_a_heading_and_by_keyboard(page):  # noqa: F811
+def test_the_table_sorts_by_a_click_on_a_heading_and_by_keyboard(page):
     look_at(page, [EXAMPLES / f"{name}.png" for name in NAMES])
     expect(page.locator("#table tbody")).to_have_count(4)
     assert names(page) == [f"{name}.png" for name in NAMES], "as they came"
@@ -67,7 +66,7 @@ def test_the_table_sorts_by_a_click_on_a_heading_and_by_keyboard(page):  # noqa:
     expect(more).to_contain_text("The model puts the probability of any tumor at")
 
 
-def test_verdicts_are_counted_and_a_count_or_a_name_chooses_rows(page, tmp_path):  # noqa: F811
+def test_verdicts_are_counted_and_a_count_or_a_name_chooses_rows(page, tmp_path):
     (tmp_path / "letter.jpg").write_bytes(bad_files()["text.jpg"])
     photograph().save(tmp_path / "flower.jpg")
     look_at(page, [tmp_path / "letter.jpg", tmp_path / "flower.jpg", *(EXAMPLES / f"{name}.png" for name in NAMES)])
@@ -94,7 +93,7 @@ def test_verdicts_are_counted_and_a_count_or_a_name_chooses_rows(page, tmp_path)
     assert page.locator("#table tbody", has_text="flower.jpg").locator("b").inner_text() == verdicts["flower.jpg"]
 
 
-def test_a_row_opens_its_scan_with_its_answer_by_click_and_by_key_and_there_is_a_way_back(page, tmp_path):  # noqa: F811
+def test_a_row_opens_its_scan_with_its_answer_by_click_and_by_key_and_there_is_a_way_back(page, tmp_path):
     look_at(page, [zipped_series(tmp_path), EXAMPLES / "glioma.png"])
     verdict, back = page.locator("#verdict h2"), page.get_by_role("button", name="Back to the table")
     glioma = page.get_by_role("button", name="glioma.png", exact=True)
@@ -120,7 +119,7 @@ def test_a_row_opens_its_scan_with_its_answer_by_click_and_by_key_and_there_is_a
     expect(back).not_to_be_visible()
 
 
-def test_results_of_other_files_or_another_plane_are_marked_as_old(page, tmp_path):  # noqa: F811
+def test_results_of_other_files_or_another_plane_are_marked_as_old(page, tmp_path):
     look_at(page, [zipped_series(tmp_path), EXAMPLES / "glioma.png"])
     old = page.get_by_role("status").filter(has_text="Old results.")
     headline = page.locator("#volume-verdict h2")
@@ -153,7 +152,7 @@ def test_results_of_other_files_or_another_plane_are_marked_as_old(page, tmp_pat
 
 
 @pytest.mark.parametrize("tab", ["Several scans", "One scan"])
-def test_an_example_volume_is_one_click_away(tab, page):  # noqa: F811
+def test_an_example_volume_is_one_click_away(tab, page):
     page.get_by_role("tab", name=tab).click()
     page.get_by_role("button", name="Try an example volume").filter(visible=True).click()
     verdict = page.locator("#volume-verdict h2" if tab == "Several scans" else "#verdict h2")
@@ -165,7 +164,7 @@ def test_an_example_volume_is_one_click_away(tab, page):  # noqa: F811
         expect(page.get_by_text("Old results.")).to_have_count(0)
 
 
-def test_a_picture_of_the_gallery_opens_at_full_size_within_the_screen(page, tmp_path):  # noqa: F811
+def test_a_picture_of_the_gallery_opens_at_full_size_within_the_screen(page, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (900, 1300), np.uint8)
     Image.fromarray(noise).save(tmp_path / "large.png")
     look_at(page, [EXAMPLES / "glioma.png", tmp_path / "large.png"])
@@ -193,7 +192,7 @@ def test_a_picture_of_the_gallery_opens_at_full_size_within_the_screen(page, tmp
 @pytest.mark.parametrize(
     "page", [{"viewport": {"width": w, "height": 900}} for w in (375, 768, 1440)], indirect=True, ids=str
 )
-def test_nothing_of_the_table_is_cut_and_no_word_is_broken(page, tmp_path):  # noqa: F811
+def test_nothing_of_the_table_is_cut_and_no_word_is_broken(page, tmp_path):
     (tmp_path / "letter.jpg").write_bytes(bad_files()["text.jpg"])
     look_at(page, [template_volume(tmp_path / "volume.nii.gz"), EXAMPLES / "glioma.png", tmp_path / "letter.jpg"], 120)
     page.get_by_role("button", name="More about glioma.png").click()

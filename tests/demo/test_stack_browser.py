@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browsing import downloaded, expect, expect_all_four_confidences, pixels, upload
 from tests.serving import EXAMPLES, comes_true, running_demo, stretch_volume, template_volume
-from tests.test_browser import downloaded, expect, expect_all_four_confidences, loaded_page, pixels, upload  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
