@@ -169,3 +169,10 @@ def test_the_bundled_checkpoints_figures_are_its_results_own():
     risk = dict(own["test"]["risk_coverage"]["points"])[1.0]
     assert f"of 100 answers, about {100 * risk:.0f} are wrong" in found["How sure one may be"].sentence
     assert f"by about {100 * own['test']['ece']:.0f} point" in found["How sure one may be"].sentence
+
+
+def test_there_are_no_more_patients_than_in_the_whole_test_part():
+    rows = [row(name, verdict_sensitivity=share(0.9, 100, 10)) for name in "ab"]
+    known = results(*rows) | {"patients": {"train": 99, "test": 15}}
+    assert "200 slices of up to 15 patients" in scorecard(known)[0].basis
+    assert "200 slices of up to 20 patients" in scorecard(results(*rows))[0].basis
