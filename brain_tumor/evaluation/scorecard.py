@@ -69,8 +69,15 @@ def scorecard(results: Mapping) -> list[Line]:
 
 def about_the_figures(results: Mapping) -> str:
     """What holds of all lines, in sentences."""
+    persons = results.get("test", {}).get("by_patient", {})
+    known = (
+        f"; of the main set's {persons['patients']} patients {persons['known']} are known by number, of the others "
+        "only which slices are copies"
+        if persons.keys() >= {"patients", "known"} and persons["known"] < persons["patients"]
+        else ""
+    )
     unseen = {
-        "patients": "All are slices of patients of whom the model has seen nothing in training.",
+        "patients": f"No patient and no copy of a slice of the test part was in training{known}.",
         "published": "Other slices of the same patients were in training: on new patients it does worse.",
         "copy_free": "Other slices of the same patients may have been in training: on new patients it does worse.",
     }.get(results.get("split"), "")
