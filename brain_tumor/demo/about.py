@@ -1,5 +1,6 @@
 """The tab "About": what the page says of a checkpoint, all of it drawn from the checkpoint's own files."""
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -204,13 +205,16 @@ def about(model_id: str) -> About:
     try:
         results = read_results(_find(model_id, RESULTS))
         figures, copies = figures_section(results, "test"), copies_table(results["test"])
-        lines, caption, made = scorecard(results), about_the_figures(results), made_from(results)
     except Exception:  # no results, or damaged ones, or of another project's checkpoint
         return About(**known)
     # The page has titles of its own above the figures.
     figures = re.sub(r"\A\s*## .*\n", "", figures)
     plots = {path: words for name, words in PLOTS.items() if (path := _find(model_id, name))}
-    return About(figures=figures, copies=copies, plots=plots, lines=lines, caption=caption, made_from=made, **known)
+    more = {"lines": scorecard, "caption": about_the_figures, "made_from": made_from}
+    for name, told in more.items():
+        with contextlib.suppress(Exception):  # results of earlier versions hold less
+            known[name] = told(results)
+    return About(figures=figures, copies=copies, plots=plots, **known)
 
 
 def copies_table(figures: dict) -> str:

@@ -61,21 +61,30 @@ def scorecard(results: Mapping) -> list[Line]:
     """
     test = results.get("test", {})
     rows = [row for row in test.get("by_kind", []) if not row["plane"]]
-    lines = (_missed(rows), _false_alarms(rows), _types(rows), _sureness(rows, test), _fails_first(rows))
+    most = (results.get("patients") or {}).get("test", math.inf)
+    lines = (_missed(rows, most), _false_alarms(rows, most), _types(rows, most), _sureness(rows, most, test))
+    lines += (_fails_first(rows),)
     return [line for line in lines if line]
 
 
 def about_the_figures(results: Mapping) -> str:
     """What holds of all lines, in sentences."""
+    persons = results.get("test", {}).get("by_patient", {})
+    known = (
+        f"; of the main set's {persons['patients']} patients {persons['known']} are known by number, of the others "
+        "only which slices are copies"
+        if persons.keys() >= {"patients", "known"} and persons["known"] < persons["patients"]
+        else ""
+    )
     unseen = {
-        "patients": "All are slices of patients of whom the model has seen nothing in training.",
+        "patients": f"No patient and no copy of a slice of the test part was in training{known}.",
         "published": "Other slices of the same patients were in training: on new patients it does worse.",
         "copy_free": "Other slices of the same patients may have been in training: on new patients it does worse.",
     }.get(results.get("split"), "")
     sets = len({row["set"] for row in results.get("test", {}).get("by_kind", [])})
     means = (
         "Figures over several sets are means in which each set counts once; their intervals take the sets as "
-        "independent, and who is in two sets is counted twice."
+        "independent, and a patient may be in two of them."
         if sets > 1
         else ""
     )
@@ -87,8 +96,13 @@ def about_the_figures(results: Mapping) -> str:
     return " ".join(filter(None, (unseen, means, floors)))
 
 
-def mean_rate(rows: Iterable[Mapping], name: str) -> Rate | None:
+def mean_rate(rows: Iterable[Mapping], name: str, most: float = math.inf) -> Rate | None:
     """A figure of rows of `kinds.kind_figures`, over sets; None where too little is known of it.
+
+    Args:
+        rows: of any number of sets.
+        name: of the figure.
+        most: patients of all sets together, if that is known.
 
     Within a set, rows count by their slices. The bounds of a mean of independent shares come from each share's own, by
     the method of variance estimates recovery: Zou, Huang and Zhang, Computational Statistics and Data Analysis 53
@@ -112,7 +126,7 @@ def mean_rate(rows: Iterable[Mapping], name: str) -> Rate | None:
             for end in (0, 1)
         )
         bounds = max(0.0, value - below), min(1.0, value + above)
-    patients = sum(share["patients"] for _, share in known)
+    patients = min(sum(share["patients"] for _, share in known), most)
     return Rate(value, bounds, sum(sizes.values()), patients, len(sizes))
 
 
@@ -139,8 +153,10 @@ def basis(rate: Rate) -> str:
     return f"{bounds}{rate.slices} slices of {patients}" + (f", {rate.sets} sets" if rate.sets > 1 else "")
 
 
-def _by_sequence(rows: list[Mapping], name: str) -> dict[str, Rate]:
-    rates = {words: mean_rate([r for r in rows if r["sequence"] == key], name) for key, words in SEQUENCES.items()}
+def _by_sequence(rows: list[Mapping], name: str, most: float) -> dict[str, Rate]:
+    rates = {
+        words: mean_rate([r for r in rows if r["sequence"] == key], name, most) for key, words in SEQUENCES.items()
+    }
     return {words: rate for words, rate in rates.items() if rate}
 
 
@@ -156,11 +172,11 @@ def _caught(rows: list[Mapping]) -> tuple[str, Callable[[Rate], Rate]]:
     return name, (lambda rate: ~rate) if name == "verdict_sensitivity" else (lambda rate: rate)
 
 
-def _missed(rows: list[Mapping]) -> Line | None:
+def _missed(rows: list[Mapping], most: float) -> Line | None:
     name, missed = _caught(rows)
-    if not (whole := mean_rate(rows, name)):
+    if not (whole := mean_rate(rows, name, most)):
         return None
-    parts = {words: missed(rate) for words, rate in _by_sequence(rows, name).items()}
+    parts = {words: missed(rate) for words, rate in _by_sequence(rows, name, most).items()}
     return Line(
         "Tumors that it misses",
         f"Of 100 slices with a tumor like those in the public sets, it calls {of_100(missed(whole).value)} “no tumor”"
@@ -170,9 +186,9 @@ def _missed(rows: list[Mapping]) -> Line | None:
     )
 
 
-def _false_alarms(rows: list[Mapping]) -> Line | None:
+def _false_alarms(rows: list[Mapping], most: float) -> Line | None:
     name = _figure(rows, "verdict_specificity", "specificity")
-    if not (whole := mean_rate(rows, name)):
+    if not (whole := mean_rate(rows, name, most)):
         return None
     alarms = ~whole
     return Line(
@@ -183,10 +199,10 @@ def _false_alarms(rows: list[Mapping]) -> Line | None:
     )
 
 
-def _types(rows: list[Mapping]) -> Line | None:
-    if not (whole := mean_rate(rows, "right_type")):
+def _types(rows: list[Mapping], most: float) -> Line | None:
+    if not (whole := mean_rate(rows, "right_type", most)):
         return None
-    parts, unclear = _by_sequence(rows, "right_type"), mean_rate(rows, "type_unclear")
+    parts, unclear = _by_sequence(rows, "right_type", most), mean_rate(rows, "type_unclear", most)
     left = f" Of 100 tumors, it leaves the type of {of_100(unclear.value)} open." if unclear else ""
     return Line(
         "The right type",
@@ -197,9 +213,9 @@ def _types(rows: list[Mapping]) -> Line | None:
     )
 
 
-def _sureness(rows: list[Mapping], test: Mapping) -> Line | None:
+def _sureness(rows: list[Mapping], most: float, test: Mapping) -> Line | None:
     said, bases, figure = [], [], ""
-    if uncertain := mean_rate(rows, "uncertain"):
+    if uncertain := mean_rate(rows, "uncertain", most):
         said.append(f"of 100 slices, it leaves {of_100(uncertain.value)} open as “uncertain”")
         bases.append(f"Uncertain: {basis(uncertain)}.")
         figure = f"{of_100(uncertain.value)} of 100 left open"

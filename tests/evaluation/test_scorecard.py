@@ -128,10 +128,15 @@ def test_a_share_without_an_interval_is_told_without_one():
 
 
 def test_it_is_said_whether_the_patients_were_in_training():
-    assert "seen nothing in training" in about_the_figures(results())
+    assert about_the_figures(results()).startswith(
+        "No patient and no copy of a slice of the test part was in training."
+    )
+    some = results(by_patient={"patients": 131, "known": 33})
+    assert "of the main set's 131 patients 33 are known by number" in about_the_figures(some)
+    assert "of the others" not in about_the_figures(results(by_patient={"patients": 9, "known": 9}))
     for split in ("published", "copy_free"):
         assert "on new patients it does worse" in about_the_figures(results(split=split))
-    assert "on new patients" not in about_the_figures({}) and "seen nothing" not in about_the_figures({})
+    assert "in training" not in about_the_figures({})
 
 
 def walk(tree, path=()):
@@ -169,3 +174,10 @@ def test_the_bundled_checkpoints_figures_are_its_results_own():
     risk = dict(own["test"]["risk_coverage"]["points"])[1.0]
     assert f"of 100 answers, about {100 * risk:.0f} are wrong" in found["How sure one may be"].sentence
     assert f"by about {100 * own['test']['ece']:.0f} point" in found["How sure one may be"].sentence
+
+
+def test_there_are_no_more_patients_than_in_the_whole_test_part():
+    rows = [row(name, verdict_sensitivity=share(0.9, 100, 10)) for name in "ab"]
+    known = results(*rows) | {"patients": {"train": 99, "test": 15}}
+    assert "200 slices of up to 15 patients" in scorecard(known)[0].basis
+    assert "200 slices of up to 20 patients" in scorecard(results(*rows))[0].basis
