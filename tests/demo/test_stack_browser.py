@@ -151,8 +151,9 @@ def test_what_the_curve_draws_stands_out_by_3_to_1(page, tmp_path):
 
 
 def picture_of(page, where: str = "#original img") -> np.ndarray:
-    """A picture as the browser draws it, (height, width, 3), without its edge, where the page shows through."""
-    return np.asarray(Image.open(io.BytesIO(page.locator(where).screenshot())).convert("RGB"), float)[3:-3, 3:-3]
+    """A picture as the browser draws it, (height, width, 3), without its edge and what may lie over it."""
+    drawn = page.locator(where).screenshot(style="#warning, .icon-button-wrapper { visibility: hidden !important }")
+    return np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"), float)[3:-3, 3:-3]
 
 
 @pytest.mark.parametrize("page", BOTH, indirect=True)
