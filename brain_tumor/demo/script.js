@@ -157,11 +157,14 @@ const signature = ([files, plane]) => JSON.stringify([(files ?? []).map(file => 
 window.classifying = chosen => {
     asked = signature(chosen)
     bringIntoSight("#summary")
+    return chosen
 }
-window.changed = chosen => document.querySelector("#several-results") && signature(chosen) !== judged || ""
-window.classified = chosen => {
-    judged = asked
-    return window.changed(chosen)
+window.changed = chosen =>
+    document.querySelector("#several-results") && ![judged, asked].includes(signature(chosen)) || ""
+window.classified = (chosen, succeeded) => {
+    if (succeeded) judged = asked
+    asked = undefined
+    return changed(chosen)
 }
 // A picture of the gallery that is opened is a dialog: the keyboard stays in it, and goes back to its thumbnail after.
 let previewed

@@ -38,7 +38,7 @@ SHOWN_PICTURES = 240
 LONGEST_SIDE = 2048
 """Pixels of a picture of the gallery: more than any slice has, and less than a photo that would fill a browser."""
 
-MOST_ON_DISK = 2**30
+MOST_ON_DISK = MAX_TOTAL_BYTES
 """Bytes of one request's scans that are put aside to be opened from the table; those beyond cannot be opened."""
 
 PLANES = {"Best resolution": None, "Axial": "axial", "Coronal": "coronal", "Sagittal": "sagittal"}
@@ -217,9 +217,18 @@ def build_several_scans(classifier: Classifier, one_scan: OneScan) -> None:
     chosen, words = [files, plane], json.dumps(OLD)
     tried = example.click(lambda: [str(EXAMPLE_VOLUME)], None, files, **page.NOT_IN_THE_API)
     for event in (look.click, tried.success):
-        done = event(show, chosen, outputs, show_progress_on=summary, **BATCH_LANE, **page.NOT_IN_THE_API)
-        event(None, chosen, None, js="(...chosen) => classifying(chosen)", **page.NOT_IN_THE_API)
-        done.success(None, chosen, old, js=f"(...chosen) => classified(chosen) && {words}", **page.NOT_IN_THE_API)
+        done = event(
+            show,
+            chosen,
+            outputs,
+            js="(...chosen) => classifying(chosen)",
+            show_progress_on=summary,
+            **BATCH_LANE,
+            **page.NOT_IN_THE_API,
+        )
+        for ended, succeeded in ((done.success, "true"), (done.failure, "false")):
+            js = f"(...chosen) => classified(chosen, {succeeded}) && {words}"
+            ended(None, chosen, old, js=js, **page.NOT_IN_THE_API)
     changes = [files.change, plane.change]
     gr.on(changes, None, chosen, old, js=f"(...chosen) => changed(chosen) && {words}", **page.NOT_IN_THE_API)
     open_event = opener.click(

@@ -106,20 +106,21 @@ def test_a_row_opens_its_scan_with_its_answer_by_click_and_by_key_and_there_is_a
     page.keyboard.press("Enter")
     expect(glioma).to_be_focused()
     assert len(names(page)) == 2
-    series = page.get_by_role("button", name=re.compile("^series.zip/DICOM series"))
+    series = page.get_by_role("button", name=re.compile("^series.zip"))
     series.focus()
     page.keyboard.press("Enter")
     expect(verdict).to_have_text(page.locator("#volume-verdict h2").inner_text(), timeout=15_000)
     expect(page.locator("#slice-words")).to_contain_text("of 12, the one with the highest tumor probability")
     page.locator("#slice input[type=range]").fill("3")
     expect(page.locator("#slice-words h3")).to_contain_text("Slice 3 of", timeout=15_000)
-    assert "series" in downloaded(page, "Download the report")
+    page.wait_for_timeout(1500)
+    assert "Slice 3 of 12" in downloaded(page, "Download the report")
     page.get_by_role("button", name="Thumbnail 2").click()
     expect(verdict).to_have_text("Looks like: glioma", timeout=15_000)
     expect(back).not_to_be_visible()
 
 
-def test_results_of_other_files_or_another_plane_are_marked_as_old(page, tmp_path):
+def test_results_of_other_files_or_another_plane_are_marked_as_old(page, demo, tmp_path):
     look_at(page, [zipped_series(tmp_path), EXAMPLES / "glioma.png"])
     old = page.get_by_role("status").filter(has_text="Old results.")
     headline = page.locator("#volume-verdict h2")
@@ -143,6 +144,13 @@ def test_results_of_other_files_or_another_plane_are_marked_as_old(page, tmp_pat
     page.locator("#files input[type=file]").set_input_files(str(EXAMPLES / "no_tumor.png"))
     expect(page.locator("#files tr.file")).to_have_count(3, timeout=15_000)
     expect(old).to_be_visible()
+    (uploaded,) = demo.cache.rglob("no_tumor.png")
+    uploaded.rename(tmp_path / "elsewhere.png")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_test_id("toast-text")).to_contain_text("was deleted", timeout=15_000)
+    page.wait_for_timeout(500)
+    expect(old).to_be_visible()  # there are no new ones
+    (tmp_path / "elsewhere.png").rename(uploaded)
     page.get_by_role("button", name="Classify").click()
     expect(page.locator("#table tbody")).to_have_count(3, timeout=60_000)
     expect(old).to_have_count(0)
