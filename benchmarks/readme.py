@@ -240,14 +240,15 @@ def asked_again() -> list[str]:
         return f"| {title} | {' | '.join(cells)} |"
 
     low, high = (f"{100 * bound:.0f}" for bound in test["difference"]["interval"])
+    odds = 100 * np.exp(-found["least_fall"])
+    more = f"{100 * test['difference']['difference']:.0f} points ({low} to {high}) more often"
     names = {name: f"test, called {display_name(name).lower()}" for name in DISPLAY_NAMES}
     names |= {"at least 0.9": "test, by 90 % or more", "less than 0.9": "test, by less"}
     return [
         '- "Ask it again" covers the hottest part of the map. The answer is said to rest on it if the odds of the '
-        f"named tumor then fall to {100 * np.exp(-found['least_fall']):.0f} % or less of what they were, a limit chosen on "
-        'validation slices. Otherwise the demo says "distrust it": on test slices '
-        f"{100 * test['difference']['difference']:.0f} points ({low} to {high}) more often of wrong verdicts of "
-        f"a tumor than of right ones. Asked were all wrong verdicts, and {found['most']} right ones drawn from "
+        f"named tumor then fall to {odds:.0f} % or less of what they were, a limit chosen on validation slices. "
+        f'Otherwise the demo says "distrust it": on test slices {more} of wrong verdicts of a tumor than of right '
+        f"ones. Asked were all wrong verdicts, and {found['most']} right ones drawn from "
         f"{validation['verdicts']['right']} on validation and {test['verdicts']['right']} on test.",
         "",
         '| slices called a tumor | "distrust it": wrong verdicts (interval; slices of patients) | right verdicts |',
