@@ -58,6 +58,8 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
     notes = [f"The first part of a bar is {kind}, the second the other tumors."] if kind else []
     if Guise.COVERED in asked.probabilities:
         notes.append(f"The marked region is the hottest part of the heat map for {kind}.")
+    if asked.rests is False:
+        notes.append("Some right answers do not depend on it either.")
     if limits:
         notes.append(f"Marks: no tumor at {limit(limits[0])} or less, a tumor at {limit(limits[1])} or more.")
     return (
@@ -70,7 +72,7 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
 def _said(asked: Asked) -> str:
     if asked.rests is None:
         return ""
-    before, after = (percent(asked.of_kind[guise]) for guise in (Guise.AS_IT_IS, Guise.COVERED))
+    before, after = (_unbroken(asked.of_kind[guise]) for guise in (Guise.AS_IT_IS, Guise.COVERED))
     figures = f"{display_name(asked.kind)}: {before} as it is, {after} with the region covered."
     return f'<p class="said {"rests" if asked.rests else "distrust"}"><b>{SAID[asked.rests]}</b> {escape(figures)}</p>'
 
