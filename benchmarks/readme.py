@@ -14,6 +14,7 @@ from benchmarks.quality import figshare_folds, left_out, peer_files
 from benchmarks.quality.accuracy import RESULTS, ROOT
 from benchmarks.speed import section as speed
 from brain_tumor.evaluation.figures_text import interval
+from brain_tumor.labels import DISPLAY_NAMES, display_name
 from brain_tumor.provenance import read_results
 
 SHIPPED, DEFAULT = "shipped", "default_recipe"
@@ -177,11 +178,6 @@ def other_figures() -> list[str]:
         path = ROOT / f"benchmarks/results/{kind}/{name}_test.json"
         return read_results(path) if path.exists() else None
 
-    def figure(share: dict) -> str:
-        interval = share["interval"]  # None: of one scan
-        between = f" ({' to '.join(f'{100 * bound:.1f}' for bound in interval)})" if interval else ""
-        return f"{percent([share['share']])}{between}"
-
     lines = []
     boxes = ROOT / f"benchmarks/results/tumor_boxes/{SHIPPED}.json"
     if boxes.exists():
@@ -199,6 +195,7 @@ def other_figures() -> list[str]:
             f"{figure(found['tumor_after_of_those_before'])} of the tumors are still called one: there it was not "
             "the tumor alone that the model went by."
         )
+    lines += asked_again()
     if probes := load("probes", SHIPPED):
         changed = ", ".join(
             f"{how} {percent([of['share']])}" for how, of in probes["contrast"]["healthy_called_tumor"].items()
@@ -228,6 +225,55 @@ def other_figures() -> list[str]:
             if row.get("verdicts")
         ]
     return lines
+
+
+def asked_again() -> list[str]:
+    """What the demo's sentence on the marked region is worth."""
+    path = ROOT / "benchmarks/results/asked_again.json"
+    if not path.exists():
+        return []
+    found = read_results(path)
+    test, validation = found["test"], found["validation"]
+
+    def row(title: str, of: dict) -> str:
+        cells = [f"{figure(one)}; {one['pictures']} of {one['groups']}" for one in (of["wrong"], of["right"])]
+        return f"| {title} | {' | '.join(cells)} |"
+
+    low, high = (f"{100 * bound:.0f}" for bound in test["difference"]["interval"])
+    odds = 100 * np.exp(-found["least_fall"])
+    more = f"{100 * test['difference']['difference']:.0f} points ({low} to {high}) more often"
+    names = {name: f"test, called {display_name(name).lower()}" for name in DISPLAY_NAMES}
+    names |= {"at least 0.9": "test, by 90 % or more", "less than 0.9": "test, by less"}
+    return [
+        '- "Ask it again" covers the hottest part of the map. The answer is said to rest on it if the odds of the '
+        f"named tumor then fall to {odds:.0f} % or less of what they were, a limit chosen on validation slices. "
+        f'Otherwise the demo says "distrust it": on test slices {more} of wrong verdicts of a tumor than of right '
+        f"ones. Asked were all wrong verdicts, and {found['most']} right ones drawn from "
+        f"{validation['verdicts']['right']} on validation and {test['verdicts']['right']} on test.",
+        "",
+        '| slices called a tumor | "distrust it": wrong verdicts (interval; slices of patients) | right verdicts |',
+        "|---|---|---|",
+        row("validation, all", validation["distrusted"]),
+        row("**test, all**", test["distrusted"]),
+        *(row(title, test["within"][name]) for name, title in names.items() if name in test["within"]),
+        "",
+        "| asked again, test | mean tumor probability, wrong verdicts | right verdicts |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {percent([of['wrong']])} | {percent([of['right']])} |"
+            for name, of in test["mean_tumor_probability"].items()
+        ),
+        "",
+    ]
+
+
+def figure(share: dict) -> str:
+    """A share with its interval, as `checkpoints.share` makes it."""
+    if share["share"] is None:
+        return "-"
+    interval = share["interval"]  # None: of one scan
+    between = f" ({' to '.join(f'{100 * bound:.1f}' for bound in interval)})" if interval else ""
+    return f"{percent([share['share']])}{between}"
 
 
 def percent(values) -> str:

@@ -46,7 +46,7 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
     items = []
     for guise, probability in asked.probabilities.items():
         name, of_kind = escape(NAMES[guise]), asked.of_kind.get(guise, 0.0)
-        kind = f"<small>{escape(display_name(asked.kind))} {escape(percent(of_kind))}</small>" if asked.kind else ""
+        kind = f"<small>{escape(display_name(asked.kind))} {escape(_unbroken(of_kind))}</small>" if asked.kind else ""
         bars = "".join(f'<span style="width: {100 * share:.1f}%"></span>' for share in (of_kind, probability - of_kind))
         items.append(
             f'<li><img src="{_embedded(asked.pictures[guise])}" alt="The slice: {name[0].lower()}{name[1:]}">'
@@ -58,6 +58,8 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
     notes = [f"The first part of a bar is {kind}, the second the other tumors."] if kind else []
     if Guise.COVERED in asked.probabilities:
         notes.append(f"The marked region is the hottest part of the heat map for {kind}.")
+    if asked.rests is False:
+        notes.append("Some right answers do not depend on it either.")
     if limits:
         notes.append(f"Marks: no tumor at {limit(limits[0])} or less, a tumor at {limit(limits[1])} or more.")
     return (
@@ -70,9 +72,14 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
 def _said(asked: Asked) -> str:
     if asked.rests is None:
         return ""
-    before, after = (percent(asked.of_kind[guise]) for guise in (Guise.AS_IT_IS, Guise.COVERED))
+    before, after = (_unbroken(asked.of_kind[guise]) for guise in (Guise.AS_IT_IS, Guise.COVERED))
     figures = f"{display_name(asked.kind)}: {before} as it is, {after} with the region covered."
     return f'<p class="said {"rests" if asked.rests else "distrust"}"><b>{SAID[asked.rests]}</b> {escape(figures)}</p>'
+
+
+def _unbroken(share: float) -> str:
+    """A share whose number stays beside its sign where lines are short."""
+    return percent(share).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _embedded(image: Image.Image) -> str:

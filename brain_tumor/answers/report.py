@@ -71,11 +71,12 @@ dt { color: #4b5563; }
 dd { overflow-wrap: anywhere; }
 .notes { margin-top: 1mm; font-size: 8.5pt; overflow-wrap: anywhere; }
 .asked { margin-bottom: 4mm; font-size: 8.5pt; }
-.asked p, .asked small { color: #4b5563; font-size: 8.5pt; }
+.asked p { color: #1f2937; }
+.asked small { color: #4b5563; font-size: 8.5pt; }
 .asked ul { list-style: none; display: grid; grid-template-columns: repeat(8, 1fr); gap: 2mm; margin: 1mm 0; }
 .asked li { display: flex; flex-direction: column; font-size: 7.5pt; line-height: 1.25; min-width: 0; }
 .asked li img { width: 100%; aspect-ratio: 1; object-fit: contain; background: black; border-radius: 1mm; }
-.asked li span { flex: 1; }
+.asked li > span { flex: 1; }
 .asked li small { font-size: 7pt; }
 .asked .bar { position: relative; height: 2mm; display: flex; }
 .asked .bar span + span { background: #5eead4; }
