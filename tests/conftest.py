@@ -108,4 +108,5 @@ def browser():
         browser.close()
 
 
+from tests.npm import node_modules  # noqa: E402, F401  fixture
 from tests.serving import CHROMIUM_FLAGS, puppet, shared_checkpoint, shared_demo, shared_hub  # noqa: E402, F401  fixtures

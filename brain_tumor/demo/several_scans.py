@@ -126,7 +126,7 @@ def build_several_scans(classifier: Classifier) -> None:
             show_search="search",
         )
         csv = gr.DownloadButton("Download the table (CSV)", elem_id="csv")
-        gr.Markdown("### Slices and their verdicts")
+        gr.Markdown("## Slices and their verdicts", elem_classes="small-title")
         gallery = gr.Gallery(
             label="Slices and their verdicts",
             show_label=False,
