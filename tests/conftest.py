@@ -125,13 +125,13 @@ def page(demo, browser, request):
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(demo.url)
-    import playwright.sync_api
-
-    playwright.sync_api.expect(page.get_by_role("button", name="Thumbnail 1")).to_be_visible(timeout=20_000)
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(page.get_by_role("button", name="Thumbnail 1")).to_be_visible(timeout=20_000)
     yield page
     context.close()
     assert not elsewhere, "the page must load nothing from third parties"
     assert not errors
 
 
+from tests.npm import node_modules  # noqa: E402, F401  fixture
 from tests.serving import CHROMIUM_FLAGS, puppet, shared_checkpoint, shared_demo, shared_hub  # noqa: E402, F401  fixtures

@@ -100,7 +100,7 @@ def test_another_scan_goes_back_to_the_start_and_the_same_example_can_be_clicked
     expect(confidences(page)).to_have_count(0)
     expect(page.locator("#verdict")).to_contain_text("No scan yet")
     expect(page.get_by_role("button", name="Another scan")).not_to_be_visible()
-    expect(page.locator("#scan").get_by_label("Click to upload or drop files")).to_be_focused()
+    expect(page.locator("#scan").get_by_label("Click to Upload")).to_be_focused()
     page.get_by_role("button", name="Thumbnail 3").click()
     expect_all_four_confidences(page)
 
@@ -163,7 +163,7 @@ def expect_side(page, side: int) -> None:
 
 def test_a_scan_that_is_dropped_or_pasted_anywhere_replaces_the_one_that_is_shown(page, tmp_path):
     first, second, third, fourth = (scan_of_side(tmp_path, side) for side in (201, 202, 203, 204))
-    drop(page, [first], "#scan [aria-label='Click to upload or drop files']")
+    drop(page, [first], "#scan .upload-container")
     expect_side(page, 201)
     drop(page, [second], "#picture")
     expect_side(page, 202)
@@ -839,7 +839,7 @@ def test_the_keyboard_is_enough(page):
                 return
         raise AssertionError("the Tab key does not get there")
 
-    drop = page.locator("#scan").get_by_label("Click to upload or drop files")
+    drop = page.locator("#scan").get_by_label("Click to Upload")
     focus_on(drop)
     choosers = []
     page.on("filechooser", lambda chooser: choosers.append(chooser))

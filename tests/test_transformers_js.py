@@ -19,31 +19,12 @@ from transformers import AutoModelForImageClassification, pipeline
 from brain_tumor.data.pixels import open_picture
 from brain_tumor.data.split import split_scans
 from brain_tumor.publishing.export import FILE, export_onnx
+from tests.npm import JS
 from tests.serving import EXAMPLES, ROOT
 
-JS = ROOT / "tests/js"
-PACKAGE = "@huggingface/transformers"
 SLICES, TENSORS = 200, 32
 
 pytestmark = pytest.mark.slow  # npm installs a package of its own
-
-
-@pytest.fixture(scope="module")
-def node_modules() -> Path:
-    """The packages of `tests/js/package.json`, installed once into a folder that git ignores."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("needs Node.js and npm")
-    installed = JS / "node_modules" / PACKAGE / "package.json"
-    wanted = json.loads((JS / "package.json").read_text())["dependencies"][PACKAGE]
-    if not installed.is_file() or json.loads(installed.read_text())["version"] != wanted:
-        # Without their scripts: onnxruntime-node's would fetch libraries for GPUs.
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        try:
-            subprocess.run(command, cwd=JS, check=True, capture_output=True, text=True, timeout=600)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            shutil.rmtree(JS / "node_modules", ignore_errors=True)
-            pytest.skip(f"npm cannot install {PACKAGE}: {' '.join(str(error.stderr or error).split())[:300]}")
-    return JS / "node_modules"
 
 
 @pytest.fixture(scope="module")

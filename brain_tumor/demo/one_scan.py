@@ -79,14 +79,14 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         with gr.Column(scale=3, min_width=280, elem_id="give"):
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
             given = gr.HTML(elem_id="given", padding=False)
-            paste = gr.Button("Paste from clipboard", size="sm")
+            paste = gr.Button("Paste from clipboard", size="sm", elem_id="paste")
             gr.Markdown(
                 "A slice as JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM, of any depth; or a whole volume (NIfTI, MGH) or "
                 "a .zip of one DICOM series, of which all slices are judged together. At most "
                 f"{page.LIMITS_OF_A_FILE}.\n\n{page.PRIVACY}",
                 elem_classes="quiet",
             )
-            gr.Markdown("### No scan at hand? Click an example")
+            gr.Markdown("## No scan at hand? Click an example", elem_classes="small-title")
             gallery = gr.Gallery(
                 gallery_of(examples),
                 label="Example scans",
@@ -99,7 +99,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
                 buttons=[],
             )
             try_volume = gr.Button("Try an example volume", size="sm")
-            more = gr.Button("Load scans from the public dataset", size="sm")
+            more = gr.Button("Load scans from the public dataset", size="sm", elem_id="more")
             about_examples = gr.Markdown(words_on(examples), elem_id="about-examples", elem_classes="quiet")
         with gr.Column(scale=8, min_width=560):
             gr.HTML(page.TOLD, elem_id="told-box", padding=False)

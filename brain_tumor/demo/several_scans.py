@@ -136,7 +136,7 @@ def build_several_scans(classifier: Classifier, one_scan: OneScan) -> None:
         rows_table = gr.HTML(elem_id="table", padding=False, apply_default_css=False)
         opener, opened = gr.Button("Open", visible="hidden", elem_id="open-scan"), gr.Number(visible=False)
         csv = gr.DownloadButton("Download the table (CSV)", elem_id="csv")
-        gr.Markdown("### Slices and their verdicts")
+        gr.Markdown("## Slices and their verdicts", elem_classes="small-title")
         gallery = gr.Gallery(
             label="Slices and their verdicts",
             show_label=False,

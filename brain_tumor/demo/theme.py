@@ -35,7 +35,7 @@ THEME = gr.themes.Soft(
     button_primary_background_fill="*primary_700",
     button_primary_background_fill_hover="*primary_800",
     button_primary_background_fill_dark="*primary_700",
-    button_primary_background_fill_hover_dark="*primary_600",
+    button_primary_background_fill_hover_dark="*primary_800",
     button_primary_text_color="white",
     checkbox_label_background_fill_selected="*primary_700",
     checkbox_label_background_fill_selected_dark="*primary_700",
@@ -50,6 +50,7 @@ THEME = gr.themes.Soft(
     slider_color="*primary_700",
     slider_color_dark="*primary_400",
     button_border_width="1px",
+    button_secondary_background_fill_hover_dark="*neutral_700",
     button_secondary_border_color="*neutral_300",
     button_secondary_border_color_dark="*neutral_500",
     link_text_color="*primary_700",
@@ -65,7 +66,7 @@ THEME = gr.themes.Soft(
 
 CSS = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
 
-_SCRIPTS = ("script.js", "crop.js", "stack.js")
+_SCRIPTS = ("script.js", "crop.js", "stack.js", "table.js", "mends.js")
 
 _SCRIPT = "\n".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 

@@ -1,0 +1,99 @@
+// The table of several scans: a heading sorts, a count and the field for a name choose rows, a row opens its scan.
+const collator = new Intl.Collator("en", {numeric: true, sensitivity: "base"})
+const sortScans = heading => {
+    const cell = heading.closest("th"), table = cell.closest("table")
+    // Probabilities begin with the highest, everything else with the first.
+    const first = heading.textContent === "Tumor probability" ? "descending" : "ascending"
+    const next = {ascending: "descending", descending: "ascending"}
+    const order = cell.ariaSort === "none" ? first : next[cell.ariaSort]
+    for (const other of table.tHead.querySelectorAll("[aria-sort]")) other.ariaSort = other === cell ? order : "none"
+    const sign = order === "ascending" ? 1 : -1
+    const rows = [...table.tBodies].map(body => [body.rows[0].cells[cell.cellIndex].dataset.key, body])
+    // Where nothing is known the row comes last, whatever the order; what is equal stays as it came.
+    rows.sort(([a, one], [b, other]) =>
+        !a - !b || sign * collator.compare(a, b) || one.dataset.place - other.dataset.place)
+    table.append(...rows.map(([, body]) => body))
+}
+const chooseScans = () => {
+    const table = document.querySelector("#table"), part = table.querySelector("[type=search]").value.toLowerCase()
+    const group = table.querySelector(".counts [aria-pressed=true]")?.dataset.group
+    let shown = 0
+    for (const body of table.querySelectorAll("tbody")) {
+        const name = body.querySelector("th").textContent.toLowerCase()
+        body.hidden = !name.includes(part) || (group && body.dataset.group !== group)
+        shown += !body.hidden
+    }
+    table.querySelector(".none-found").textContent = shown ? "" : "No scan of the table is like this."
+}
+let openedRow
+window.openedPlace = () => Number(openedRow.dataset.open)
+const openTab = name => [...document.querySelectorAll("[role=tab]")].find(tab => tab.textContent.trim() === name).click()
+window.showOpened = () => {
+    openTab("One scan")
+    setTimeout(() => {
+        bringIntoSight("#verdict")
+        document.querySelector("#back").focus({preventScroll: true})
+    }, 100)
+}
+window.backToTheTable = () => {
+    openTab("Several scans")
+    setTimeout(() => openedRow?.focus(), 100)
+}
+document.addEventListener("click", event => {
+    const within = what => event.target.closest("#table " + what)
+    const heading = within("[data-sort]"), count = within(".counts button"), more = within("[data-more]")
+    if (heading) sortScans(heading)
+    if (count) {
+        const pressed = count.ariaPressed !== "true"
+        for (const other of count.parentElement.children) other.ariaPressed = other === count && pressed
+        chooseScans()
+    }
+    if (more) {
+        more.ariaExpanded = more.ariaExpanded !== "true"
+        document.getElementById(more.getAttribute("aria-controls")).hidden = more.ariaExpanded !== "true"
+    }
+    const row = !more && getSelection().isCollapsed && within("tr.opens")
+    if (row) {
+        openedRow = row.querySelector("[data-open]")
+        document.querySelector("#open-scan").click()
+    }
+})
+document.addEventListener("input", event => event.target.closest("#table [type=search]") && chooseScans())
+// What is shown belongs to what was chosen when "Classify" was pressed; after a change it is old.
+let asked, judged
+const signature = ([files, plane]) => JSON.stringify([(files ?? []).map(file => file.path), plane])
+window.classifying = chosen => {
+    asked = signature(chosen)
+    bringIntoSight("#summary")
+    return chosen
+}
+window.changed = chosen =>
+    document.querySelector("#several-results") && ![judged, asked].includes(signature(chosen)) || ""
+window.classified = (chosen, succeeded) => {
+    if (succeeded) judged = asked
+    asked = undefined
+    return changed(chosen)
+}
+// A picture of the gallery that is opened is a dialog: the keyboard stays in it, and goes back to its thumbnail after.
+let previewed
+const followPreview = () => {
+    const preview = document.querySelector("#gallery .preview")
+    if (preview) {
+        preview.role = "dialog"
+        preview.ariaModal = "true"
+        preview.ariaLabel = "Slice"
+        const smalls = [...preview.querySelectorAll(".thumbnail-small")]
+        previewed = smalls.findIndex(small => small.classList.contains("selected"))
+    } else if (previewed !== undefined) {
+        document.querySelectorAll("#gallery .thumbnail-lg")[previewed]?.focus()
+        previewed = undefined
+    }
+}
+document.addEventListener("keydown", event => {
+    const preview = event.key === "Tab" && document.querySelector("#gallery .preview")
+    if (!preview) return
+    const buttons = [...preview.querySelectorAll("button")]
+    const place = buttons.indexOf(document.activeElement) + (event.shiftKey ? -1 : 1)
+    event.preventDefault()
+    buttons.at(place % buttons.length).focus()
+})
