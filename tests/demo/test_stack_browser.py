@@ -14,10 +14,13 @@ from tests.test_browser import (
     downloaded,
     expect,
     expect_all_four_confidences,
+    loaded_page,
     pixels,
     shown_picture,
     upload,
-)  # noqa: F401
+)
+
+__all__ = ["loaded_page"]  # the fixture "page"
 
 pytestmark = pytest.mark.browser
 
