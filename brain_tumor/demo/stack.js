@@ -148,6 +148,7 @@ document.addEventListener("click", event => {
     const axes = {"cut-axial": "xy", "cut-coronal": "xz", "cut-sagittal": "yz"}[event.target.closest?.(".block")?.id]
     if (!axes || event.target.tagName !== "IMG") return
     const {naturalWidth: width, naturalHeight: height} = event.target, box = event.target.getBoundingClientRect()
+    if (!width) return  // it is not there yet
     const scale = Math.min(box.width / width, box.height / height)  // object-fit: contain
     const along = (at, start, room, length) =>
         Math.min(Math.max((at - start - (room - scale * length) / 2) / (scale * length), 0), 1)
