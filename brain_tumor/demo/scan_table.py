@@ -16,6 +16,9 @@ THUMBNAIL_SIDE = 48
 MOST_THUMBNAIL_BYTES = 2 * 2**20
 """Of all pictures of a table together, as they are sent; rows beyond have none."""
 
+FIRST_ROWS = 200
+"""Rows that are shown at first: a browser takes seconds to lay out thousands of them, and again after each sorting."""
+
 UNTOLD = '<span aria-hidden="true">–</span><span class="unseen">none</span>'
 
 
@@ -49,12 +52,13 @@ def table_html(rows: Sequence[TableRow]) -> str:
         for name in columns
     )
     shown = "".join(_row(place, row, columns) for place, row in enumerate(rows))
+    rest = f'<button type="button" data-first="{FIRST_ROWS}">Show all</button>' if len(rows) > FIRST_ROWS else ""
     caption = f"{len(rows)} scan{'s' * (len(rows) != 1)}. A heading sorts; a name opens its scan in the tab “One scan”."
     return (
         f'{_bar(row.row for row in rows)}<p class="none-found" role="status"></p><table role="table">'
         f'<caption>{caption}</caption><thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col">'
         f'<span class="unseen">Picture</span></th>{headings}<th role="columnheader" scope="col">'
-        f'<span class="unseen">More</span></th></tr></thead>{shown}</table>'
+        f'<span class="unseen">More</span></th></tr></thead>{shown}</table>{rest}'
     )
 
 
@@ -102,8 +106,9 @@ def _row(place: int, row: TableRow, columns: Sequence[str]) -> str:
             f'<dl class="facts">{terms}</dl></td></tr>'
         )
     opens = ' class="opens"' if row.opens else ""
+    hidden = " hidden" if place >= FIRST_ROWS else ""
     return (
-        f'<tbody role="rowgroup" data-group="{scan.group}" data-place="{place}"><tr role="row"{opens}><td role="cell">'
-        f'{picture}</td><th role="rowheader" scope="row" data-key="{name}">{opener}</th>{told}<td role="cell">{more}'
-        f"</td></tr>{folded}</tbody>"
+        f'<tbody role="rowgroup" data-group="{scan.group}" data-place="{place}"{hidden}><tr role="row"{opens}>'
+        f'<td role="cell">{picture}</td><th role="rowheader" scope="row" data-key="{name}">{opener}</th>{told}'
+        f'<td role="cell">{more}</td></tr>{folded}</tbody>'
     )

@@ -13,17 +13,21 @@ const sortScans = heading => {
     rows.sort(([a, one], [b, other]) =>
         !a - !b || sign * collator.compare(a, b) || one.dataset.place - other.dataset.place)
     table.append(...rows.map(([, body]) => body))
+    chooseScans()
 }
 const chooseScans = () => {
     const table = document.querySelector("#table"), part = table.querySelector("[type=search]").value.toLowerCase()
     const group = table.querySelector(".counts [aria-pressed=true]")?.dataset.group
-    let shown = 0
+    const rest = table.querySelector("[data-first]"), most = Number(rest?.dataset.first ?? Infinity)
+    let found = 0
     for (const body of table.querySelectorAll("tbody")) {
         const name = body.querySelector("th").textContent.toLowerCase()
-        body.hidden = !name.includes(part) || (group && body.dataset.group !== group)
-        shown += !body.hidden
+        const chosen = name.includes(part) && (!group || body.dataset.group === group)
+        found += chosen
+        body.hidden = !chosen || found > most
     }
-    table.querySelector(".none-found").textContent = shown ? "" : "No scan of the table is like this."
+    if (rest) rest.hidden = found <= most
+    table.querySelector(".none-found").textContent = found ? "" : "No scan of the table is like this."
 }
 let openedRow
 window.openedPlace = () => Number(openedRow.dataset.open)
@@ -46,6 +50,11 @@ document.addEventListener("click", event => {
     if (count) {
         const pressed = count.ariaPressed !== "true"
         for (const other of count.parentElement.children) other.ariaPressed = other === count && pressed
+        chooseScans()
+    }
+    const rest = within("[data-first]")
+    if (rest) {
+        rest.remove()
         chooseScans()
     }
     if (more) {

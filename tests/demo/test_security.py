@@ -212,7 +212,8 @@ def test_the_uploads_of_a_visitor_are_neither_listed_nor_guessed(demo, tmp_path)
 def test_the_scan_of_one_visitor_cannot_be_had_by_another(demo):
     assert ask_as_page(demo, "scan", "upload", [upload_file(demo, GOOD)], "first")["success"]
     looks = [None, 1, "glioma", True]
-    for asked in (("map-switch", "input", looks), ("report", "click", [*looks, None, False]), ("saved", "click", looks)):
+    report = ("report", "click", [*looks, None, False])
+    for asked in (("map-switch", "input", looks), report, ("saved", "click", looks)):
         assert ask_as_page(demo, *asked, "first")["success"]
         for stranger in ("second", "null"):
             answer = ask_as_page(demo, *asked, stranger)

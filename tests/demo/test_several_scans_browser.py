@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brain_tumor.answers.scan_rows import ScanRow
+from brain_tumor.demo.scan_table import FIRST_ROWS, TableRow, table_html
+from brain_tumor.reading.uploads import MAX_FILES
 from tests.browsing import (
     downloaded,
     expect,
@@ -91,6 +94,26 @@ def test_verdicts_are_counted_and_a_count_or_a_name_chooses_rows(page, tmp_path)
     verdicts = {row["File"]: row["Verdict"] for row in table}
     assert verdicts["flower.jpg"] == "Not sure that this is a brain MRI"
     assert page.locator("#table tbody", has_text="flower.jpg").locator("b").inner_text() == verdicts["flower.jpg"]
+
+
+def test_of_thousands_of_rows_the_first_are_shown_and_all_are_sorted_and_found(page):
+    rows = [TableRow(ScanRow(f"IM{place:04d}.dcm", "tumor", "Glioma")) for place in range(MAX_FILES)]
+    # A table as it would come; to upload and judge as many files would take minutes.
+    page.evaluate(
+        "html => document.body.insertAdjacentHTML('afterbegin', `<div id=table>${html}</div>`)", table_html(rows)
+    )
+    assert names(page) == [row.row.name for row in rows[:FIRST_ROWS]]
+    heading(page, "Name").get_by_role("button").click()
+    heading(page, "Name").get_by_role("button").click()
+    assert names(page) == [row.row.name for row in rows[: -FIRST_ROWS - 1 : -1]]
+    page.get_by_label("Find a name").fill("0042")
+    assert names(page) == ["IM0042.dcm"]
+    every = page.get_by_role("button", name="Show all")
+    expect(every).not_to_be_visible()
+    page.get_by_label("Find a name").fill("")
+    every.click()
+    expect(page.locator("#table tbody:visible")).to_have_count(MAX_FILES)
+    expect(every).to_have_count(0)
 
 
 def test_a_row_opens_its_scan_with_its_answer_by_click_and_by_key_and_there_is_a_way_back(page, tmp_path):

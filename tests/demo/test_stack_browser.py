@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browsing import downloaded, expect, expect_all_four_confidences, pixels, upload
+from tests.browsing import downloaded, expect, expect_all_four_confidences, pixels, shown_picture, upload
 from tests.serving import EXAMPLES, comes_true, running_demo, stretch_volume, template_volume
 
 pytestmark = pytest.mark.browser
