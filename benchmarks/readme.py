@@ -249,7 +249,7 @@ def asked_again() -> list[str]:
     names = {name: f"test, called {display_name(name).lower()}" for name in DISPLAY_NAMES}
     names |= {"at least 0.9": "test, by 90 % or more", "less than 0.9": "test, by less"}
     names = {name: title for name, title in names.items() if name in test["within"]}
-    unclear = [title for name, title in names.items() if overlap(test["within"][name])]
+    unclear = [title.removeprefix("test, ") for name, title in names.items() if overlap(test["within"][name])]
     return [
         '- "Ask it again" covers the hottest part of the map. The answer is said to rest on it if the odds of the '
         f"named tumor then fall to {odds:.0f} % or less of what they were, a limit chosen on validation slices. "
@@ -263,7 +263,7 @@ def asked_again() -> list[str]:
         row("**test, all**", test["distrusted"]),
         *(row(title, test["within"][name]) for name, title in names.items()),
         "",
-        *([f"- It tells little where these intervals overlap: {', '.join(unclear)}.", ""] if unclear else []),
+        *([f"- It tells little where these intervals overlap: {'; '.join(unclear)}.", ""] if unclear else []),
         "| asked again, test | mean tumor probability, wrong verdicts | right verdicts |",
         "|---|---|---|",
         *(
