@@ -239,11 +239,17 @@ def asked_again() -> list[str]:
         cells = [f"{figure(one)}; {one['pictures']} of {one['groups']}" for one in (of["wrong"], of["right"])]
         return f"| {title} | {' | '.join(cells)} |"
 
+    def overlap(of: dict) -> bool:
+        wrong, right = (of[side]["interval"] for side in ("wrong", "right"))
+        return not (wrong and right) or wrong[0] <= right[1]
+
     low, high = (f"{100 * bound:.0f}" for bound in test["difference"]["interval"])
     odds = 100 * np.exp(-found["least_fall"])
     more = f"{100 * test['difference']['difference']:.0f} points ({low} to {high}) more often"
     names = {name: f"test, called {display_name(name).lower()}" for name in DISPLAY_NAMES}
     names |= {"at least 0.9": "test, by 90 % or more", "less than 0.9": "test, by less"}
+    names = {name: title for name, title in names.items() if name in test["within"]}
+    unclear = [title.removeprefix("test, ") for name, title in names.items() if overlap(test["within"][name])]
     return [
         '- "Ask it again" covers the hottest part of the map. The answer is said to rest on it if the odds of the '
         f"named tumor then fall to {odds:.0f} % or less of what they were, a limit chosen on validation slices. "
@@ -255,8 +261,9 @@ def asked_again() -> list[str]:
         "|---|---|---|",
         row("validation, all", validation["distrusted"]),
         row("**test, all**", test["distrusted"]),
-        *(row(title, test["within"][name]) for name, title in names.items() if name in test["within"]),
+        *(row(title, test["within"][name]) for name, title in names.items()),
         "",
+        *([f"- It tells little where these intervals overlap: {'; '.join(unclear)}.", ""] if unclear else []),
         "| asked again, test | mean tumor probability, wrong verdicts | right verdicts |",
         "|---|---|---|",
         *(

@@ -127,8 +127,10 @@ def main() -> None:
     )
     parser.add_argument("--most", type=int, default=400, help="right verdicts of a part that are asked again")
     arguments = parser.parse_args()
-    parts = load_parts(arguments.data, main_only=False)
     classifier = Classifier(arguments.checkpoint)
+    if not classifier.has_heatmaps:
+        parser.error(f"{arguments.checkpoint} has no heat maps, so there is no region to cover.")
+    parts = load_parts(arguments.data, main_only=False)
     result = {
         "checkpoint": public_name(arguments.checkpoint),
         "least_fall": LEAST_FALL,
