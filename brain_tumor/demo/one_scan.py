@@ -153,7 +153,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
             verdict: told_html(judged),
             another: gr.Button(visible=True),
             anyway: gr.Button(visible=judged.verdict == UNFAMILIAR),
-            results: gr.Column(visible=True),
+            results: gr.Column(visible=True, elem_classes=["several"] if len(judged.predictions) > 1 else []),
             given: page.given_html(kept.pictures[judged.place], judged.upload.name),
             shown_class: label,
             map_switch: mapped,

@@ -156,7 +156,7 @@ def build_several_scans(classifier: Classifier) -> None:
         names = list(panels)
         return {
             summary: summary_words(read, bad, beside, slices, len(shown)),
-            results: gr.Column(visible=True),
+            results: gr.Column(visible=True, elem_classes=["with-volumes"] if panels else []),
             gallery: gr.Gallery(shown, visible=bool(shown)),
             rows_table: gr.Dataframe([list(row.values()) for row in rows], headers=list(table.COLUMNS)),
             csv: str(new_file("brain-mri-results.csv", table.to_csv(rows))),
