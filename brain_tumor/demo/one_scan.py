@@ -65,7 +65,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
         with gr.Column(scale=3, min_width=280, elem_id="give"):
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
             given = gr.HTML(elem_id="given", padding=False)
-            paste = gr.Button("Paste from clipboard", size="sm", elem_id="paste")
+            paste = gr.Button("Paste from clipboard", size="sm")
             gr.Markdown(
                 "A slice as JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM, of any depth; or a whole volume (NIfTI, MGH) or "
                 "a .zip of one DICOM series, of which all slices are judged together. At most "
@@ -84,7 +84,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> None:
                 interactive=False,
                 buttons=[],
             )
-            more = gr.Button("Load scans from the public dataset", size="sm", elem_id="more")
+            more = gr.Button("Load scans from the public dataset", size="sm")
             about_examples = gr.Markdown(words_on(examples), elem_id="about-examples", elem_classes="quiet")
         with gr.Column(scale=8, min_width=560):
             gr.HTML(page.TOLD, elem_id="told-box", padding=False)
