@@ -204,7 +204,8 @@ FOCUSED = """() => {
     return {
         place: reachable.indexOf(e),
         seen: [own, style].some(s => s.outlineStyle !== "none" || s.boxShadow !== "none"),
-        inside: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+        inside: box.bottom > document.querySelector("#warning").getBoundingClientRect().bottom &&
+            box.top < innerHeight && box.right > 0 && box.left < innerWidth,
         html: e.outerHTML.slice(0, 160),
     }
 }"""
@@ -226,7 +227,9 @@ def walk(page) -> tuple[list[str], list[str], list[str]]:
         if at["place"] >= 0:  # else a part that can be scrolled, where the browser itself stops
             reached.add(at["place"])
         unseen += [] if at["seen"] else [at["html"]]
-        outside += [] if at["inside"] else [at["html"]]
+        if not at["inside"]:
+            page.wait_for_timeout(500)  # pictures that come into sight are loaded, and take their place
+            outside += [] if page.evaluate(FOCUSED)["inside"] else [at["html"]]
     missed = page.evaluate(
         "reached => reachable.filter((e, place) => !reached.includes(place)).map(e => e.outerHTML.slice(0, 160))",
         sorted(reached),

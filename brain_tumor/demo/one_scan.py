@@ -79,7 +79,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         with gr.Column(scale=3, min_width=280, elem_id="give"):
             scan = ScanUpload(label="Scan", elem_id="scan", height=170)
             given = gr.HTML(elem_id="given", padding=False)
-            paste = gr.Button("Paste from clipboard", size="sm", elem_id="paste")
+            paste = gr.Button("Paste from clipboard", size="sm")
             gr.Markdown(
                 "A slice as JPEG, PNG, TIFF, WebP, BMP, GIF or DICOM, of any depth; or a whole volume (NIfTI, MGH) or "
                 "a .zip of one DICOM series, of which all slices are judged together. At most "
@@ -99,7 +99,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
                 buttons=[],
             )
             try_volume = gr.Button("Try an example volume", size="sm")
-            more = gr.Button("Load scans from the public dataset", size="sm", elem_id="more")
+            more = gr.Button("Load scans from the public dataset", size="sm")
             about_examples = gr.Markdown(words_on(examples), elem_id="about-examples", elem_classes="quiet")
         with gr.Column(scale=8, min_width=560):
             gr.HTML(page.TOLD, elem_id="told-box", padding=False)
@@ -176,7 +176,7 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
             another: gr.Button(visible=True),
             anyway: gr.Button(visible=judged.verdict == UNFAMILIAR),
             crop: gr.Button(visible=can_be_cropped(judged)),
-            results: gr.Column(visible=True),
+            results: gr.Column(visible=True, elem_classes=["several"] if len(judged.predictions) > 1 else []),
             given: page.given_html(kept.pictures[judged.place], judged.upload.name),
             shown_class: label,
             map_switch: mapped,

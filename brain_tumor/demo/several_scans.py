@@ -167,7 +167,7 @@ def build_several_scans(classifier: Classifier, one_scan: OneScan) -> None:
         names = list(panels)
         return {
             summary: summary_words(read, bad, beside, slices, len(shown)),
-            results: gr.Column(visible=True),
+            results: gr.Column(visible=True, elem_classes=["with-volumes"] if panels else []),
             gallery: gr.Gallery(shown, visible=bool(shown)),
             rows_table: table_html(overview.rows),
             aside: overview.aside,
