@@ -282,20 +282,21 @@ def percent(share: float, *limits: float) -> str:
     >>> [percent(0.97), percent(0.9982), percent(0.00001), percent(1.0)]
     ['97 %', '>99 %', '<1 %', '>99 %']
     >>> [percent(0.8996, 0.9), percent(0.9004, 0.9), percent(0.9, 0.9)]
-    ['89.96 %', '90 %', '90 %']
+    ['89.96 %', '90.04 %', '90 %']
     """
     if not 0.01 <= share <= 0.99:
         return ">99 %" if share > 0.5 else "<1 %"
     value = 100 * share
     for decimals in range(5):
         shown = round(value, decimals)
-        if all(_reaches(shown, 100 * limit) == _reaches(value, 100 * limit) for limit in limits):
+        if all(_side(shown, 100 * limit) == _side(value, 100 * limit) for limit in limits):
             break
     return f"{shown:.{decimals}f}".rstrip("0").rstrip(".") + " %" if decimals else f"{shown:.0f} %"
 
 
-def _reaches(value: float, limit: float) -> bool:
-    return value >= limit - 1e-9
+def _side(value: float, limit: float) -> int:
+    """-1 below a limit, 0 at it, 1 above: one verdict is given from a limit on, another one up to it."""
+    return 0 if abs(value - limit) < 1e-9 else 1 if value > limit else -1
 
 
 def limit(threshold: float) -> str:
