@@ -1,4 +1,4 @@
-"""The demo: slices of a brain MRI in, a verdict with calibrated confidences, heat map and report out.
+"""The demo: slices of a brain MRI in, a verdict with confidences, heat map and report out.
 
     python app.py                                # the bundled checkpoint in model/
     MODEL_ID=runs/mine PORT=8000 python app.py   # another checkpoint (a folder or a Hub id), another port
