@@ -22,6 +22,9 @@ LONGEST_SIDE = 640
 MOST_LINES, LINE = 14, 34
 """Lines that the facts may take, and letters in a line: a scanner's header can hold more than fits on a page."""
 
+LINES_OF_CHART = 6
+"""Of these lines for a slice that was asked again."""
+
 MOST_NOTES = 240
 
 MOST_CLASSES, LONGEST_NAME, LONGEST_WORDS, LONGEST_CAUTION = 8, 26, 240, 360
@@ -158,7 +161,7 @@ def html_report(
     title = f"Confidence of {judged.upload.slices[place].name} alone" if several else "Confidence"
     columns = [_confidences(prediction, title)] if told else []
     facts = {"File": judged.upload.name} if named else {}
-    columns.append(_facts(facts | judged.upload.facts, judged.upload.notes, MOST_LINES - 3 * bool(asked)))
+    columns.append(_facts(facts | judged.upload.facts, judged.upload.notes, MOST_LINES - LINES_OF_CHART * bool(asked)))
     warnings = "".join(f'<p class="caution">{escape(_cut(words, LONGEST_CAUTION))}</p>' for words in cautions(judged))
     again = ""
     if told and asked:

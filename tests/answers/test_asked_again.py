@@ -11,7 +11,8 @@ from PIL import Image
 from brain_tumor.answers.asked_again import NAMES, chart
 from brain_tumor.inference.asking import Asked, Guise
 from brain_tumor.inference.verdict import Thresholds
-from tests.answers.test_report import MENINGIOMA, SCAN, STRANGE, report, words
+from brain_tumor.inference.weaknesses import Weakness
+from tests.answers.test_report import MENINGIOMA, SCAN, STRANGE, WEAK, report, series_report, words
 
 PICTURES = {guise: Image.new("RGB", (96, 128), (20 * place,) * 3) for place, guise in enumerate(Guise)}
 PROBABILITIES = dict(zip(Guise, np.linspace(0.995, 0.05, len(Guise)).tolist(), strict=True))
@@ -70,8 +71,13 @@ def test_the_report_holds_the_chart_of_a_slice_that_was_asked_again_and_of_no_ot
 def test_the_report_with_the_chart_is_one_page_and_fits_a_phone(browser):
     page = browser.new_page(viewport={"width": 375, "height": 800})
     facts = {f"A rather long name {i}": "long words " * 30 for i in range(40)}
-    page.set_content(report(MENINGIOMA, SCAN, facts, asked=ASKED))
+    longest = dataclasses.replace(ASKED, kind="pituitary", rests=False)
+    page.set_content(report(MENINGIOMA, SCAN, facts, asked=longest))
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     printed = page.pdf(prefer_css_page_size=True, print_background=True)
+    page.set_content(
+        series_report("." * 60 + "g" * 20, 70, weaknesses=[WEAK, Weakness("CT", "modality")], asked=longest)
+    )
+    of_series = page.pdf(prefer_css_page_size=True, print_background=True)
     page.close()
-    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+    assert [len(re.findall(rb"/Type\s*/Page\b", one)) for one in (printed, of_series)] == [1, 1]

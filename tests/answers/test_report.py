@@ -46,14 +46,14 @@ def report(
     return html_report(judged, 0, image, version=version, date=date, shown_class=shown_class, asked=asked)
 
 
-def series_report(letters: str, place: int, kind: str = "series", weaknesses=()) -> str:
+def series_report(letters: str, place: int, kind: str = "series", weaknesses=(), asked=None) -> str:
     """On a series whose slices say what `tests.volumes` spells, with one of them shown."""
     slices = [Slice(SCAN, f"slice {i + 1}", not letter.isupper()) for i, letter in enumerate(letters)]
     predictions = [dataclasses.replace(prediction(letter.lower()), heatmaps=MAPS) for letter in letters]
     volume = judge(letters) if kind == "series" else None
     judged = JudgedUpload(Upload("", kind, slices, FACTS), predictions, volume, list(weaknesses))
     date = datetime.date(2031, 2, 3)
-    return html_report(judged, place, SCAN, version="m", date=date, shown_class="glioma")
+    return html_report(judged, place, SCAN, version="m", date=date, shown_class="glioma", asked=asked)
 
 
 def words(page: str) -> str:
