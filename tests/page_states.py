@@ -167,7 +167,13 @@ def judge_several(page, files) -> None:
     expect(page.locator("#gallery .thumbnail-item").first).to_be_visible()
 
 
+def open_list_of_volumes(page, files) -> None:
+    page.locator("#which-volume input").click()
+    expect(page.get_by_role("option")).to_have_count(2)
+
+
 def open_gallery_picture(page, files) -> None:
+    page.keyboard.press("Escape")
     page.locator("#gallery .thumbnail-item").first.click()
     page.wait_for_timeout(500)
 
@@ -200,6 +206,7 @@ STATES: dict[str, Callable] = {
     "several scans, empty": open_several,
     "several scans, chosen": choose_several("glioma", "bad", "unfamiliar", "volume", "series"),
     "several scans, judged": judge_several,
+    "list of volumes": open_list_of_volumes,
     "gallery picture": open_gallery_picture,
     "about": open_about,
     "API": open_the_api,
