@@ -90,7 +90,13 @@ def give_verdict(verdict: str) -> Callable:
     return lambda page, files: give(page, files[verdict], VERDICTS[verdict][0])
 
 
+def open_crop(page, files) -> None:
+    page.get_by_role("button", name="Crop the picture").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
 def show_anyway(page, files) -> None:
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Show it anyway").click()
     expect(page.locator("#verdict .verdict")).to_have_count(2, timeout=15_000)
     expect(page.locator("#confidence dt")).to_have_count(4)
@@ -118,6 +124,16 @@ def give_volume(page, files) -> None:
 def move_slider(page, files) -> None:
     page.locator("#slice input[type=range]").fill("3")
     expect(page.locator("#slice-words h3")).to_contain_text("Slice 3 of", timeout=15_000)
+
+
+def show_planes(page, files) -> None:
+    page.get_by_label("Show three planes").check()
+    expect(page.locator("#cut-coronal img")).to_be_visible(timeout=15_000)
+
+
+def ask_again(page, files) -> None:
+    page.get_by_role("button", name="Ask it again").click()
+    expect(page.locator("#asked li").first).to_be_visible(timeout=30_000)
 
 
 def give_bad_file(page, files) -> None:
@@ -167,7 +183,28 @@ def judge_several(page, files) -> None:
     expect(page.locator("#gallery .thumbnail-item").first).to_be_visible()
 
 
+def choose_a_count(page, files) -> None:
+    page.locator("#table .counts button").first.click()
+
+
+def open_more_of_a_row(page, files) -> None:
+    page.locator("#table .counts button").first.click()  # all rows again
+    page.locator("#table [data-more]").first.click()
+
+
+def open_a_row(page, files) -> None:
+    page.locator("#table [data-open]").first.click()
+    expect(page.get_by_role("button", name="Back to the table")).to_be_visible(timeout=15_000)
+
+
+def change_the_plane(page, files) -> None:
+    page.get_by_role("button", name="Back to the table").click()
+    page.get_by_label("Coronal").check()
+    expect(page.locator("#old")).to_contain_text("Old results")
+
+
 def open_list_of_volumes(page, files) -> None:
+    page.get_by_label("Best resolution").check()
     page.locator("#which-volume input").click()
     expect(page.get_by_role("option")).to_have_count(2)
 
@@ -179,8 +216,15 @@ def open_gallery_picture(page, files) -> None:
 
 
 def open_about(page, files) -> None:
+    page.keyboard.press("Escape")
     tab(page, "About")
     expect(page.locator("#about h2").first).to_be_visible()
+
+
+def open_the_folds(page, files) -> None:
+    for fold in page.locator("#about button.label-wrap").all():
+        fold.click()
+    expect(page.locator("#about .plot img").last).to_be_visible(timeout=15_000)
 
 
 def open_the_api(page, files) -> None:
@@ -191,6 +235,7 @@ def open_the_api(page, files) -> None:
 STATES: dict[str, Callable] = {
     "start": lambda page, files: load(page),
     **{f"verdict: {verdict}": give_verdict(verdict) for verdict in VERDICTS},
+    "crop": open_crop,
     "shown anyway": show_anyway,
     "an example": lambda page, files: give(page, files["example"], re.compile("^(Looks|No|Unc)")),
     "numbers open": open_numbers,
@@ -200,15 +245,22 @@ STATES: dict[str, Callable] = {
     "start again": lambda page, files: (page.reload(), load(page)),
     "volume": give_volume,
     "another slice": move_slider,
+    "three planes": show_planes,
+    "asked again": ask_again,
     "error toast": give_bad_file,
     "paste denied": be_denied_the_clipboard,
     "no public examples": miss_the_public_examples,
     "several scans, empty": open_several,
     "several scans, chosen": choose_several("glioma", "bad", "unfamiliar", "volume", "series"),
     "several scans, judged": judge_several,
+    "a count chosen": choose_a_count,
+    "more of a row": open_more_of_a_row,
+    "a row opened": open_a_row,
+    "old results": change_the_plane,
     "list of volumes": open_list_of_volumes,
     "gallery picture": open_gallery_picture,
     "about": open_about,
+    "about, unfolded": open_the_folds,
     "API": open_the_api,
 }
 """State -> what brings the page there, in this order, from the state before; a line of its own for each."""
