@@ -224,7 +224,7 @@ def open_about(page, files) -> None:
 def open_the_folds(page, files) -> None:
     for fold in page.locator("#about button.label-wrap").all():
         fold.click()
-    expect(page.locator("#about .plot img").last).to_be_visible(timeout=15_000)
+    expect(page.locator("#about .plot img").first).to_be_attached(timeout=15_000)
 
 
 def open_the_api(page, files) -> None:

@@ -311,7 +311,7 @@ def test_on_a_space_everyone_is_served_and_sigterm_leaves_nothing_on_the_disk_an
             assert all(
                 Path(file["path"]).is_relative_to(demo.cache) for file in files if "/examples/" not in file["path"]
             )
-        told = ask_as_page(demo, "report", "click", [None, 1, "glioma", True, False], "visitor")
+        told = ask_as_page(demo, "report", "click", [None, 1, "glioma", True, None, False], "visitor")
         (report,) = served_files(told)
         assert Path(report["path"]).is_relative_to(demo.cache)
         assert "MUSTERMANN" not in Path(report["path"]).read_text()
