@@ -156,6 +156,12 @@ def picture_of(page, where: str = "#original img") -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB"), float)[3:-3, 3:-3]
 
 
+def look_alike(drawn: np.ndarray, expected: np.ndarray) -> bool:
+    """Whether two pictures are the same but for their edges: a scaled one may lie a part of a pixel aside."""
+    difference = abs(drawn - expected)
+    return difference.mean() < 0.5 and np.quantile(difference, 0.99) <= 2
+
+
 @pytest.mark.parametrize("page", BOTH, indirect=True)
 def test_brightness_and_contrast_window_the_scan_in_the_browser_alone_and_can_be_reset(page, tmp_path):
     upload(page, EXAMPLES / "glioma.png")
@@ -179,15 +185,14 @@ def test_brightness_and_contrast_window_the_scan_in_the_browser_alone_and_can_be
         page.keyboard.press("ArrowRight")
     expect(said).to_have_text("Level 102, width 128")
     expected = (255 * ((plain - 101.5) / 127 + 0.5)).clip(0, 255)  # DICOM PS3.3, C.11.2.1.2.1
-    difference = abs(picture_of(page) - expected)  # a scaled picture may lie a part of a pixel aside
-    assert difference.mean() < 0.5 and np.quantile(difference, 0.99) <= 2
-    assert (picture_of(page, "#picture img") == mapped).all(), "the map's colors keep their meaning"
+    assert look_alike(picture_of(page), expected)
+    assert look_alike(picture_of(page, "#picture img"), mapped), "the map's colors keep their meaning"
     assert (pixels(page) == scan).all()
 
     page.keyboard.press("Tab")
     expect(reset).to_be_focused()
     page.keyboard.press("Enter")
-    assert (picture_of(page) == plain).all()
+    assert look_alike(picture_of(page), plain) and not look_alike(expected, plain)
     expect(reset).to_be_disabled()
     expect(brightness).to_be_focused()
     expect(brightness).to_have_value("0")
