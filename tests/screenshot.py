@@ -36,6 +36,8 @@ def main(out: Path = OUT) -> None:
                 page.goto(demo.url)
                 act(page, folder)
                 page.mouse.move(0, 0)
+                for picture in page.locator("img:visible").all():  # the browser loads what comes into sight
+                    picture.scroll_into_view_if_needed()
                 page.evaluate("window.scrollTo(0, 0)")  # the warning stays where it is in sight
                 page.wait_for_timeout(1000)  # bars and panels finish their transitions
                 page.screenshot(path=out / f"{name}.png", full_page=True)

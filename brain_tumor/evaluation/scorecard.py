@@ -89,7 +89,8 @@ def about_the_figures(results: Mapping) -> str:
         else ""
     )
     floors = (
-        "“Uncertain” is neither a miss nor a false alarm. Where a patient is not known by number, a slice with its "
+        "Counted are verdicts, and “uncertain” is neither a miss nor a false alarm; the card and the sentence beside a "
+        "scan count the most probable class instead. Where a patient is not known by number, a slice with its "
         f"copies counts as one. Nothing is said of fewer than {LEAST_SLICES} slices or {LEAST_PATIENTS} patients; sets "
         "of fewer are left out here, though not in the card's means over sets."
     )
