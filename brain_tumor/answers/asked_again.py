@@ -2,12 +2,13 @@
 
 import base64
 import io
+import math
 from html import escape
 
 from PIL import Image
 
 from brain_tumor.answers.words import limit, percent
-from brain_tumor.inference.asking import DEGREES, GAMMAS, Asked, Guise
+from brain_tumor.inference.asking import DEGREES, GAMMAS, LEAST_FALL, Asked, Guise
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import display_name
 
@@ -25,7 +26,7 @@ NAMES = {
 
 SAID = {
     True: "The answer rests on the marked region.",
-    False: "The answer does not depend on the marked region: distrust it.",
+    False: "The answer hardly depends on the marked region: distrust it.",
 }
 
 
@@ -58,8 +59,11 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
     notes = [f"The first part of a bar is {kind}, the second the other tumors."] if kind else []
     if Guise.COVERED in asked.probabilities:
         notes.append(f"The marked region is the hottest part of the heat map for {kind}.")
+    if asked.rests is not None:
+        most = f"{100 * math.exp(-LEAST_FALL):.0f} %"
+        notes.append(f"The answer rests on it if the odds of {kind} fall to {most} or less with it covered.")
     if asked.rests is False:
-        notes.append("Some right answers do not depend on it either.")
+        notes.append("Some right answers hardly depend on it either.")
     if limits:
         notes.append(f"Marks: no tumor at {limit(limits[0])} or less, a tumor at {limit(limits[1])} or more.")
     return (

@@ -227,16 +227,18 @@ def _confidences(prediction: Prediction, title: str) -> str:
     names = sorted(shares, key=shares.get, reverse=True)[:MOST_CLASSES] if len(shares) > MOST_CLASSES else list(shares)
     rows = [_bar(_cut(display_name(name), LONGEST_NAME), shares[name]) for name in names]
     if prediction.tumor_probability is not None:
-        rows.append(_bar("Any tumor", prediction.tumor_probability, "any"))
+        thresholds = prediction.thresholds
+        limits = (1 - thresholds.no_tumor, thresholds.tumor) if thresholds else ()
+        rows.append(_bar("Any tumor", prediction.tumor_probability, "any", limits))
     most = f"{MOST_CLASSES} most probable classes" if len(names) < len(shares) else title
     return f"<section><h2>{escape(most)}</h2><table>{''.join(rows)}</table></section>"
 
 
-def _bar(name: str, share: float, kind: str = "") -> str:
+def _bar(name: str, share: float, kind: str = "", limits: Sequence[float] = ()) -> str:
     return (
         f'<tr class="{kind}"><th scope="row">{escape(name)}</th>'
         f'<td><div class="bar"><span style="width: {100 * share:.1f}%"></span></div></td>'
-        f'<td class="number">{escape(percent(share))}</td></tr>'
+        f'<td class="number">{escape(percent(share, *limits))}</td></tr>'
     )
 
 

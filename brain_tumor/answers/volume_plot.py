@@ -54,7 +54,7 @@ def plot_volume(verdict: VolumeVerdict, numbers: Sequence[int], chosen: int | No
         return f'<div class="curve">{inner}{legend}</div>'
     marker = f'<path class="marker" d="M0 {_TOP - 8}V{_BOTTOM}" transform="translate({across[chosen]:.1f})"/>'
     said = [
-        "not judged" if share is None else percent(share) + ("" if counts else ", not counted")
+        "not judged" if share is None else percent(share, *_marks(verdict)) + ("" if counts else ", not counted")
         for share, counts in zip(verdict.probabilities, verdict.counted, strict=True)
     ]
     slider = (
@@ -72,7 +72,7 @@ def plot_words(verdict: VolumeVerdict, numbers: Sequence[int]) -> str:
     words = f"Probability of any tumor along {len(verdict.probabilities)} slices, of which {sum(verdict.counted)} count"
     if verdict.peak is None:
         return words + "."
-    words += f"; it is highest in slice {numbers[verdict.peak]}, with {percent(verdict.probabilities[verdict.peak])}"
+    words += f"; it is highest in slice {numbers[verdict.peak]}, with {_highest(verdict)}"
     if verdict.stretch:
         first, last = (numbers[place] for place in verdict.stretch)
         words += f"; slices {first} to {last} make the whole look like a tumor"
@@ -109,6 +109,15 @@ def _grid(numbers: Sequence[int]) -> list[str]:
     return lines
 
 
+def _marks(verdict: VolumeVerdict) -> tuple[float, ...]:
+    """Probabilities of any tumor at which what is said of a slice changes."""
+    return (1 - verdict.thresholds.no_tumor, verdict.thresholds.tumor) if verdict.thresholds else ()
+
+
+def _highest(verdict: VolumeVerdict) -> str:
+    return percent(verdict.probabilities[verdict.peak], *_marks(verdict))
+
+
 def _limits(verdict: VolumeVerdict) -> list[str]:
     if not verdict.thresholds:
         return []
@@ -132,7 +141,7 @@ def _legend(verdict: VolumeVerdict, aside: bool, unjudged: bool) -> str:
     """What each sign means, of those that are drawn."""
     signs = []
     if verdict.peak is not None:
-        signs.append(("peak", "M7 1l5 6l-5 6l-5-6z", f"highest: {percent(verdict.probabilities[verdict.peak])}"))
+        signs.append(("peak", "M7 1l5 6l-5 6l-5-6z", f"highest: {_highest(verdict)}"))
     if verdict.stretch:
         signs.append(("stretch", "M0 1h14v12h-14z", "slices that make it a tumor"))
     if verdict.thresholds:

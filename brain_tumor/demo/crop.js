@@ -69,7 +69,7 @@ const makeCrop = () => {
         if (dialog.returnValue !== "use") return
         const canvas = Object.assign(document.createElement("canvas"), {width: part.width, height: part.height})
         canvas.getContext("2d").drawImage(image, -part.left, -part.top)
-        const name = (document.querySelector("#given img")?.title ?? "picture").replace(/\.\w+$/, "")
+        const name = (document.querySelector("#given img")?.title ?? "picture").replace(/.*\//, "").replace(/\.\w+$/, "")
         canvas.toBlob(blob => giveFile(new File([blob], `part of ${name}.png`, {type: "image/png"})))
     })
     return async source => {

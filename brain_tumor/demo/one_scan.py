@@ -263,7 +263,8 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         return ask_slice(classifier, kept, kept.place_of(chosen))
 
     def show_asked(kept: KeptScan | None, chosen: float | None, last: AskedSlice | None) -> str:
-        kept = page.still_there(kept)
+        if kept is None:  # cleared while it was asked
+            return ""
         place = kept.place_of(chosen)
         return asked_html(kept, place, asked_of(kept, place, last))
 

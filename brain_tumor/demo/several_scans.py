@@ -208,7 +208,7 @@ def build_several_scans(classifier: Classifier, one_scan: OneScan) -> None:
 
     def open_scan(aside: list[Path | None] | None, place: float | None) -> dict:
         """A row's scan in the tab "One scan", as it was judged."""
-        known = aside and place is not None and 0 <= place < len(aside)
+        known = aside and isinstance(place, int | float) and 0 <= place < len(aside)
         path = page.still_there(aside[int(place)] if known else None)
         return one_scan.show(page.still_there(take_out(path))) | {one_scan.back: gr.Button(visible=True)}
 

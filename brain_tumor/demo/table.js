@@ -69,18 +69,19 @@ document.addEventListener("click", event => {
 })
 document.addEventListener("input", event => event.target.closest("#table [type=search]") && chooseScans())
 // What is shown belongs to what was chosen when "Classify" was pressed; after a change it is old.
-let asked, judged
+let judged
+const pending = []  // one batch runs at a time, in the order in which they were asked for
 const signature = ([files, plane]) => JSON.stringify([(files ?? []).map(file => file.path), plane])
 window.classifying = chosen => {
-    asked = signature(chosen)
+    pending.push(signature(chosen))
     bringIntoSight("#summary")
     return chosen
 }
 window.changed = chosen =>
-    document.querySelector("#several-results") && ![judged, asked].includes(signature(chosen)) || ""
+    document.querySelector("#several-results") && ![judged, ...pending].includes(signature(chosen)) || ""
 window.classified = (chosen, succeeded) => {
-    if (succeeded) judged = asked
-    asked = undefined
+    const done = pending.shift()
+    if (succeeded) judged = done
     return changed(chosen)
 }
 // A picture of the gallery that is opened is a dialog: the keyboard stays in it, and goes back to its thumbnail after.

@@ -42,7 +42,7 @@ def test_each_guise_has_a_name_a_number_a_bar_and_a_picture():
     ("rests", "said"),
     [
         (True, "The answer rests on the marked region. Meningioma: 50 % as it is, 9 % with the region covered."),
-        (False, "The answer does not depend on the marked region: distrust it. Meningioma: 50 % as it is, 9 %"),
+        (False, "The answer hardly depends on the marked region: distrust it. Meningioma: 50 % as it is, 9 %"),
         (None, ""),
     ],
 )

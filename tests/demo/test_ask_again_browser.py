@@ -120,6 +120,16 @@ def test_what_is_no_brain_mri_is_asked_only_where_it_is_shown_anyway(demo, open_
     expect(chart(page)).to_be_visible(timeout=WAIT)
 
 
+def test_a_scan_that_is_cleared_while_it_is_asked_leaves_no_chart_and_no_error(demo, open_page):
+    page = open_page(demo.url)
+    give(page, EXAMPLES / "glioma.png")
+    button(page).click(timeout=WAIT)
+    page.get_by_role("button", name="Another scan").click()
+    page.wait_for_timeout(3000)
+    expect(page.get_by_test_id("toast-text")).to_have_count(0)
+    expect(page.locator("#verdict h2")).to_have_text("No scan yet")
+
+
 def test_nothing_is_asked_before_the_click_and_then_all_in_one_call(model_id, browser, tmp_path, monkeypatch):
     calls, predict = [], Classifier.predict
     monkeypatch.setattr(Classifier, "predict", lambda self, slices: calls.append(len(slices)) or predict(self, slices))

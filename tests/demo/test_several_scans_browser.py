@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -180,6 +181,28 @@ def test_results_of_other_files_or_another_plane_are_marked_as_old(page, demo, t
     page.locator("#files").get_by_label("Remove this file").last.click()
     expect(page.locator("#files tr.file")).to_have_count(2)
     expect(old).to_be_visible()
+
+
+def test_of_two_batches_that_wait_each_is_held_against_what_it_was_asked_of(page, tmp_path):
+    page.get_by_role("tab", name="Several scans").click()
+    page.locator("#files input[type=file]").set_input_files([EXAMPLES / f"{name}.png" for name in NAMES])
+    expect(page.locator("#files tr.file")).to_have_count(4, timeout=15_000)
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_role("button", name="Try an example volume").locator("visible=true").click()
+    expect(page.locator("#summary")).to_contain_text("1 scan was read", timeout=60_000)
+    page.wait_for_timeout(500)
+    expect(page.get_by_role("status").filter(has_text="Old results.")).to_have_count(0)
+
+
+def test_what_is_cropped_from_a_scan_of_a_zip_is_called_a_part_of_it(page, tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.write(EXAMPLES / "glioma.png", "a/glioma.png")
+        archive.write(EXAMPLES / "no_tumor.png", "a/no_tumor.png")
+    look_at(page, [tmp_path / "two.zip"])
+    page.locator("#table [data-open]").first.click()
+    page.get_by_role("button", name="Crop the picture").click()
+    page.get_by_role("button", name="Use this part").click()
+    expect(page.locator("#given img")).to_have_attribute("title", "part of glioma.png", timeout=15_000)
 
 
 @pytest.mark.parametrize("tab", ["Several scans", "One scan"])
