@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.kind_table import kind_table
 from benchmarks.quality import figshare_folds, left_out, peer_files
 from benchmarks.quality.accuracy import RESULTS, ROOT
 from benchmarks.speed import section as speed
@@ -110,7 +111,7 @@ def bundled_checkpoint() -> str:
         f"({percent([low])} to {percent([high])}) |"
         + (f" {percent([earlier['by_patient']['accuracy']])} |" if earlier else "")
     )
-    return "\n".join([*rows, "", *by_kind(test, earlier), "", *other_figures()])
+    return "\n".join([*rows, "", by_kind(test, earlier), "", *other_figures()])
 
 
 def _earlier() -> dict | None:
@@ -119,33 +120,16 @@ def _earlier() -> dict | None:
     return read_results(path)["test"] if path.exists() else None
 
 
-def by_kind(test: dict, earlier: dict | None) -> list[str]:
+def by_kind(test: dict, earlier: dict | None) -> str:
     """A table of the test part by kind of scan, with the earlier checkpoint's figures after a slash."""
-    shown = {
-        "missed": 'tumors called "no tumor"',
-        "right_type": "right type",
-        "specificity": 'tumor-free called "no tumor"',
-    }
-    before = {(row["set"], row["sequence"], row["plane"]): row for row in (earlier or {}).get("by_kind", [])}
-    rows = [f"| set | sequence | {' | '.join(shown.values())} |", "|---|---|---|---|---|"]
-    for row in test["by_kind"]:
-        old = before.get((row["set"].split("/")[-1], row["sequence"], "")) or before.get(
+    known = {(row["set"], row["sequence"], row["plane"]): row for row in (earlier or {}).get("by_kind", [])}
+
+    def before(row: dict) -> dict | None:
+        return known.get((row["set"].split("/")[-1], row["sequence"], "")) or known.get(
             (row["set"], row["sequence"], "")
         )
-        if row["plane"] or not any(row[name] for name in shown):
-            continue
-        cells = []
-        for name in shown:
-            found = row[name]
-            cell = "-"
-            if found:
-                low, high = (f"{100 * bound:.1f}" for bound in found["interval"])
-                cell = f"{percent([found['value']])} ({low} to {high}; {found['slices']} of {found['patients']})"
-                if old and old[name]:
-                    cell += f" / {percent([old[name]['value']])}"
-            cells.append(cell)
-        rows.append(f"| {row['set']} | {row['sequence'] or '-'} | {' | '.join(cells)} |")
-    return rows
+
+    return kind_table(test["by_kind"], before=before)
 
 
 def headline() -> str:

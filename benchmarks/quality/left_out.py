@@ -13,9 +13,9 @@ import csv
 import json
 from pathlib import Path
 
+from benchmarks.kind_table import kind_table
 from benchmarks.quality.checkpoints import ROOT
 from benchmarks.quality.trainings import add_training_arguments, train_without, write_held_out
-from brain_tumor.answers.words import tenths
 from brain_tumor.evaluation.figures_text import over_sets_text
 from brain_tumor.provenance import read_results
 
@@ -49,29 +49,9 @@ def hold_out(sets: list[str], data: Path, folder: Path) -> list[str]:
 
 def section(folder: Path = RESULTS) -> str:
     """Markdown of the trainings that are done; a sentence if there are none."""
-    rows = [
-        '| trained without, tested on | sequence | tumors called "no tumor" | right type | '
-        'tumor-free called "no tumor" |',
-        "|---|---|---|---|---|",
-    ]
-    for name in SOURCES:
-        if (folder / f"{name}.json").exists():
-            found = read_results(folder / f"{name}.json")
-            rows += [
-                f"| {row['set']} | {row['sequence'] or '-'} | "
-                + " | ".join(_cell(row[figure]) for figure in ("missed", "right_type", "specificity"))
-                + " |"
-                for row in found["test"]["by_kind"]
-                if not row["plane"]
-            ]
-    return "\n".join(rows) if len(rows) > 2 else "Not measured yet."
-
-
-def _cell(found: dict | None) -> str:
-    if not found:
-        return "-"
-    low, high = (f"{100 * bound:.1f}" for bound in found["interval"])
-    return f"{tenths(found['value'])} ({low} to {high}; {found['slices']} of {found['patients']})"
+    done = [path for name in SOURCES if (path := folder / f"{name}.json").exists()]
+    by_kind = [row for path in done for row in read_results(path)["test"]["by_kind"]]
+    return kind_table(by_kind, "trained without, tested on") if done else "Not measured yet."
 
 
 def main() -> None:

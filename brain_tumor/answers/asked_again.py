@@ -1,13 +1,10 @@
 """The chart of a slice that was asked again: how probable a tumor is in each guise. For the page and the report."""
 
-import base64
-import io
 import math
 from html import escape
 
-from PIL import Image
-
-from brain_tumor.answers.words import limit, percent
+from brain_tumor.answers.embedded import data_uri
+from brain_tumor.answers.words import limit, percent, tumor_percent
 from brain_tumor.inference.asking import DEGREES, GAMMAS, LEAST_FALL, Asked, Guise
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import display_name
@@ -42,16 +39,17 @@ def chart(asked: Asked, thresholds: Thresholds | None, slice_name: str = "", hea
     Returns:
         HTML with class "asked", without any style of its own. Its pictures are embedded.
     """
-    limits = (1 - thresholds.no_tumor, thresholds.tumor) if thresholds else ()
+    limits = thresholds.of_any_tumor if thresholds else ()
     marks = "".join(f'<i style="left: {100 * place:.2f}%"></i>' for place in limits)
     items = []
     for guise, probability in asked.probabilities.items():
         name, of_kind = escape(NAMES[guise]), asked.of_kind.get(guise, 0.0)
         kind = f"<small>{escape(display_name(asked.kind))} {escape(_unbroken(of_kind))}</small>" if asked.kind else ""
         bars = "".join(f'<span style="width: {100 * share:.1f}%"></span>' for share in (of_kind, probability - of_kind))
+        picture = data_uri(asked.pictures[guise], "JPEG", quality=85)
         items.append(
-            f'<li><img src="{_embedded(asked.pictures[guise])}" alt="The slice: {name[0].lower()}{name[1:]}">'
-            f"<span>{name}</span> <b>{escape(percent(probability, *limits))}</b> {kind}"
+            f'<li><img src="{picture}" alt="The slice: {name[0].lower()}{name[1:]}">'
+            f"<span>{name}</span> <b>{escape(tumor_percent(probability, thresholds))}</b> {kind}"
             f'<div class="bar">{bars}{marks}</div></li>'
         )
     title = f"Asked again: {escape(slice_name)}" if slice_name else "Asked again"
@@ -84,8 +82,3 @@ def _said(asked: Asked) -> str:
 def _unbroken(share: float) -> str:
     """A share whose number stays beside its sign where lines are short."""
     return percent(share).replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def _embedded(image: Image.Image) -> str:
-    image.save(file := io.BytesIO(), "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

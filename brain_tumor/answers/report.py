@@ -1,16 +1,23 @@
 """One scan on one page: a self-contained HTML file that prints on a sheet of A4 and names no patient."""
 
-import base64
 import datetime
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 
 from PIL import Image
 
 from brain_tumor.answers.asked_again import chart
+from brain_tumor.answers.embedded import data_uri
 from brain_tumor.answers.heatmap import gradient, overlay
-from brain_tumor.answers.words import cautions, judged_words, percent, slice_name, slice_words, verdict_kind
+from brain_tumor.answers.words import (
+    cautions,
+    judged_words,
+    percent,
+    slice_name,
+    slice_words,
+    tumor_percent,
+    verdict_kind,
+)
 from brain_tumor.inference.asking import Asked
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import Prediction
@@ -204,9 +211,7 @@ def file_name(judged: JudgedUpload, date: datetime.date, suffix: str) -> str:
 
 
 def _figure(image: Image.Image, words: str, caption: str) -> str:
-    file = io.BytesIO()
-    image.save(file, format="PNG")
-    uri = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    uri = data_uri(image, "PNG")
     return f'<figure><div><img src="{uri}" alt="{escape(words)}"></div><figcaption>{caption}</figcaption></figure>'
 
 
@@ -225,20 +230,19 @@ def _confidences(prediction: Prediction, title: str) -> str:
     """Bars of the classes in the checkpoint's order, or of the most probable ones where there are many."""
     shares = prediction.confidences
     names = sorted(shares, key=shares.get, reverse=True)[:MOST_CLASSES] if len(shares) > MOST_CLASSES else list(shares)
-    rows = [_bar(_cut(display_name(name), LONGEST_NAME), shares[name]) for name in names]
+    rows = [_bar(_cut(display_name(name), LONGEST_NAME), shares[name], percent(shares[name])) for name in names]
     if prediction.tumor_probability is not None:
-        thresholds = prediction.thresholds
-        limits = (1 - thresholds.no_tumor, thresholds.tumor) if thresholds else ()
-        rows.append(_bar("Any tumor", prediction.tumor_probability, "any", limits))
+        tumor = prediction.tumor_probability
+        rows.append(_bar("Any tumor", tumor, tumor_percent(tumor, prediction.thresholds), "any"))
     most = f"{MOST_CLASSES} most probable classes" if len(names) < len(shares) else title
     return f"<section><h2>{escape(most)}</h2><table>{''.join(rows)}</table></section>"
 
 
-def _bar(name: str, share: float, kind: str = "", limits: Sequence[float] = ()) -> str:
+def _bar(name: str, share: float, words: str, kind: str = "") -> str:
     return (
         f'<tr class="{kind}"><th scope="row">{escape(name)}</th>'
         f'<td><div class="bar"><span style="width: {100 * share:.1f}%"></span></div></td>'
-        f'<td class="number">{escape(percent(share, *limits))}</td></tr>'
+        f'<td class="number">{escape(words)}</td></tr>'
     )
 
 

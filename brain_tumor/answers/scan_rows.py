@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from brain_tumor.answers.table import NOT_JUDGED, TOO_LITTLE, UNREADABLE, VERDICTS, brain_mri
-from brain_tumor.answers.words import notes_of, percent, verdict_kind, verdict_words, volume_words
+from brain_tumor.answers.table import NOT_JUDGED, TOO_LITTLE, UNREADABLE, brain_mri, verdict_name
+from brain_tumor.answers.words import notes_of, percent, tumor_percent, verdict_kind, verdict_words, volume_words
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR
-from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import display_name
 from brain_tumor.reading.uploads import Rejected
 
@@ -96,18 +95,18 @@ def _slice_row(scan: JudgedUpload) -> ScanRow:
     name, prediction = scan.upload.name, scan.predictions[0]
     if not scan.upload.slices[0].counts:
         return ScanRow(name, "aside", NOT_JUDGED, TOO_LITTLE)
-    said = verdict_words(prediction)
-    more = {"Why": said.numbers, "Brain MRI": brain_mri(prediction)}
-    row = ScanRow(name, _group(prediction.verdict), VERDICTS.get(prediction.verdict, prediction.verdict), more=more)
+    why, known = {"Why": verdict_words(prediction).numbers}, {"Brain MRI": brain_mri(prediction)}
+    row = ScanRow(name, _group(prediction.verdict), verdict_name(prediction.verdict), more=why | known)
     if prediction.verdict == UNFAMILIAR:
         return row
     shares = {display_name(label): percent(share) for label, share in prediction.confidences.items()}
+    tumor = prediction.tumor_probability
     return replace(
         row,
         most_probable=display_name(prediction.label),
-        probability=prediction.tumor_probability,
-        shown_probability=_shown(prediction.tumor_probability, prediction.thresholds),
-        more={"Why": said.numbers} | shares | {"Brain MRI": brain_mri(prediction)},
+        probability=tumor,
+        shown_probability="" if tumor is None else tumor_percent(tumor, prediction.thresholds),
+        more=why | shares | known,
     )
 
 
@@ -116,8 +115,7 @@ def _volume_row(scan: JudgedUpload) -> ScanRow:
     said = volume_words(volume)
     counted = [prediction for prediction, counts in zip(scan.predictions, volume.counted, strict=True) if counts]
     more = {"Why": said.numbers or said.sentence, "Slices": f"{len(slices)}, of which {len(counted)} count"}
-    verdict = VERDICTS.get(volume.verdict, volume.verdict)
-    row = ScanRow(scan.upload.name, _group(volume.verdict), verdict, more=more)
+    row = ScanRow(scan.upload.name, _group(volume.verdict), verdict_name(volume.verdict), more=more)
     if volume.verdict == UNFAMILIAR or not counted:
         return row
     label, times = Counter(prediction.label for prediction in counted).most_common(1)[0]
@@ -126,14 +124,9 @@ def _volume_row(scan: JudgedUpload) -> ScanRow:
         return row
     highest = volume.probabilities[volume.peak]
     where = f" (highest, {slices[volume.peak].name})"
-    return replace(row, probability=highest, shown_probability=_shown(highest, volume.thresholds) + where)
+    return replace(row, probability=highest, shown_probability=tumor_percent(highest, volume.thresholds) + where)
 
 
 def _group(verdict: str) -> str:
     kind = verdict_kind(verdict)
     return "other" if kind == "unfamiliar" and verdict != UNFAMILIAR else kind
-
-
-def _shown(share: float | None, thresholds: Thresholds | None) -> str:
-    limits = (1 - thresholds.no_tumor, thresholds.tumor) if thresholds else ()
-    return "" if share is None else percent(share, *limits)

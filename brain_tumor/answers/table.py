@@ -64,7 +64,7 @@ def rows_of(judged: JudgedUpload) -> list[dict[str, str | float]]:
     if judged.volume:
         said = volume_words(judged.volume)
         reason = said.numbers or said.sentence
-        rows.append(_row(File=upload.name, Slice=WHOLE, Verdict=_verdict(judged.volume.verdict), Reason=reason))
+        rows.append(_row(File=upload.name, Slice=WHOLE, Verdict=verdict_name(judged.volume.verdict), Reason=reason))
     rows += [
         _slice_row(upload.name, slice_, prediction)
         for slice_, prediction in zip(upload.slices, judged.predictions, strict=True)
@@ -105,7 +105,8 @@ def _row(**cells: str | float) -> dict[str, str | float]:
     return dict.fromkeys(COLUMNS, "") | cells
 
 
-def _verdict(verdict: str) -> str:
+def verdict_name(verdict: str) -> str:
+    """A verdict in a few words; a class of another project's checkpoint as it is."""
     return VERDICTS.get(verdict, verdict)
 
 
@@ -118,7 +119,7 @@ def _slice_row(file: str, slice_: Slice, prediction: Prediction) -> dict[str, st
     row = _row(File=file, Slice=slice_.name) | {"Brain MRI": brain_mri(prediction)}
     if not slice_.counts:
         return row | {"Verdict": NOT_JUDGED, "Reason": TOO_LITTLE}
-    row["Verdict"] = _verdict(prediction.verdict)
+    row["Verdict"] = verdict_name(prediction.verdict)
     if prediction.verdict == UNFAMILIAR:
         return row | {"Reason": verdict_words(prediction).sentence}
     row["Most probable class"] = display_name(prediction.label)

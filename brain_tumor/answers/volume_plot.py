@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-from brain_tumor.answers.words import limit, percent
+from brain_tumor.answers.words import limit, tumor_percent
 from brain_tumor.inference.volume import VolumeVerdict
 
 WIDTH, HEIGHT = 420, 176
@@ -32,7 +32,7 @@ def plot_volume(verdict: VolumeVerdict, numbers: Sequence[int], chosen: int | No
     shares = [
         None if share is None else (x, _height(share)) for x, share in zip(across, verdict.probabilities, strict=True)
     ]
-    drawn = [*_grid(numbers), *_limits(verdict)]
+    drawn = [*_grid(numbers, across), *_limits(verdict)]
     if verdict.stretch:
         first, last = (across[place] for place in verdict.stretch)
         half = _step(across) / 2
@@ -54,7 +54,9 @@ def plot_volume(verdict: VolumeVerdict, numbers: Sequence[int], chosen: int | No
         return f'<div class="curve">{inner}{legend}</div>'
     marker = f'<path class="marker" d="M0 {_TOP - 8}V{_BOTTOM}" transform="translate({across[chosen]:.1f})"/>'
     said = [
-        "not judged" if share is None else percent(share, *_marks(verdict)) + ("" if counts else ", not counted")
+        "not judged"
+        if share is None
+        else tumor_percent(share, verdict.thresholds) + ("" if counts else ", not counted")
         for share, counts in zip(verdict.probabilities, verdict.counted, strict=True)
     ]
     slider = (
@@ -96,32 +98,27 @@ def _height(share: float) -> float:
     return _BOTTOM - share * (_BOTTOM - _TOP)
 
 
-def _grid(numbers: Sequence[int]) -> list[str]:
+def _grid(numbers: Sequence[int], across: Sequence[float]) -> list[str]:
     """Lines at 0, 50 and 100 %, and numbers of slices: the first, the last, and some between."""
     lines = [
         f'<path class="grid" d="M{_LEFT} {_height(share):.1f}H{_RIGHT}"/>'
         f'<text x="{_LEFT - 6}" y="{_height(share) + 4:.1f}" class="level">{100 * share:.0f} %</text>'
         for share in (0, 0.5, 1)
     ]
-    across = _places(numbers)
     ticks = sorted({round(part * (len(numbers) - 1) / 4) for part in range(5)}) if numbers else []
     lines += [f'<text x="{across[tick]:.1f}" y="{_BOTTOM + 17}">{numbers[tick]}</text>' for tick in ticks]
     return lines
 
 
-def _marks(verdict: VolumeVerdict) -> tuple[float, ...]:
-    """Probabilities of any tumor at which what is said of a slice changes."""
-    return (1 - verdict.thresholds.no_tumor, verdict.thresholds.tumor) if verdict.thresholds else ()
-
-
 def _highest(verdict: VolumeVerdict) -> str:
-    return percent(verdict.probabilities[verdict.peak], *_marks(verdict))
+    return tumor_percent(verdict.probabilities[verdict.peak], verdict.thresholds)
 
 
 def _limits(verdict: VolumeVerdict) -> list[str]:
     if not verdict.thresholds:
         return []
-    limits = (("tumor", verdict.thresholds.tumor), ("clear", 1 - verdict.thresholds.no_tumor))
+    low, high = verdict.thresholds.of_any_tumor
+    limits = (("tumor", high), ("clear", low))
     return [f'<path class="limit {kind}" d="M{_LEFT} {_height(share):.1f}H{_RIGHT}"/>' for kind, share in limits]
 
 
@@ -145,9 +142,10 @@ def _legend(verdict: VolumeVerdict, aside: bool, unjudged: bool) -> str:
     if verdict.stretch:
         signs.append(("stretch", "M0 1h14v12h-14z", "slices that make it a tumor"))
     if verdict.thresholds:
+        low, high = verdict.thresholds.of_any_tumor
         signs += [
-            ("limit tumor", "M0 7h14", f"a slice says tumor from {limit(verdict.thresholds.tumor)}"),
-            ("limit clear", "M0 7h14", f"a slice says no tumor up to {limit(1 - verdict.thresholds.no_tumor)}"),
+            ("limit tumor", "M0 7h14", f"a slice says tumor from {limit(high)}"),
+            ("limit clear", "M0 7h14", f"a slice says no tumor up to {limit(low)}"),
         ]
     signs += [("aside", "M4 4l6 6m0-6l-6 6", "not counted")] * aside
     signs += [("aside", "M7 11v-7", "not judged")] * unjudged

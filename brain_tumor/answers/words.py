@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.prediction import UNFAMILIAR, Prediction
-from brain_tumor.inference.verdict import TYPE_UNCLEAR, UNCERTAIN_VERDICT
+from brain_tumor.inference.verdict import TYPE_UNCLEAR, UNCERTAIN_VERDICT, Thresholds
 from brain_tumor.inference.volume import CLEAR_SHARE, LEAST_SLICES, STRETCH_SHARE, Reason, VolumeVerdict
 from brain_tumor.inference.weaknesses import Weakness
 from brain_tumor.labels import LABELS, NO_TUMOR, canonical_label, display_name
@@ -182,7 +182,7 @@ def verdict_words(prediction: Prediction) -> Said:
             f"has {missing}, so this is only its best guess."
         )
     if verdict == UNCERTAIN_VERDICT:
-        low, high = 1 - thresholds.no_tumor, thresholds.tumor
+        low, high = thresholds.of_any_tumor
         return _UNCERTAIN._replace(
             numbers=f"The model puts the probability of any tumor at {percent(tumor, low, high)}; it says no tumor "
             f"only at {limit(low)} or less, and tumor only at {limit(high)} or more."
@@ -292,6 +292,11 @@ def percent(share: float, *limits: float) -> str:
         if all(_side(shown, 100 * limit) == _side(value, 100 * limit) for limit in limits):
             break
     return f"{shown:.{decimals}f}".rstrip("0").rstrip(".") + " %" if decimals else f"{shown:.0f} %"
+
+
+def tumor_percent(share: float, thresholds: Thresholds | None) -> str:
+    """The probability of any tumor, in [0, 1], as per cent that stay on their side of a checkpoint's thresholds."""
+    return percent(share, *(thresholds.of_any_tumor if thresholds else ()))
 
 
 def _side(value: float, limit: float) -> int:

@@ -1,7 +1,5 @@
 """What the tabs share: words of the page, settings of its events, and HTML with everything from outside escaped."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TypeVar
@@ -9,8 +7,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from brain_tumor.answers.embedded import data_uri
 from brain_tumor.answers.volume_plot import plot_volume
-from brain_tumor.answers.words import Said, limit, percent, verdict_kind
+from brain_tumor.answers.words import Said, limit, percent, tumor_percent, verdict_kind
 from brain_tumor.demo.errors import gone
 from brain_tumor.inference.judging import JudgedUpload
 from brain_tumor.inference.verdict import Thresholds
@@ -135,11 +134,9 @@ def curve_html(volume: VolumeVerdict | None, slices: Sequence[Slice], chosen: in
 
 def given_html(image: Image.Image, name: str) -> str:
     """A thumbnail of what was given, by its name."""
-    image, file = image.convert("RGB"), io.BytesIO()
+    image = image.convert("RGB")
     image.thumbnail((128, 128))
-    image.save(file, "PNG")
-    content = base64.b64encode(file.getvalue()).decode()
-    return f'<img src="data:image/png;base64,{content}" alt="Given: {escape(name)}" title="{escape(name)}">'
+    return f'<img src="{data_uri(image, "PNG")}" alt="Given: {escape(name)}" title="{escape(name)}">'
 
 
 def confidences_html(title: str, confidences: Mapping[str, float], maps: bool) -> str:
@@ -168,13 +165,13 @@ def share_html(tumor_probability: float, thresholds: Thresholds | None, slice_na
         thresholds: of the checkpoint, where it has some.
         slice_name: of several slices, which one.
     """
-    limits = (1 - thresholds.no_tumor, thresholds.tumor) if thresholds else ()
-    tumor = escape(percent(tumor_probability, *limits))
+    limits = thresholds.of_any_tumor if thresholds else ()
+    tumor = escape(tumor_percent(tumor_probability, thresholds))
     healthy = escape(percent(1 - tumor_probability, *(1 - limit for limit in limits)))
     alone = f", {escape(slice_name)} alone" if slice_name else ""
     rule = (
         f"<small>At {limit(thresholds.tumor)} or more for any tumor, the verdict{' on a slice' if alone else ''} is a "
-        f"tumor; at {limit(1 - thresholds.no_tumor)} or less, no tumor; in between, it is uncertain.</small>"
+        f"tumor; at {limit(limits[0])} or less, no tumor; in between, it is uncertain.</small>"
         if thresholds
         else ""
     )

@@ -1,13 +1,12 @@
-"""The overview of many scans as HTML: a row each, which script.js sorts, filters and opens."""
+"""The overview of many scans as HTML: a row each, which table.js sorts, filters and opens."""
 
-import base64
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from PIL import Image
 
+from brain_tumor.answers.embedded import data_uri
 from brain_tumor.answers.scan_rows import GROUPS, ScanRow, counts_of
 
 THUMBNAIL_SIDE = 48
@@ -34,10 +33,9 @@ class TableRow:
 
 def thumbnail_uri(image: Image.Image) -> str:
     """A small copy of a picture as a `data:` URI of about 700 bytes."""
-    small, file = image.convert("RGB"), io.BytesIO()
+    small = image.convert("RGB")
     small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    small.save(file, "WEBP", quality=60)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return data_uri(small, "WEBP", quality=60)
 
 
 def table_html(rows: Sequence[TableRow]) -> str:

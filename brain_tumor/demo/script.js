@@ -68,25 +68,3 @@ const markRows = () => {
         if (row.ariaPressed !== String(row.dataset.class === shown)) row.ariaPressed = row.dataset.class === shown
 }
 document.addEventListener("change", () => setTimeout(markRows, 50))
-// Names that a screen reader can use: gradio calls a scan "Thumbnail 3 of 4", and a button by a translation's key.
-// And what changes after a click is read out.
-const rename = (element, name) => {
-    if (element.getAttribute("aria-label") !== name) element.setAttribute("aria-label", name)
-}
-new MutationObserver(() => {
-    for (const button of document.querySelectorAll('[aria-label="common.upload"]')) {
-        rename(button, "Add files")
-        button.title = "Add files"
-    }
-    for (const scan of document.querySelectorAll("button.thumbnail-item")) {
-        const words = scan.querySelector(".caption-label")?.textContent.trim()
-        if (words) rename(scan, scan.getAttribute("aria-label").split(":")[0] + ": " + words)
-    }
-    for (const part of document.querySelectorAll("#verdict, #volume-verdict, #summary, #old, #asked"))
-        if (part.role !== "status") part.role = "status"
-    markRows()
-    followPreview()
-    // An upload that is too large: the browser's check has words of gradio's, the server's answer comes as JSON.
-    for (const toast of document.querySelectorAll('[data-testid="toast-text"]'))
-        if (/exceed the maximum allowed size|^HTTP 413/.test(toast.textContent)) toast.textContent = TOO_LARGE
-}).observe(document, {childList: true, characterData: true, subtree: true})

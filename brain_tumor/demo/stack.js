@@ -80,14 +80,6 @@ document.addEventListener("input", event => {
     curve().setAttribute("aria-valuenow", numbers[place])
     curve().setAttribute("aria-valuetext", `slice ${numbers[place]}: ${said[place]}`)
 })
-// The pictures take the keyboard only while there are several to go through.
-new MutationObserver(() => {
-    const row = document.querySelector("#pictures"), several = Boolean(slider())
-    if (!row || row.hasAttribute("tabindex") === several) return
-    const given = {tabindex: 0, role: "group", "aria-label": "Slices: arrow keys or the mouse wheel go through them"}
-    for (const [name, value] of Object.entries(given))
-        several ? row.setAttribute(name, value) : row.removeAttribute(name)
-}).observe(document, {childList: true, subtree: true})
 
 // Windowing: how the scan is drawn, by the linear function of DICOM PS3.3, C.11.2.1.2.1. Level 128 and width 256 leave
 // the 256 grays as they are.

@@ -44,6 +44,11 @@ class Thresholds:
                 "more than 1, or a slice could get both verdicts."
             )
 
+    @property
+    def of_any_tumor(self) -> tuple[float, float]:
+        """P(any tumor) up to which a slice is called no tumor, and from which on a tumor."""
+        return 1 - self.no_tumor, self.tumor
+
 
 def decide(probabilities: np.ndarray, thresholds: Thresholds) -> np.ndarray:
     """The verdict on each slice.
