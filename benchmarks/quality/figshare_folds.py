@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import f1_score, recall_score
 
 from benchmarks.quality.checkpoints import ROOT, Checkpoint
 from benchmarks.quality.trainings import add_training_arguments, train_without, write_held_out
@@ -93,7 +93,7 @@ def figures(probabilities: np.ndarray, labels: np.ndarray, patients: np.ndarray)
         own, was = labels[rows], called[rows]
         return {
             "accuracy": float((own == was).mean()),
-            "balanced_accuracy": float(np.mean([(was == c)[own == c].mean() for c in present if (own == c).any()])),
+            "balanced_accuracy": float(recall_score(own, was, labels=np.unique(own), average="macro", zero_division=0)),
             "macro_f1": float(f1_score(own, was, labels=present, average="macro", zero_division=0)),
             "ece": float(expected_calibration_error(probabilities[rows], own)),
             "brier": float(error[rows].mean()),
@@ -107,7 +107,6 @@ def figures(probabilities: np.ndarray, labels: np.ndarray, patients: np.ndarray)
     whole = measure(np.arange(len(labels)))
     share = sums_by_group((called == labels)[:, None].astype(float), member, draws.shape[1])[:, 0]
     share /= np.bincount(member)
-    assert np.isclose(whole["balanced_accuracy"], balanced_accuracy_score(labels, called))
     return {
         "slices": len(labels),
         "patients": int(draws.shape[1]),

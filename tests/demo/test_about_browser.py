@@ -78,6 +78,8 @@ def test_text_of_about_stands_out_with_all_folds_open(page):
     about = open_about(page)
     for fold in folds(about).all():
         fold.click()
+    expect(about.locator("img")).to_have_count(5)  # what is folded is drawn as it is opened
+    expect(about.get_by_role("columnheader", name="right type")).to_be_visible()
     page.mouse.move(0, 0)
     page.wait_for_timeout(700)
     measured = page.evaluate(CONTRAST)
