@@ -160,6 +160,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = read_rows(arguments.data)
     RESULTS.mkdir(parents=True, exist_ok=True)
+    RUNS.mkdir(parents=True, exist_ok=True)
     folds = sorted({row["fold"] for row in rows})
     for fold in arguments.only or folds:
         path = RESULTS / f"fold{fold}.json"

@@ -20,8 +20,12 @@ def open_about(page):
     return about
 
 
-def folds(about):
-    return about.locator("button[aria-expanded], button.label-wrap")
+def open_folds(about):
+    """Opens them all; what is folded is drawn only then."""
+    for fold in about.locator("button[aria-expanded], button.label-wrap").all():
+        fold.click()
+    expect(about.get_by_role("columnheader", name="right type")).to_be_visible()
+    expect(about.locator("img")).to_have_count(5)
 
 
 def test_about_begins_with_five_sentences_of_what_they_rest_on_then_makers_citation_and_contact(page):
@@ -41,8 +45,7 @@ def test_about_begins_with_five_sentences_of_what_they_rest_on_then_makers_citat
 
 def test_headings_go_down_one_level_at_a_time_with_all_folds_open(page):
     about = open_about(page)
-    for fold in folds(about).all():
-        fold.click()
+    open_folds(about)
     page.wait_for_timeout(500)
     levels = page.evaluate(
         "[...document.querySelectorAll('h1, h2, h3, h4, h5')].filter(h => h.checkVisibility()).map(h => +h.tagName[1])"
@@ -58,10 +61,7 @@ def test_nothing_is_wider_than_the_screen_and_the_figures_are_folded_until_asked
     kinds = about.get_by_role("columnheader", name="right type")
     expect(kinds).not_to_be_visible()
     expect(about.locator("img")).to_have_count(0)
-    for fold in folds(about).all():
-        fold.click()
-    expect(kinds).to_be_visible()
-    expect(about.locator("img")).to_have_count(5)
+    open_folds(about)
     page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     outside = about.evaluate(
@@ -76,10 +76,7 @@ def test_nothing_is_wider_than_the_screen_and_the_figures_are_folded_until_asked
 @pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
 def test_text_of_about_stands_out_with_all_folds_open(page):
     about = open_about(page)
-    for fold in folds(about).all():
-        fold.click()
-    expect(about.locator("img")).to_have_count(5)  # what is folded is drawn as it is opened
-    expect(about.get_by_role("columnheader", name="right type")).to_be_visible()
+    open_folds(about)
     page.mouse.move(0, 0)
     page.wait_for_timeout(700)
     measured = page.evaluate(CONTRAST)
