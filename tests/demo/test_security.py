@@ -336,7 +336,9 @@ def test_on_a_space_everyone_is_served_and_sigterm_leaves_nothing_on_the_disk_an
 
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_on_the_disk(model_id, tmp_path):
-    with running_demo(tmp_path / "demo", MODEL_ID=str(model_id)) as demo:
+    # As in a terminal: a shell that runs the tests in the background lets them, and what they start, ignore Ctrl+C.
+    hear = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    with running_demo(tmp_path / "demo", before=hear, MODEL_ID=str(model_id)) as demo:
         assert is_answered(demo)
         assert demo.kept_files()
         demo.process.send_signal(signal.SIGINT)
