@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.kind_table import kind_table
 from benchmarks.quality.checkpoints import ROOT
 from benchmarks.quality.trainings import add_training_arguments, train_without, write_held_out
-from brain_tumor.evaluation.figures_text import over_sets_text
+from brain_tumor.evaluation.figures_text import diagnosis_table, over_sets_text
 from brain_tumor.provenance import read_results
 
 RESULTS = ROOT / "benchmarks/results/left_out"
@@ -50,8 +50,12 @@ def hold_out(sets: list[str], data: Path, folder: Path) -> list[str]:
 def section(folder: Path = RESULTS) -> str:
     """Markdown of the trainings that are done; a sentence if there are none."""
     done = [path for name in SOURCES if (path := folder / f"{name}.json").exists()]
-    by_kind = [row for path in done for row in read_results(path)["test"]["by_kind"]]
-    return kind_table(by_kind, "trained without, tested on") if done else "Not measured yet."
+    if not done:
+        return "Not measured yet."
+    found = [read_results(path)["test"] for path in done]
+    rows = kind_table([row for test in found for row in test["by_kind"]], "trained without, tested on")
+    diagnoses = diagnosis_table([row for test in found for row in test.get("by_diagnosis", [])])
+    return f"{rows}\n\n{diagnoses}".strip()
 
 
 def main() -> None:
@@ -68,7 +72,7 @@ def main() -> None:
             results = read_results(folder / "results.json")
             kept = {key: results[key] for key in KEPT} | {
                 "left_out": SOURCES[name],
-                "test": {key: results["test"][key] for key in ("by_kind", "over_sets")},
+                "test": {key: results["test"][key] for key in ("by_kind", "by_diagnosis", "over_sets")},
             }
             path.write_text(json.dumps(kept, indent=1) + "\n")
         print(f"without {', '.join(SOURCES[name])}: {over_sets_text(read_results(path)['test']['over_sets'])}")

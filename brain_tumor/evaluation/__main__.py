@@ -173,6 +173,11 @@ def summary(results: dict, part: str) -> str:
                 shown_value("", (row[name] or {}).get("value")) for name in ("missed", "right_type", "specificity")
             ]
             lines.append(f"{kind_name(row['set'], row['sequence']):<38} {shown[0]:>8} {shown[1]:>11} {shown[2]:>12}")
+    if own["by_diagnosis"]:
+        lines.append(f"{'tumor-free, by diagnosis':<38} {'no tumor':>8} {'tumor':>11} {'uncertain':>12}")
+    for row in own["by_diagnosis"]:
+        shown = [shown_value("", (row[name] or {}).get("value")) for name in ("no_tumor", "tumor", "uncertain")]
+        lines.append(f"{row['set'] + ', ' + row['diagnosis']:<38} {shown[0]:>8} {shown[1]:>11} {shown[2]:>12}")
     if own["slices"] and "decision" not in own:
         lines.append("The checkpoint's config has no decision thresholds, so there are no figures of verdicts.")
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from brain_tumor.evaluation.intervals import (
     share_intervals,
     sums_by_group,
 )
-from brain_tumor.evaluation.kinds import kind_figures, over_sets, right_by
+from brain_tumor.evaluation.kinds import diagnosis_figures, kind_figures, over_sets, right_by
 from brain_tumor.evaluation.metrics import (
     DANGEROUS_CONFIDENCE,
     classification_figures,
@@ -257,8 +257,8 @@ def evaluate_parts(
     Returns:
         part -> `part_figures` of the main set's slices (`split.of_main_set`), "by_patient" (`patient_figures`) and
         "calibration" (`calibration.before_and_after`) of the same; and of all sets "by_kind" (`kinds.kind_figures`),
-        "over_sets" (`kinds.over_sets`), "by_set" and "by_sequence" (`kinds.right_by`). Of a part where all slices are
-        tumors of unknown type, these alone.
+        "by_diagnosis" (`kinds.diagnosis_figures`), "over_sets" (`kinds.over_sets`), "by_set" and "by_sequence"
+        (`kinds.right_by`). Of a part where all slices are tumors of unknown type, these alone.
     """
     sections = {}
     for name, logits in raw_logits.items():
@@ -271,6 +271,7 @@ def evaluate_parts(
         if len(main) and temperature:
             section["calibration"] = before_and_after(logits[main], np.array(rows["label"]), temperature)
         section["by_kind"] = kind_figures(probabilities, part, thresholds)
+        section["by_diagnosis"] = diagnosis_figures(probabilities, part, thresholds)
         section["over_sets"] = over_sets(probabilities, part, thresholds)
         section |= right_by(probabilities.argmax(axis=1), part)
         sections[name] = section

@@ -1,5 +1,6 @@
 """Figures as Markdown, the same for a model's card, the demo's page and the evaluation command."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -77,6 +78,7 @@ def figures_section(results: dict, part: str) -> str:
         own=own,
         validation=results.get("validation") if part == "test" else None,
         over_sets=over_sets_text(own.get("over_sets", {})),
+        diagnoses=diagnosis_table(own.get("by_diagnosis", [])),
         metrics={name: title for name, title in (METRICS | _MORE_METRICS).items() if name in own},
         verdict_figures=_VERDICT_FIGURES,
         calibration_figures={"nll": "NLL", "brier": "Brier", "ece": "ECE", "classwise_ece": "class-wise ECE"},
@@ -95,6 +97,28 @@ def over_sets_text(figures: dict) -> str:
     return ", ".join(
         f"{title} {shown_value(name, figures[name])}" for name, title in _OVER_SETS.items() if name in figures
     )
+
+
+def diagnosis_table(by_diagnosis: Sequence[Mapping]) -> str:
+    """What becomes of tumor-free slices by diagnosis, as a table of Markdown; empty where no diagnosis is known.
+
+    Args:
+        by_diagnosis: rows of `kinds.diagnosis_figures`.
+    """
+    if not by_diagnosis:
+        return ""
+    lines = ['| set | diagnosis | called "no tumor" | called a tumor | uncertain |', "|---|---|---|---|---|"]
+    for row in by_diagnosis:
+        shares = [row[name] for name in ("no_tumor", "tumor", "uncertain")]
+        cells = [f"too few to say: {row['slices']} of {row['patients']}", "-", "-"]
+        if all(shares):
+            cells = [
+                f"{tenths(share['value'])} ({shown_bounds('', share['interval'])}; {share['slices']} of "
+                f"{share['patients']})"
+                for share in shares
+            ]
+        lines.append(f"| {row['set']} | {row['diagnosis']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def fails_first(by_kind: list[dict], most: int = 3) -> list[str]:

@@ -1,4 +1,4 @@
-"""Figures by kind of scan: by set, sequence and plane."""
+"""Figures by kind of scan (set, sequence and plane), and of tumor-free slices by diagnosis."""
 
 import numpy as np
 from datasets import Dataset
@@ -78,6 +78,40 @@ def kind_figures(probabilities: np.ndarray, part: Dataset, thresholds: Threshold
                     **{name: _share(hits, of & chosen, groups) for name, (hits, of) in asked.items()},
                 }
             )
+    return rows
+
+
+def diagnosis_figures(probabilities: np.ndarray, part: Dataset, thresholds: Thresholds | None = None) -> list[dict]:
+    """What becomes of tumor-free slices whose diagnosis is known: one row for each set and diagnosis.
+
+    A model has no name for a disease that is no tumor, so none of these answers is a diagnosis.
+
+    Args:
+        probabilities, part, thresholds: as for `kind_figures`. Without thresholds the most probable class counts, and
+            none is uncertain.
+
+    Returns:
+        {"set", "diagnosis" (as the set names it), "slices", "patients" (groups of patients and copies)} and no_tumor,
+        tumor, uncertain: what they are called, each as in `kind_figures`.
+    """
+    called = probabilities.argmax(axis=1) if thresholds is None else decide(probabilities, thresholds)
+    diagnoses, groups = np.array(part["diagnosis"], dtype=str), np.array(part["group"])
+    sets = np.array(part.features["set"].names)[part["set"]]
+    known = (np.array(part["label"]) == NO_TUMOR) & (diagnoses != "")
+    answers = {"no_tumor": called == NO_TUMOR, "uncertain": called == UNCERTAIN}
+    answers["tumor"] = ~(answers["no_tumor"] | answers["uncertain"])
+    rows = []
+    for name, diagnosis in sorted({*zip(sets[known].tolist(), diagnoses[known].tolist(), strict=True)}):
+        own = known & (sets == name) & (diagnoses == diagnosis)
+        rows.append(
+            {
+                "set": name,
+                "diagnosis": diagnosis,
+                "slices": int(own.sum()),
+                "patients": len(np.unique(groups[own])),
+                **{answer: _share(hits, own, groups) for answer, hits in answers.items()},
+            }
+        )
     return rows
 
 

@@ -141,3 +141,8 @@ def test_the_page_of_left_out_sources_has_a_row_for_each_kind_of_scan(tmp_path):
     (tmp_path / "stripped.json").write_text(json.dumps(found))
     lines = left_out.section(tmp_path).splitlines()
     assert lines[2:] == ["| oasis-t1-stripped | T1 | - | - | 98.0 % (90.0 to 100.0; 50 of 9) |"]
+    of = {"set": "multiple-sclerosis", "diagnosis": "multiple sclerosis", "slices": 50, "patients": 9}
+    found["test"]["by_diagnosis"] = [of | dict.fromkeys(("no_tumor", "tumor", "uncertain"), row["specificity"])]
+    (tmp_path / "stripped.json").write_text(json.dumps(found))
+    last = left_out.section(tmp_path).splitlines()[-1]
+    assert last.startswith("| multiple-sclerosis | multiple sclerosis | 98.0 % (90.0 to 100.0; 50 of 9) |")

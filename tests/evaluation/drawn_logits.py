@@ -13,7 +13,7 @@ def random_logits(count: int, seed: int, skill: float = 2.0):
 
 
 def part_of(
-    labels, groups, copied, patients=None, sets=("main",), numbers=None, sequences=None, planes=None
+    labels, groups, copied, patients=None, sets=("main",), numbers=None, sequences=None, planes=None, diagnoses=None
 ) -> Dataset:
     """A part of `split.split_scans` without pictures: of one set unless `numbers` says of which each slice is."""
     n = len(labels)
@@ -25,6 +25,7 @@ def part_of(
         "set": ([0] * n if numbers is None else numbers, ClassLabel(names=list(sets))),
         "sequence": (sequences or [""] * n, Value("string")),
         "plane": (planes or [""] * n, Value("string")),
+        "diagnosis": (diagnoses or [""] * n, Value("string")),
     }
     return Dataset.from_dict(
         {name: values for name, (values, _) in columns.items()},

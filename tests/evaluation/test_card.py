@@ -151,7 +151,7 @@ def test_a_network_trained_from_scratch_has_no_base_checkpoint(results, tmp_path
 def new_results(results):
     """The bundled results with everything that an evaluation measures, of random predictions."""
     logits, labels = random_logits(300, 21, skill=3.0)
-    of = {"numbers": [i // 150 for i in range(300)], "sets": ("owner/main", "other")}
+    of = {"numbers": [i // 150 for i in range(300)], "sets": ("owner/main", "other"), "diagnoses": ["mild"] * 300}
     parts = {
         name: part_of(labels, np.arange(300), np.zeros(300, bool), ["x"] * 2 + [""] * 298, **of)
         for name in ("validation", "test")
@@ -190,6 +190,9 @@ def test_card_tells_verdicts_misses_calibration_patients_and_kinds_of_scan_from_
     missed = test["by_kind"][1]["missed"]
     bounds = shown_bounds("", missed["interval"])
     assert kinds[1][3] == f"{shown_value('', missed['value'])} ({bounds}; {missed['slices']} of {missed['patients']})"
+    healthy = rows_of(text, "### Other diagnoses")
+    shown = [shown_value("", test["by_diagnosis"][1][name]["value"]) for name in ("no_tumor", "tumor", "uncertain")]
+    assert healthy[1][:2] == ["owner/main", "mild"] and [cell.split(" (")[0] for cell in healthy[1][2:]] == shown
     assert f'tumors called "no tumor" {shown_value("", test["over_sets"]["missed"])}' in text
     over_patients = next(row for row in rows_of(text, "| figure | test") if "mean over patients" in row[0])
     assert over_patients[1] == shown_value("", test["by_patient"]["accuracy"])

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from brain_tumor.evaluation.kinds import kind_figures, mean_over_kinds, over_sets
+from brain_tumor.evaluation.figures_text import diagnosis_table
+from brain_tumor.evaluation.kinds import diagnosis_figures, kind_figures, mean_over_kinds, over_sets
 from brain_tumor.evaluation.plots import plot_kinds
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import NO_TUMOR, TUMOR
@@ -66,6 +67,32 @@ def test_means_over_sets_count_each_set_once(case):
     assert found["specificity"] == pytest.approx(19 / 20)
     assert found["uncertain"] == pytest.approx((1 / 40 + 0) / 2) and found["worst_uncertain"] == pytest.approx(1 / 40)
     assert "uncertain" not in over_sets(*case)
+
+
+def test_tumor_free_slices_are_counted_by_diagnosis():
+    """30 slices of a disease of 10 persons, 20 healthy ones of 2, one without a diagnosis, and a tumor with one."""
+    labels = np.array([NO_TUMOR] * 51 + [0])
+    probabilities = np.full((52, 4), 0.02)
+    probabilities[:, NO_TUMOR] = 0.94
+    probabilities[:3] = [0.94, 0.02, 0.02, 0.02]
+    probabilities[3] = [0.4, 0.35, 0.2, 0.05]  # a tumor of a type that is not clear
+    probabilities[4:6] = [0.3, 0.0, 0.7, 0.0]  # uncertain
+    diagnoses = ["a disease"] * 30 + ["healthy"] * 20 + ["", "a disease"]
+    part = part_of(
+        labels, [*range(10)] * 3 + [10, 11] * 10 + [12, 13], np.zeros(52, bool), sets=("x",), diagnoses=diagnoses
+    )
+    disease, healthy = diagnosis_figures(probabilities, part, THRESHOLDS)
+    assert [disease[key] for key in ("set", "diagnosis", "slices", "patients")] == ["x", "a disease", 30, 10]
+    assert disease["tumor"]["value"] == pytest.approx(4 / 30)
+    assert disease["uncertain"]["value"] == pytest.approx(2 / 30)
+    assert disease["no_tumor"]["value"] == pytest.approx(24 / 30) and disease["no_tumor"]["patients"] == 10
+    assert (healthy["slices"], healthy["patients"]) == (20, 2)
+    assert healthy["no_tumor"] is healthy["tumor"] is healthy["uncertain"] is None, "two persons"
+    lines = diagnosis_table([disease, healthy]).splitlines()
+    assert lines[2].startswith("| x | a disease | 80.0 % (") and lines[2].count("; 30 of 10)") == 3
+    assert lines[3] == "| x | healthy | too few to say: 20 of 2 | - | - |"
+    without, _ = diagnosis_figures(probabilities, part)
+    assert without["uncertain"]["value"] == 0 and without["no_tumor"]["value"] == pytest.approx(26 / 30)
 
 
 def test_means_over_kinds_choose_between_epochs():
