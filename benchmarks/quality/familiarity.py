@@ -3,12 +3,12 @@
     python -m benchmarks.quality.collect_photographs runs/photographs
     python -m benchmarks.quality.familiarity CHECKPOINT --data FOLDER --part test --photographs runs/photographs
 
-Slices must pass: those of the part, the same made worse (`corruptions`), the project's examples, the average
-brain that nilearn holds, and a healthy brain of another source, of which the verdicts are counted too. Everything else
-must be flagged: photographs in color and in gray, drawn pictures, screenshots, and scans of other kinds. With `--part
-validation` the development half of the photographs is used, with `--part test` the half that nobody looked at; the
-first digit of a file's hash says which half it is in. The few scans of other body parts and of the healthy brain are
-all held out.
+Slices must pass: those of the part, the same made worse (`corruptions`), those of heads without labels that lie beside
+the sets, the project's examples, the average brain that nilearn holds, and a healthy brain of another source, of which
+the verdicts are counted too. Everything else must be flagged: photographs in color and in gray, drawn pictures,
+screenshots, and scans of other kinds. With `--part validation` the development half of the photographs is used, with
+`--part test` the half that nobody looked at; the first digit of a file's hash says which half it is in. The few scans
+of other body parts and of the healthy brain are all held out.
 
 Writes `benchmarks/results/familiarity/<NAME or the checkpoint's name>_<part>.json`, and a sheet of the mistakes to
 `runs/familiarity/`.
@@ -40,6 +40,7 @@ from brain_tumor.reading.readers import read_one, read_uploads
 from brain_tumor.reading.uploads import Upload
 from brain_tumor.training import strangers
 from brain_tumor.training.disguise import disguise
+from brain_tumor.training.other_pictures import find_other_pictures
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,6 +73,9 @@ DRAWN = (
 
 DRAWN_EACH = 60
 
+UNLABELED = "other-pictures/mr"
+"""Folder of MR slices of heads without labels, beside the sets; no fit has seen them."""
+
 LARGEST_PHOTOGRAPH = 640
 """Longest side in pixels to which photographs are reduced before anything else: some have 20 megapixels."""
 
@@ -103,6 +107,10 @@ def rows_of(arguments) -> Iterator[tuple[str, bool, Iterable[Picture]]]:
         yield f"slices, corrupted with strength {strength}", True, zip(worse, groups, strict=True)
     random = np.random.default_rng(7)
     yield "slices, disguised", True, zip((disguise(s, random) for s in slices), groups, strict=True)
+    unlabeled = arguments.data / UNLABELED
+    if unlabeled.is_dir():
+        heads = [picture for half in find_other_pictures([str(unlabeled)]) for picture in half]
+        yield "MR of heads of another source", True, [(head.open(), head.case or head.path.name) for head in heads]
     yield "bundled examples", True, [(open_scan(path), path.name) for path in sorted((ROOT / "examples").glob("*.png"))]
     if importlib.util.find_spec("nilearn"):
         yield "average brain (ICBM 152)", True, average_brain()

@@ -31,7 +31,7 @@ def sentence(work: Mapping) -> str:
     """
     version = f", version {work['version']}" if "version" in work else ""
     year = f" ({_year(work)})" if _year(work) else ""
-    return f"{', '.join(_names(work))}: {work['title']}{version}{year}." + (f" {_link(work)}" if _link(work) else "")
+    return f"{', '.join(names_of(work))}: {work['title']}{version}{year}." + (f" {_link(work)}" if _link(work) else "")
 
 
 def bibtex(work: Mapping) -> str:
@@ -63,7 +63,8 @@ def bibtex(work: Mapping) -> str:
     return f"@{_TYPES.get(work.get('type', 'software'), 'misc')}{{{key},\n{lines}\n}}"
 
 
-def _names(work: Mapping) -> list[str]:
+def names_of(work: Mapping) -> list[str]:
+    """Of its authors, persons with the given name first."""
     return [
         author.get("name") or " ".join(author[part] for part in ("given-names", "family-names") if part in author)
         for author in work["authors"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from brain_tumor.answers.citation import names_of, read_citations
 from brain_tumor.evaluation.figures_text import (
     METRICS,
     TEMPLATE,
@@ -53,6 +54,8 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         template_path=str(TEMPLATE),
         model_id=hub_model_id or "your-name/brain-tumor-mri",
         version=VERSION,
+        makers=", ".join(name for work in read_citations()[:1] for name in names_of(work)),
+        owner=hub_model_id.split("/")[0] if hub_model_id and "/" in hub_model_id else "",
         results=results,
         exported=exported,
         sets=sets_of(results),

@@ -9,6 +9,7 @@ from huggingface_hub import ModelCard
 
 from benchmarks.quality.accuracy import RESULTS, ROOT
 from benchmarks.quality.checkpoints import recipe_sets
+from brain_tumor.answers.citation import read_citations
 from brain_tumor.evaluation.card import KNOWN_WEIGHTS, write_card
 from brain_tumor.evaluation.figures import evaluate_parts
 from brain_tumor.evaluation.figures_text import figures_section, shown_bounds, shown_value
@@ -49,7 +50,7 @@ def test_bundled_card_holds_every_field_of_the_hub_and_the_figures_of_its_result
 def test_the_bundled_card_has_the_fields_headings_its_sets_its_command_and_what_it_is_not(results):
     text = (ROOT / "model" / "README.md").read_text()
     titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert titles == ["Intended use", "Where it fails first", "Evaluation", "Data", "Training", "License"]
+    assert titles == ["Intended use", "Where it fails first", "Evaluation", "By whom", "Data", "Training", "License"]
     used = sum(sum(part.values()) for part in results["counts"].values())
     assert f"{used} slices were used" in text and "train.py recipes/bundled.json" in text
     sets = rows_of(text, "| set | slices | from | terms |")
@@ -139,6 +140,16 @@ def test_a_folder_whose_weights_are_known_by_their_sha256_is_derived_from_the_ba
     other = digest.replace("6", "7")
     text, fields = card_of(results, tmp_path, model_name_or_path="anything", base_weights_sha256=other)
     assert "base_model" not in fields and BASE not in text
+
+
+def test_a_card_says_whose_the_code_and_the_checkpoint_are(results, tmp_path):
+    by = {}
+    for owner in (None, "you/name"):
+        write_card(results, tmp_path / "c.md", owner)
+        by[owner] = (tmp_path / "c.md").read_text().split("## By whom")[1].split("## Data")[0]
+        assert read_citations()[0]["authors"][0]["name"] in by[owner]
+    assert "whoever ran the command under Training" in by[None]
+    assert "The checkpoint: you." in by["you/name"]
 
 
 def test_a_network_trained_from_scratch_has_no_base_checkpoint(results, tmp_path):
