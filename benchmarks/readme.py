@@ -186,14 +186,18 @@ def other_figures() -> list[str]:
         )
         lines.append(f"- Healthy slices called a tumor when their contrast is changed: {changed}.")
     if own := load("robustness", SHIPPED):
-        line = f"- Ten corruptions in five strengths: {own['points_lost']['points']:.1f} points of accuracy lost"
+        share, name, strength = min(
+            (share, name, strength)
+            for name, of in own["corruptions"].items()
+            for strength, share in enumerate(of["accuracy"], 1)
+        )
+        line = (
+            f"- Ten corruptions in five strengths: {points_lost(own)}; the least is {percent([share])}, with "
+            f"{name.replace('_', ' ')} of strength {strength}"
+        )
         if default := load("robustness", DEFAULT):
-            line += (
-                f" ({figure(own['mean']['accuracy'])}, clean {percent([own['clean']['accuracy']['share']])}); the "
-                f"libraries' default recipe on the same slices: {default['points_lost']['points']:.1f} points "
-                f"({figure(default['mean']['accuracy'])}, clean {percent([default['clean']['accuracy']['share']])})"
-            )
-        lines.append(line + ".")
+            line += f". The libraries' default recipe on the same slices: {points_lost(default)}"
+        lines += [line + ".", "", "![Accuracy by corruption](../benchmarks/results/robustness/shipped_test.png)"]
     if familiarity := load("familiarity", SHIPPED):
         lines += ["", "| pictures | number, groups | flagged as no brain MRI |", "|---|---|---|"]
         lines += [
@@ -209,6 +213,16 @@ def other_figures() -> list[str]:
             if row.get("verdicts")
         ]
     return lines
+
+
+def points_lost(robustness: dict) -> str:
+    """What corruptions cost, in words."""
+    low, high = (f"{bound:.1f}" for bound in robustness["points_lost"]["interval"])
+    return (
+        f"{robustness['points_lost']['points']:.1f} points of accuracy lost ({low} to {high}), "
+        f"{figure(robustness['mean']['accuracy'])} instead of {figure(robustness['clean']['accuracy'])} on "
+        f"{sum(robustness['slices'].values())} slices"
+    )
 
 
 def asked_again() -> list[str]:
