@@ -181,6 +181,12 @@ def other_figures() -> list[str]:
         )
     lines += asked_again()
     if probes := load("probes", SHIPPED):
+        masks = {name: figure(of["accuracy"]) for name, of in probes["masks"].items()}
+        lines.append(
+            f"- With all of the brain black, so that skull and scalp are left, it is right on "
+            f"{masks['outside of 0.9, black']} of {probes['masks']['intact']['accuracy']['pictures']} slices, a "
+            f"quarter of each class (chance 25 %); intact, on {masks['intact']}."
+        )
         changed = ", ".join(
             f"{how} {percent([of['share']])}" for how, of in probes["contrast"]["healthy_called_tumor"].items()
         )
