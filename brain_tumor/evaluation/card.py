@@ -4,6 +4,7 @@ What a dataset or a base checkpoint is, is taken from what the run was told, a H
 The name of a folder says nothing.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -59,7 +60,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         results=results,
         exported=exported,
         sets=sets_of(results),
-        several=len(results["datasets"]) > 1,
+        several=_both_in_several_sequences(results["test"].get("by_kind", [])),
         worst=fails_first(results["test"].get("by_kind", [])),
         license=weights_license(results),
         from_scratch=results["model_name_or_path"] == _BASELINE,
@@ -155,6 +156,14 @@ def card_metadata(results: dict, hub_model_id: str | None = None) -> ModelCardDa
         tags=["image-classification", "medical-imaging", "brain-tumor", "mri", "vision"],
         eval_results=evaluated,
     )
+
+
+def _both_in_several_sequences(by_kind: Sequence[Mapping]) -> bool:
+    """Whether tumors and tumor-free slices were both tested in more than one sequence."""
+    found = (
+        {row["sequence"] for row in by_kind if row["sequence"] and row[name]} for name in ("missed", "specificity")
+    )
+    return all(len(sequences) > 1 for sequences in found)
 
 
 def _license(name: str, known: dict[str, str]) -> str:

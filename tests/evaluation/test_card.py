@@ -152,6 +152,15 @@ def test_a_card_says_whose_the_code_and_the_checkpoint_are(results, tmp_path):
     assert "The checkpoint: you." in by["you/name"]
 
 
+def test_sets_are_said_to_hold_tumors_and_others_in_several_sequences_only_where_they_do(results, tmp_path):
+    text, _ = card_of(results, tmp_path)
+    assert "hold both in several sequences" in text
+    for kept in (("", "T1C+", "T2"), ()):
+        fewer = [row for row in results["test"]["by_kind"] if row["sequence"] in kept]
+        text, _ = card_of(results | {"test": results["test"] | {"by_kind": fewer}}, tmp_path)
+        assert "several sequences" not in text and "can tell them apart by that alone" in text
+
+
 def test_a_network_trained_from_scratch_has_no_base_checkpoint(results, tmp_path):
     text, fields = card_of(results, tmp_path, model_name_or_path="baseline-cnn", base_weights_sha256=None)
     assert "base_model" not in fields and "Base checkpoint" not in text
