@@ -1,6 +1,7 @@
 """Trainings of the bundled recipe without some slices, for benchmarks that need several of them."""
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -35,9 +36,11 @@ def train_without(hold_out: Sequence[str], folder: Path, arguments: argparse.Nam
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "results.json").exists():
         return folder
-    command = [sys.executable, "train.py", str(RECIPE), "--data_root", str(arguments.data.resolve())]
+    # relative, since results keep the names alone of what is given as a path of this machine
+    recipe, output_dir = (os.path.relpath(path, ROOT) for path in (RECIPE, folder))
+    command = [sys.executable, "train.py", recipe, "--data_root", str(arguments.data.resolve())]
     command += ["--model_name_or_path", arguments.checkpoint, "--num_train_epochs", str(arguments.epochs)]
-    command += ["--output_dir", str(folder), "--hold_out", *hold_out, *flags]
+    command += ["--output_dir", output_dir, "--hold_out", *hold_out, *flags]
     if any(folder.glob("checkpoint-*/trainer_state.json")):
         command.append("--resume_from_checkpoint")
     subprocess.run(command, cwd=ROOT, check=True)

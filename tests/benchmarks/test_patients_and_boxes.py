@@ -54,6 +54,7 @@ def test_the_folds_hold_out_every_slice_once(shared, tmp_path, monkeypatch):
             held += [row["source"] for row in csv.DictReader(file)]
     assert len(held) == len(set(held)) == 3064
     assert commands[0][commands[0].index("--hold_out") + 1] == str(tmp_path / "fold1.csv")
+    assert commands[0][1:3] == ["train.py", "recipes/bundled.json"]
 
 
 @pytest.mark.data
