@@ -49,13 +49,20 @@ def hold_out(sets: list[str], data: Path, folder: Path) -> list[str]:
 
 def section(folder: Path = RESULTS) -> str:
     """Markdown of the trainings that are done; a sentence if there are none."""
-    done = [path for name in SOURCES if (path := folder / f"{name}.json").exists()]
-    if not done:
-        return "Not measured yet."
-    found = [read_results(path)["test"] for path in done]
-    rows = kind_table([row for test in found for row in test["by_kind"]], "trained without, tested on")
-    diagnoses = diagnosis_table([row for test in found for row in test.get("by_diagnosis", [])])
-    return f"{rows}\n\n{diagnoses}".strip()
+    done = [read_results(path) for name in SOURCES if (path := folder / f"{name}.json").exists()]
+    return "\n\n".join(map(_of_training, done)) or "Not measured yet."
+
+
+def _of_training(results: dict) -> str:
+    test, sets = results["test"], ", ".join(results["left_out"])
+    stripped = " (its stripped slices)" if STRIPPED in results["left_out"] else ""
+    parts = [
+        f"Without {sets}{stripped}: {results['epochs_trained']:g} epochs. Means over these sets: "
+        f"{over_sets_text(test['over_sets'])}.",
+        kind_table(test["by_kind"], "tested on"),
+        diagnosis_table(test.get("by_diagnosis", [])),
+    ]
+    return "\n\n".join(filter(None, parts))
 
 
 def main() -> None:

@@ -138,10 +138,15 @@ def test_the_page_of_left_out_sources_has_a_row_for_each_kind_of_scan(tmp_path):
     assert left_out.section(tmp_path) == "Not measured yet."
     row = {"set": "oasis-t1-stripped", "sequence": "T1", "plane": "", "missed": None, "right_type": None}
     row["specificity"] = {"value": 0.98, "interval": [0.9, 1.0], "slices": 50, "patients": 9}
-    found = {"test": {"by_kind": [row, row | {"plane": "axial"}]}}
+    found = {"left_out": ["oasis-t1-stripped", "multiple-sclerosis"], "epochs_trained": 6.0}
+    found["test"] = {"by_kind": [row, row | {"plane": "axial"}], "over_sets": {"specificity": 0.98}}
     (tmp_path / "stripped.json").write_text(json.dumps(found))
     lines = left_out.section(tmp_path).splitlines()
-    assert lines[2:] == ["| oasis-t1-stripped | T1 | - | - | 98.0 % (90.0 to 100.0; 50 of 9) |"]
+    assert lines[0] == (
+        "Without oasis-t1-stripped, multiple-sclerosis (its stripped slices): 6 epochs. Means over these sets: "
+        'tumor-free called "no tumor" 98.0 %.'
+    )
+    assert lines[4:] == ["| oasis-t1-stripped | T1 | - | - | 98.0 % (90.0 to 100.0; 50 of 9) |"]
     of = {"set": "multiple-sclerosis", "diagnosis": "multiple sclerosis", "slices": 50, "patients": 9}
     found["test"]["by_diagnosis"] = [of | dict.fromkeys(("no_tumor", "tumor", "uncertain"), row["specificity"])]
     (tmp_path / "stripped.json").write_text(json.dumps(found))
