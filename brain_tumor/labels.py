@@ -43,6 +43,7 @@ _SPELLINGS = {
 _MEANINGS = {spelling: meaning for meaning, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 
 _SEQUENCES = {"t1": "T1", "t1c": "T1C+", "t1c+": "T1C+", "t1ce": "T1C+", "t1gd": "T1C+", "t2": "T2", "flair": "FLAIR"}
+_SEQUENCES |= {"t1w": "T1", "t1+c": "T1C+", "t2w": "T2"}
 
 _SEQUENCE_AT_THE_END = re.compile(r"[\s_-]+(t1c\+|t1ce|t1gd|t1c|t1|t2|flair)$", re.IGNORECASE)
 
@@ -77,6 +78,15 @@ def is_other_lesion(name: str) -> bool:
     [True, True, False, False]
     """
     return _meaning(name) == ""
+
+
+def canonical_sequence(name: str) -> str:
+    """A sequence as everything here calls it, "T1", "T1C+", "T2" or "FLAIR"; another one as it is.
+
+    >>> [canonical_sequence(name) for name in ("t1ce", "T1 C+", "Flair", "DWI", "")]
+    ['T1C+', 'T1C+', 'FLAIR', 'DWI', '']
+    """
+    return _SEQUENCES.get(re.sub(r"[\s_-]", "", name).lower(), name)
 
 
 def sequence_in(name: str) -> str:

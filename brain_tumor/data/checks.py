@@ -12,6 +12,7 @@ from pathlib import Path
 from brain_tumor.data.errors import DatasetError
 from brain_tumor.data.sets import FoundSets, label_of
 from brain_tumor.labels import LABELS
+from brain_tumor.provenance import public_name
 
 
 def check_writable(folder: str | Path, setting: str) -> None:
@@ -71,12 +72,12 @@ def check_published(parts: Collection[str]) -> None:
 
 
 def read_hold_out(what: str, names: Sequence[str]) -> set[str] | None:
-    """The slices, as SET/SOURCE, that a file for `split.split_scans` holds out; None if `what` is a name of a set.
+    """The slices, as SET/SOURCE, that a file for `split.split_scans` holds out; None if `what` is a set's name or path.
 
     Raises:
         DatasetError: it is neither, or the file names no slice of these sets.
     """
-    if what in names and not Path(what).is_file():
+    if public_name(what) in names and not Path(what).is_file():
         return None
     wanted = set()
     try:

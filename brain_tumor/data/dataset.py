@@ -18,7 +18,7 @@ from brain_tumor.data.errors import DatasetError
 from brain_tumor.data.patients import with_patients
 from brain_tumor.data.pixels import digest, file_states, map_cached
 from brain_tumor.data.sets import FoundSets, find_scans, label_of, with_columns
-from brain_tumor.labels import LABELS, TUMOR, sequence_in
+from brain_tumor.labels import LABELS, TUMOR, canonical_sequence, sequence_in
 from brain_tumor.reading.dicom.parsing import is_dicom
 from brain_tumor.reading.levels import ScanError
 from brain_tumor.reading.pictures import has_more_pages, open_scan
@@ -49,8 +49,8 @@ def load_scans(names: FoundSets | str | Path | Sequence[str | Path], root: str |
         thumbnail: (32, 32) uint8 as 1,024 bytes, what `copies` compares.
 
     Raises:
-        DatasetError: as `find_scans`, or more than 1 % of pictures that cannot be opened. Up to that share they are
-            logged and skipped.
+        DatasetError: as `find_scans`, no slice of a class that is known, or more than 1 % of pictures that cannot be
+            opened. Up to that share they are logged and skipped.
     """
     found = names if isinstance(names, FoundSets) else find_scans(names, root)
     known_as = found.names
@@ -66,6 +66,10 @@ def load_scans(names: FoundSets | str | Path | Sequence[str | Path], root: str |
         ]
         if rows:
             pooled[split] = concatenate_datasets(rows)
+    if not any(part.num_rows for part in pooled.values()):
+        raise DatasetError(
+            f"{', '.join(known_as)}: no slice is left. Give sets with slices of {', '.join(LABELS)} or tumor."
+        )
     return DatasetDict(pooled)
 
 
@@ -92,7 +96,9 @@ def _measure(parts: dict[str, Dataset], name: str) -> DatasetDict:
         kept = [i for i, error in enumerate(errors) if not error and labels[classes[i]] is not None]
         part = part.select(kept)
         classes = part["class_name"]
-        sequences = [own or sequence_in(c) for own, c in zip(part["sequence"], classes, strict=True)]
+        sequences = [
+            canonical_sequence(own) or sequence_in(c) for own, c in zip(part["sequence"], classes, strict=True)
+        ]
         patients = [given or told for given, told in zip(part["patient_id"], part["whose"], strict=True)]
         several += [source for source, more in zip(part["source"], part["several"], strict=True) if more]
         part = part.remove_columns(["error", "class_name", "sequence", "patient_id", "whose", "several"])

@@ -12,6 +12,7 @@ from brain_tumor.data.checks import check_classes, check_published, read_hold_ou
 from brain_tumor.data.copies import find_copies, group_slices, thumbnails_of
 from brain_tumor.data.dataset import SPLITS, DatasetError, counts_by_class
 from brain_tumor.labels import LABELS, NO_TUMOR, TUMOR, kind_name
+from brain_tumor.provenance import public_name
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ def split_scans(scans: DatasetDict, how: str, seed: int, hold_out: Sequence[str]
             groups there too, and what belongs to a group of the main set's test part trains nothing.
         seed: of the random split.
         hold_out: names of sets, or CSV files with the columns set and source. If there are any, the test part is these
-            slices, and what shares a group with them is in no part.
+            slices, and what shares a group with them is in no part. What would have been the test part trains, but
+            with "published", whose test slices may have copies in validation, is in no part.
 
     Returns:
         The three parts, sorted by file hash, with the columns group (int64, over all sets), part (the set's own name
@@ -63,7 +65,7 @@ def split_scans(scans: DatasetDict, how: str, seed: int, hold_out: Sequence[str]
         raise DatasetError(f"Unknown split {how!r}; use patients or published.")
     if hold_out:
         held = _held_out(pooled, hold_out)
-        part[part == "test"] = "train"
+        part[part == "test"] = "train" if how == "patients" else "left out"
         part[np.isin(groups, groups[held])] = "left out"
         part[held] = "test"
         trained_on = part == "train"
@@ -74,9 +76,10 @@ def split_scans(scans: DatasetDict, how: str, seed: int, hold_out: Sequence[str]
     for name, rows in result.items():
         lacking = [label for label, count in counts_by_class(rows).items() if count == 0]
         if lacking and not (hold_out and name == "test"):
+            needed = "--hold_out of less" if hold_out else "Pictures of more patients, or another --split,"
             raise DatasetError(
                 f"The {name} part of the {how} split has no pictures of {', '.join(lacking)} "
-                f"({rows.num_rows} pictures in all). Pictures of more patients, or another --split, are needed."
+                f"({rows.num_rows} pictures in all). {needed} {'is' if hold_out else 'are'} needed."
             )
     return result
 
@@ -257,7 +260,7 @@ def _held_out(pooled: Dataset, hold_out: Sequence[str]) -> np.ndarray:
     held = np.zeros(pooled.num_rows, bool)
     for what in hold_out:
         wanted = read_hold_out(what, pooled.features["set"].names)
-        found = names == what if wanted is None else np.isin(keys, sorted(wanted))
+        found = names == public_name(what) if wanted is None else np.isin(keys, sorted(wanted))
         if not found.any():
             raise DatasetError(
                 f"--hold_out {what} names no slice that is in the sets {', '.join(pooled.features['set'].names)}."

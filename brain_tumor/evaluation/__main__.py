@@ -100,6 +100,12 @@ def main() -> None:
 
     checkpoint, sets = public_name(arguments.checkpoint), [public_name(name) for name in arguments.dataset]
     folder = arguments.output_dir or Path("runs/evaluation") / f"{checkpoint}-{sets[0]}".replace("/", "_")
+    if not 0 <= arguments.split_seed < 2**32:
+        raise DatasetError(f"--split_seed {arguments.split_seed} must be 0 to 4294967295.")
+    if (folder / "config.json").exists():
+        raise DatasetError(
+            f"--output_dir {folder} holds a checkpoint, and what it tells of itself would be lost. Name another folder."
+        )
     check_writable(folder, "--output_dir")
     model, processor, order = load_checkpoint(arguments.checkpoint)
     scans = load_scans(arguments.dataset, arguments.data_root)

@@ -13,9 +13,11 @@ from brain_tumor.answers.citation import names_of, read_citations
 from brain_tumor.evaluation.figures_text import (
     METRICS,
     TEMPLATE,
+    cell,
     fails_first,
     figures_section,
     is_hub_id,
+    sets_tested,
     share_of_tumors,
     source_text,
 )
@@ -49,7 +51,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
     """
     base, derived = base_checkpoint(results)
     counts = results["counts"]
-    totals = [sum(counts[part][label] for part in _PARTS) for label in LABELS]
+    totals = [sum(counts[part].get(label, 0) for part in _PARTS) for label in (*LABELS, "tumor")]
     card = ModelCard.from_template(
         card_metadata(results, hub_model_id),
         template_path=str(TEMPLATE),
@@ -72,6 +74,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         total=sum(sum(counts[part].values()) for part in _PARTS),
         tumor_share=share_of_tumors(totals),
         figures=figures_section(results, "test"),
+        cell=cell,
         parts=_PARTS,
         counted=[*LABELS, *(["tumor"] if any("tumor" in counts[part] for part in _PARTS) else [])],
         labels=LABELS,
@@ -103,7 +106,8 @@ def made_from(results: dict) -> str:
     else:
         network = f"{'Derived' if derived else 'Fine-tuned'} from {start}, {_license(base or start, BASE_LICENSES)},"
     rows = "\n".join(
-        f"| {one['name']} | {one['slices'] or '-'} | {one['source']} | {one['terms']} |" for one in sets_of(results)
+        f"| {cell(one['name'])} | {one['slices'] or '-'} | {cell(one['source'])} | {cell(one['terms'])} |"
+        for one in sets_of(results)
     )
     return (
         f"{network} on slices of these sets. The weights are licensed under {weights_license(results).upper()}, the "
@@ -129,13 +133,16 @@ def base_checkpoint(results: dict) -> tuple[str | None, bool]:
 
 def card_metadata(results: dict, hub_model_id: str | None = None) -> ModelCardData:
     """The front matter, with the test figures as `model-index`."""
-    dataset, on_hub = results["dataset"], is_hub_id(results["dataset"])
+    tested = sets_tested(results, "test")
+    dataset, on_hub = tested[0], len(tested) == 1 and is_hub_id(tested[0])
+    named = ", ".join(name if is_hub_id(name) else f"local folder {name}" for name in tested)
+    how = "held out" if results.get("hold_out") else f"{results['split']} split"
     evaluated = [
         EvalResult(
             task_type="image-classification",
             task_name="Image classification",
             dataset_type=dataset if on_hub else "imagefolder",
-            dataset_name=f"{dataset if on_hub else f'local folder {dataset}'} ({results['split']} split)",
+            dataset_name=f"{named} ({how})",
             dataset_split="test",
             metric_type=metric,
             metric_name=name,

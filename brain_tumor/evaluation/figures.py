@@ -19,7 +19,7 @@ from brain_tumor.evaluation.intervals import (
     share_intervals,
     sums_by_group,
 )
-from brain_tumor.evaluation.kinds import diagnosis_figures, kind_figures, over_sets, right_by
+from brain_tumor.evaluation.kinds import diagnosis_figures, kind_figures, over_sets, persons_of, right_by
 from brain_tumor.evaluation.metrics import (
     DANGEROUS_CONFIDENCE,
     classification_figures,
@@ -220,8 +220,7 @@ def patient_figures(called: np.ndarray, part: Dataset) -> dict:
         slices first.
     """
     right, groups = called == np.array(part["label"]), np.array(part["group"])
-    names = np.array([name or f"group {group}" for name, group in zip(part["patient"], groups, strict=True)])
-    patients, first, member = np.unique(names, return_index=True, return_inverse=True)
+    patients, first, member = np.unique(persons_of(part), return_index=True, return_inverse=True)
     slices, hits = np.bincount(member), np.bincount(member, weights=right)
     share, of_group = hits / slices, groups[first]
     draws, column = group_draws(of_group)
@@ -255,7 +254,8 @@ def evaluate_parts(
         thresholds: of the verdict, if there are any.
 
     Returns:
-        part -> `part_figures` of the main set's slices (`split.of_main_set`), "by_patient" (`patient_figures`) and
+        part -> `part_figures` of the main set's slices (`split.of_main_set`), "figures_of" (names of the sets that
+        these are of: others where the part holds none of the main set), "by_patient" (`patient_figures`) and
         "calibration" (`calibration.before_and_after`) of the same; and of all sets "by_kind" (`kinds.kind_figures`),
         "by_diagnosis" (`kinds.diagnosis_figures`), "over_sets" (`kinds.over_sets`), "by_set" and "by_sequence"
         (`kinds.right_by`). Of a part where all slices are tumors of unknown type, these alone.
@@ -266,6 +266,7 @@ def evaluate_parts(
         main = of_main_set(part)
         rows, probabilities = part.select(main), probabilities_of(calibrated)
         section = part_figures(calibrated[main], rows, thresholds) if len(main) else {"slices": 0, "groups": 0}
+        section["figures_of"] = [part.features["set"].names[number] for number in np.unique(rows["set"])]
         if len(main):
             section["by_patient"] = patient_figures(probabilities[main].argmax(axis=1), rows)
         if len(main) and temperature:

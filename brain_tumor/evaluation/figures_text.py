@@ -73,7 +73,7 @@ def figures_section(results: dict, part: str) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.ChainableUndefined)
     return environment.from_string(FIGURES_TEMPLATE.read_text(encoding="utf-8")).render(
         results=results,
-        dataset=source_text(results["dataset"]),
+        dataset=", ".join(map(source_text, sets_tested(results, part))),
         part=part,
         own=own,
         validation=results.get("validation") if part == "test" else None,
@@ -86,6 +86,7 @@ def figures_section(results: dict, part: str) -> str:
         tumor_share=own.get("confusion_matrix") and share_of_tumors([sum(row) for row in own["confusion_matrix"]]),
         labels=LABELS,
         names=DISPLAY_NAMES,
+        cell=cell,
         percent=lambda value: shown_value("", value),
         value=shown_value,
         bounds=shown_bounds,
@@ -97,6 +98,20 @@ def over_sets_text(figures: dict) -> str:
     return ", ".join(
         f"{title} {shown_value(name, figures[name])}" for name, title in _OVER_SETS.items() if name in figures
     )
+
+
+def sets_tested(results: Mapping, part: str) -> list[str]:
+    """Names of the sets that a part's figures are of: the main set, or others where the part holds none of it."""
+    return results[part].get("figures_of") or [results["dataset"]]
+
+
+def cell(text: str) -> str:
+    """Text for one cell of a table of Markdown.
+
+    >>> print(cell("one | two"))
+    one \\| two
+    """
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def diagnosis_table(by_diagnosis: Sequence[Mapping]) -> str:
@@ -113,11 +128,11 @@ def diagnosis_table(by_diagnosis: Sequence[Mapping]) -> str:
         cells = [f"too few to say: {row['slices']} of {row['patients']}", "-", "-"]
         if all(shares):
             cells = [
-                f"{tenths(share['value'])} ({shown_bounds('', share['interval'])}; {share['slices']} of "
-                f"{share['patients']})"
+                f"{tenths(share['value'])} ({shown_bounds('', share['interval']) + '; ' if share['interval'] else ''}"
+                f"{share['slices']} of {share['patients']})"
                 for share in shares
             ]
-        lines.append(f"| {row['set']} | {row['diagnosis']} | {' | '.join(cells)} |")
+        lines.append(f"| {cell(row['set'])} | {cell(row['diagnosis'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -91,11 +91,13 @@ def diagnosis_figures(probabilities: np.ndarray, part: Dataset, thresholds: Thre
             none is uncertain.
 
     Returns:
-        {"set", "diagnosis" (as the set names it), "slices", "patients" (groups of patients and copies)} and no_tumor,
-        tumor, uncertain: what they are called, each as in `kind_figures`.
+        {"set", "diagnosis" (as the set names it), "slices", "patients" (where none is known, groups of copies)} and
+        no_tumor, tumor, uncertain: what they are called, each as in `kind_figures`, but of these patients; the interval
+        is None with fewer than `LEAST_PATIENTS` groups.
     """
     called = probabilities.argmax(axis=1) if thresholds is None else decide(probabilities, thresholds)
     diagnoses, groups = np.array(part["diagnosis"], dtype=str), np.array(part["group"])
+    persons = persons_of(part)
     sets = np.array(part.features["set"].names)[part["set"]]
     known = (np.array(part["label"]) == NO_TUMOR) & (diagnoses != "")
     answers = {"no_tumor": called == NO_TUMOR, "uncertain": called == UNCERTAIN}
@@ -103,16 +105,24 @@ def diagnosis_figures(probabilities: np.ndarray, part: Dataset, thresholds: Thre
     rows = []
     for name, diagnosis in sorted({*zip(sets[known].tolist(), diagnoses[known].tolist(), strict=True)}):
         own = known & (sets == name) & (diagnoses == diagnosis)
-        rows.append(
-            {
-                "set": name,
-                "diagnosis": diagnosis,
-                "slices": int(own.sum()),
-                "patients": len(np.unique(groups[own])),
-                **{answer: _share(hits, own, groups) for answer, hits in answers.items()},
-            }
-        )
+        slices, patients = int(own.sum()), len(np.unique(persons[own]))
+        row = {"set": name, "diagnosis": diagnosis, "slices": slices, "patients": patients} | dict.fromkeys(answers)
+        if slices >= LEAST_SLICES and patients >= LEAST_PATIENTS:
+            several = len(np.unique(groups[own])) >= LEAST_PATIENTS
+            for answer, hits in answers.items():
+                row[answer] = {
+                    "value": float(hits[own].mean()),
+                    "interval": share_interval(hits, own, groups) if several else None,
+                    "slices": slices,
+                    "patients": patients,
+                }
+        rows.append(row)
     return rows
+
+
+def persons_of(part: Dataset) -> np.ndarray:
+    """(n,) str: whose slice each is; where no patient is known, its group of copies stands for one."""
+    return np.array([name or f"group {group}" for name, group in zip(part["patient"], part["group"], strict=True)])
 
 
 def right_by(called: np.ndarray, part: Dataset) -> dict[str, list[dict]]:

@@ -79,7 +79,9 @@ class _Parser(HfArgumentParser):
     def parse_known_args(self, args=None, namespace=None):
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown and not unknown[0].startswith("-"):
-            raise UsageError(f"{unknown[0]!r} belongs to no flag. python train.py --help lists the flags.")
+            raise UsageError(
+                f"{unknown[0]!r} belongs to no flag; a recipe comes first. python train.py --help lists the flags."
+            )
         if unknown:
             flag = unknown[0].partition("=")[0]
             near = self._nearest(flag, [*self._option_string_actions, "--help_all"])

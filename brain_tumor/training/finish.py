@@ -18,6 +18,7 @@ from brain_tumor.evaluation import plots
 from brain_tumor.evaluation.calibration import fit_temperature, fold_temperature, nll
 from brain_tumor.evaluation.card import write_card
 from brain_tumor.evaluation.figures import evaluate_parts, probabilities_of
+from brain_tumor.evaluation.figures_text import sets_tested
 from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import write_pictures
 from brain_tumor.evaluation.thresholds import choose_thresholds
@@ -97,7 +98,8 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> dict:
         return results
     if arguments.data.familiarity:
         add_familiarity(trained, results, folder)
-    title = f"{results['dataset']}, {results['split']} split"
+    tested = ", ".join(sets_tested(results, "test"))
+    title = f"{tested}, {'held out' if results['hold_out'] else results['split'] + ' split'}"
     main = of_main_set(parts["test"])
     own = parts["test"].select(main)
     if len(main):  # with --hold_out the test part may hold tumors of unknown type alone
@@ -107,7 +109,7 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> dict:
     write_pictures(folder / "evaluation", raw, parts, results, title, temperature, thresholds)
     exported = _export(trained, folder)
     if len(main):
-        export_examples(first_of_each_class(own, EXAMPLES_PER_CLASS), results["dataset"], folder / "examples")
+        export_examples(first_of_each_class(own, EXAMPLES_PER_CLASS), tested, folder / "examples")
     write_card(results, folder / "README.md", hub_model_id=arguments.training.hub_model_id, exported=exported)
     return results
 
@@ -143,7 +145,7 @@ def _describe(trained: TrainedNetwork, arguments: Arguments) -> dict:
     return {
         "dataset": sets[0],
         "datasets": sets,
-        "about_sets": json.loads(data.about_sets) if data.about_sets else {},
+        "about_sets": {public_name(name): of for name, of in json.loads(data.about_sets or "{}").items()},
         "weights_license": data.weights_license,
         "split": data.split,
         "split_seed": data.split_seed,

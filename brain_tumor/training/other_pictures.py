@@ -107,7 +107,7 @@ def familiarity_figures(familiarity: Familiarity, measure, test, others: Sequenc
         others: pictures that did not fit it.
 
     Returns:
-        {"name", "value", "interval" (95 %, over groups or cases), "note"} for each set and each kind.
+        {"name", "value", "interval" (95 %, over groups or cases; may be None), "note"} for each set and each kind.
     """
     names = test.features["set"].names
     with tqdm(total=test.num_rows + len(others), desc="Testing what is no slice", unit="picture") as bar:
@@ -128,10 +128,10 @@ def familiarity_figures(familiarity: Familiarity, measure, test, others: Sequenc
 
 
 def _row(name: str, hits: np.ndarray, groups: np.ndarray, note: str) -> dict:
-    interval = share_interval(hits, np.ones(len(hits), bool), groups)
+    alone = len(np.unique(groups)) == 1 and 0 < hits.mean() < 1  # one patient does not say how much patients differ
     return {
         "name": name,
         "value": float(hits.mean()),
-        "interval": interval,
+        "interval": None if alone else share_interval(hits, np.ones(len(hits), bool), groups),
         "note": f"{len(hits)} pictures; {note}",
     }

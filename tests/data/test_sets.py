@@ -84,6 +84,40 @@ def test_a_metadata_file_deeper_down_is_about_its_own_folder(slice_folder):
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("file_name;patient_id\nglioma/0000.png;a\n", "it has file_name;patient_id.*Part the columns by commas"),
+        ("file_name,patient_id,patient_id\nglioma/0000.png,a,\n", "two columns patient_id. Keep one"),
+        ("file_name,patient_id\nglioma/0000.png,a\nglioma/0000.png,b\n", "two things of glioma/0000.png. Keep one"),
+        ("file_name,patient_id\nglioma/0000.png,a\nglioma\\0000.png,\n", "two things of glioma/0000.png. Keep one"),
+    ],
+)
+def test_a_metadata_file_that_says_two_things_gets_a_sentence(text, sentence, slice_folder):
+    folder = slice_folder({"glioma": 2})
+    (folder / "metadata.csv").write_text(text)
+    with pytest.raises(DatasetError, match=sentence):
+        load_scans(folder)
+
+
+def test_a_metadata_file_is_read_with_spaces_backslashes_and_any_spelling_of_sequences(slice_folder):
+    folder = slice_folder({"glioma": 3})
+    text = "file_name, patient_id ,sequence,diagnosis,copy_in_train,pixels\n"
+    text += 'glioma\\0000.png,a,t1ce,"two\nlines",yes,1\nglioma/0001.png,b,T1 C+,,,\nglioma/0001.png,b,T1 C+,,,\n'
+    (folder / "metadata.csv").write_text(text + "glioma/0002.png,c,Flair,,,\n,d,,,,\n")
+    part = load_scans(folder)["train"]
+    rows = {row["source"]: row for row in part}
+    assert [rows[f"glioma/000{i}.png"]["patient"][-1] for i in range(3)] == ["a", "b", "c"]
+    assert [rows[f"glioma/000{i}.png"]["sequence"] for i in range(3)] == ["T1C+", "T1C+", "FLAIR"]
+    assert rows["glioma/0000.png"]["diagnosis"] == "two lines"
+    assert not {"copy_in_train", "pixels"} & set(part.column_names)
+
+
+def test_sets_of_which_no_slice_has_a_class_get_a_sentence(slice_folder):
+    with pytest.raises(DatasetError, match="no slice is left"):
+        load_scans(slice_folder({"Tuberculoma": 3}))
+
+
 def test_a_metadata_file_that_is_no_table_gets_a_sentence(slice_folder):
     folder = slice_folder(dict.fromkeys(LABELS, 2))
     (folder / "metadata.csv").write_text("picture,patient_id\nglioma/0000.png,a\n")
@@ -195,6 +229,22 @@ def test_what_is_held_out_is_the_test_part_and_its_patients_and_copies_train_not
     assert f"pituitary/{second}" not in [row["source"] for name in ("train", "validation") for row in parts[name]]
     with pytest.raises(DatasetError, match="--hold_out third is neither one of the sets"):
         split_scans(scans, "patients", 0, ["third"])
+    by_path = split_scans(scans, "patients", 0, [str(two_sets[1])])
+    assert by_path["test"]["source"] == split_scans(scans, "patients", 0, ["second"])["test"]["source"]
+    with pytest.raises(DatasetError, match="--hold_out of less is needed"):
+        split_scans(scans, "patients", 0, [two_sets[0].name])
+
+
+def test_of_published_parts_no_copy_of_validation_trains_where_another_set_is_held_out(slice_folder, tmp_path):
+    """The test part holds a copy of every glioma of train: once another set is the test part, it must not train."""
+    main = slice_folder({f"{p}/{c}": n for p, n in (("Training", 30), ("Testing", 8)) for c in LABELS})
+    for path in sorted((main / "Training/glioma").iterdir()):
+        ImageOps.flip(Image.open(path)).save(main / "Testing/glioma" / f"copy_{path.name}")
+    other = write_slices(tmp_path / "other", {"tumor": 12}, side=90)
+    parts = split_scans(load_scans([main, other]), "published", 0, ["other"])
+    assert set(parts["test"]["set"]) == {1} and parts["test"].num_rows == 12
+    assert parts["train"].num_rows + parts["validation"].num_rows == 120
+    assert not set(parts["train"]["group"]) & set(parts["validation"]["group"])
 
 
 def test_a_contradiction_between_copies_is_told(slice_folder, caplog):

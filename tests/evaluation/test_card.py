@@ -16,6 +16,7 @@ from brain_tumor.evaluation.figures_text import figures_section, shown_bounds, s
 from brain_tumor.inference.verdict import Thresholds
 from brain_tumor.labels import NO_TUMOR
 from brain_tumor.provenance import VERSION, read_results
+from brain_tumor.training.summary import summary
 from tests.evaluation.drawn_logits import part_of, random_logits
 
 
@@ -161,6 +162,28 @@ def test_sets_are_said_to_hold_tumors_and_others_in_several_sequences_only_where
         assert "several sequences" not in text and "can tell them apart by that alone" in text
 
 
+@pytest.mark.parametrize("split", ["patients", "published"])
+def test_a_card_of_slices_that_were_held_out_names_their_sets_and_not_the_main_one(split, results, tmp_path):
+    logits, labels = random_logits(90, 3)
+    parts = {"validation": [0] * 90, "test": [1] * 60 + [2] * 30}
+    parts = {
+        name: part_of(labels, np.arange(90), np.zeros(90, bool), sets=("owner/main", "a|b", "c"), numbers=numbers)
+        for name, numbers in parts.items()
+    }
+    sections = evaluate_parts(dict.fromkeys(parts, logits), parts, 2.0, Thresholds(0.9, 0.6))
+    assert (sections["validation"]["figures_of"], sections["test"]["figures_of"]) == (["owner/main"], ["a|b", "c"])
+    named = {"dataset": "owner/main", "datasets": ["owner/main", "a|b", "c"], "hold_out": ["a|b", "c"], "split": split}
+    write_card({**results, **sections, **named, "counts_by_set": {}}, tmp_path / "c.md")
+    text = (tmp_path / "c.md").read_text()
+    assert "Test part of a local folder named `a|b`, a local folder named `c`" in text
+    assert "were held out (a|b, c)" in text and "leak" not in text
+    assert rows_of(text, "### By kind of scan")[0][0] == "a\\", "the bar is escaped"
+    tested = front_matter(text)["model-index"][0]["results"][0]["dataset"]
+    assert tested["name"] == "local folder a|b, local folder c (held out)" and tested["type"] == "imagefolder"
+    said = summary({**results, **sections, **named}, "runs/x")
+    assert said.startswith("Test part of a|b, c, held out:")
+
+
 def test_a_network_trained_from_scratch_has_no_base_checkpoint(results, tmp_path):
     text, fields = card_of(results, tmp_path, model_name_or_path="baseline-cnn", base_weights_sha256=None)
     assert "base_model" not in fields and "Base checkpoint" not in text
@@ -227,6 +250,9 @@ def test_card_says_the_share_of_tumors_that_confidences_hold_at(results, tmp_pat
     counts = {part: {"glioma": 3, "meningioma": 2, "no_tumor": 9, "pituitary": 4} for part in results["counts"]}
     write_card({**results, "counts": counts}, tmp_path / "README.md")
     assert "share of tumors, 50 % of the slices" in (tmp_path / "README.md").read_text()
+    counts = {part: of | {"tumor": 18} for part, of in counts.items()}
+    write_card({**results, "counts": counts}, tmp_path / "README.md")
+    assert "share of tumors, 75 % of the slices" in (tmp_path / "README.md").read_text()
 
 
 def test_tables_of_a_card_are_whole(new_results, results, tmp_path):

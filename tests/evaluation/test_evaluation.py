@@ -537,6 +537,15 @@ def test_a_split_by_patients_of_a_set_that_lacks_classes_is_refused_when_asked_f
     assert code == 1 and "no pictures of the class meningioma" in error
 
 
+def test_an_evaluation_does_not_write_over_a_checkpoint_nor_takes_any_seed(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("brain_tumor.evaluation.__main__.load_checkpoint", lambda *_: pytest.fail("work was done"))
+    (tmp_path / "config.json").write_text("{}")
+    code, _, error = command(monkeypatch, capsys, tmp_path, "any", "--output_dir", tmp_path)
+    assert code == 1 and "holds a checkpoint" in error and "Name another folder." in error
+    code, _, error = command(monkeypatch, capsys, tmp_path, "any", "--split_seed", "-1")
+    assert code == 1 and "--split_seed -1 must be 0 to 4294967295." in error
+
+
 @pytest.mark.parametrize("where", ["/dev/null/x", "/proc/none"])
 def test_an_output_folder_that_cannot_be_written_to_is_told_before_the_work(where, monkeypatch, capsys):
     monkeypatch.setattr("brain_tumor.evaluation.__main__.load_checkpoint", lambda *_: pytest.fail("work was done"))

@@ -78,9 +78,12 @@ def test_tumor_free_slices_are_counted_by_diagnosis():
     probabilities[3] = [0.4, 0.35, 0.2, 0.05]  # a tumor of a type that is not clear
     probabilities[4:6] = [0.3, 0.0, 0.7, 0.0]  # uncertain
     diagnoses = ["a disease"] * 30 + ["healthy"] * 20 + ["", "a disease"]
-    part = part_of(
-        labels, [*range(10)] * 3 + [10, 11] * 10 + [12, 13], np.zeros(52, bool), sets=("x",), diagnoses=diagnoses
-    )
+    groups = np.array([*range(10)] * 3 + [10, 11] * 10 + [12, 13])
+
+    def of(**columns):
+        return part_of(labels, columns.pop("groups", groups), np.zeros(52, bool), sets=("x",), **columns)
+
+    part = of(diagnoses=diagnoses)
     disease, healthy = diagnosis_figures(probabilities, part, THRESHOLDS)
     assert [disease[key] for key in ("set", "diagnosis", "slices", "patients")] == ["x", "a disease", 30, 10]
     assert disease["tumor"]["value"] == pytest.approx(4 / 30)
@@ -91,6 +94,10 @@ def test_tumor_free_slices_are_counted_by_diagnosis():
     lines = diagnosis_table([disease, healthy]).splitlines()
     assert lines[2].startswith("| x | a disease | 80.0 % (") and lines[2].count("; 30 of 10)") == 3
     assert lines[3] == "| x | healthy | too few to say: 20 of 2 | - | - |"
+    linked = of(groups=groups // 5, patients=[f"p{group}" for group in groups], diagnoses=diagnoses)
+    disease, _ = diagnosis_figures(probabilities, linked, THRESHOLDS)
+    assert (disease["patients"], disease["no_tumor"]["interval"]) == (10, None), "ten persons in two groups of copies"
+    assert diagnosis_table([disease]).splitlines()[2].startswith("| x | a disease | 80.0 % (30 of 10) | 13.3 % (30")
     without, _ = diagnosis_figures(probabilities, part)
     assert without["uncertain"]["value"] == 0 and without["no_tumor"]["value"] == pytest.approx(26 / 30)
 

@@ -146,7 +146,7 @@ def test_resuming_takes_the_last_checkpoint_or_the_one_that_is_named():
         (["--help-al"], "--help-al is no flag of train.py; the nearest one is --help_all." + SEE_HELP),
         (["--qqq"], "--qqq is no flag of train.py." + SEE_HELP),
         (["--see", "1"], "--see is no flag of train.py; the nearest one is --seed." + SEE_HELP),
-        (["--seed", "1", "2"], "'2' belongs to no flag." + SEE_HELP),
+        (["--seed", "1", "2"], "'2' belongs to no flag; a recipe comes first." + SEE_HELP),
         (["--seed", "one"], "--seed: invalid int value: 'one'." + SEE_HELP),
         (["--seed"], "--seed: expected one argument." + SEE_HELP),
         (
