@@ -23,16 +23,19 @@ RESULTS = ROOT / "benchmarks/results/left_out"
 
 RUNS = ROOT / "runs/left_out"
 
-STRIPPED = "multiple-sclerosis"
-"""Set of which only the skull-stripped slices are left out with the other stripped sets."""
+SCLEROSIS = "multiple-sclerosis"
+
+STRIPPED = f"{SCLEROSIS} (skull-stripped slices)"
+"""What is left out of that set with the other stripped ones."""
 
 SOURCES = {
     "44_classes": ["brain-tumor-44-classes"],
     "healthy_heads": ["brisc-no-tumor", "nichart-healthy"],
     "stripped": ["oasis-t1-stripped", "glioma-t1ce-stripped", "malf-t1-stripped", STRIPPED],
     "br35h_and_progression": ["br35h-tumors", "brain-tumor-progression"],
+    "sclerosis": [SCLEROSIS],
 }
-"""Name of a training -> the sets that it does without."""
+"""Name of a training -> the sets that it does without, or `STRIPPED`."""
 
 KEPT = ("datasets", "hold_out", "counts", "counts_by_set", "split", "split_seed", "seed", "epochs_trained", "command")
 
@@ -41,9 +44,9 @@ def hold_out(sets: list[str], data: Path, folder: Path) -> list[str]:
     """`train.py --hold_out` for some of `SOURCES`."""
     if STRIPPED not in sets:
         return sets
-    with (data / STRIPPED / "metadata.csv").open(encoding="utf-8", newline="") as file:
+    with (data / SCLEROSIS / "metadata.csv").open(encoding="utf-8", newline="") as file:
         stripped = [row["file_name"] for row in csv.DictReader(file) if row["stripped"] == "yes"]
-    path = write_held_out(STRIPPED, stripped, folder.with_suffix(".csv"))
+    path = write_held_out(SCLEROSIS, stripped, folder.with_suffix(".csv"))
     return [*(name for name in sets if name != STRIPPED), str(path)]
 
 
@@ -54,10 +57,9 @@ def section(folder: Path = RESULTS) -> str:
 
 
 def _of_training(results: dict) -> str:
-    test, sets = results["test"], ", ".join(results["left_out"])
-    stripped = " (its stripped slices)" if STRIPPED in results["left_out"] else ""
+    test = results["test"]
     parts = [
-        f"Without {sets}{stripped}: {results['epochs_trained']:g} epochs. Means over these sets: "
+        f"Without {', '.join(results['left_out'])}: {results['epochs_trained']:g} epochs. Means over these sets: "
         f"{over_sets_text(test['over_sets'])}.",
         kind_table(test["by_kind"], "tested on"),
         diagnosis_table(test.get("by_diagnosis", [])),

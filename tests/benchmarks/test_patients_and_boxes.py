@@ -66,7 +66,7 @@ def test_of_multiple_sclerosis_only_the_stripped_slices_are_left_out(shared, tmp
 
 
 def test_what_is_left_out_are_sets_of_the_recipe():
-    assert {name for names in left_out.SOURCES.values() for name in names} <= set(recipe_sets())
+    assert {name for names in left_out.SOURCES.values() for name in names} <= {*recipe_sets(), left_out.STRIPPED}
 
 
 # --- tumor boxes ------------------------------------------------------------------------------------------------
@@ -138,12 +138,12 @@ def test_the_page_of_left_out_sources_has_a_row_for_each_kind_of_scan(tmp_path):
     assert left_out.section(tmp_path) == "Not measured yet."
     row = {"set": "oasis-t1-stripped", "sequence": "T1", "plane": "", "missed": None, "right_type": None}
     row["specificity"] = {"value": 0.98, "interval": [0.9, 1.0], "slices": 50, "patients": 9}
-    found = {"left_out": ["oasis-t1-stripped", "multiple-sclerosis"], "epochs_trained": 6.0}
+    found = {"left_out": ["oasis-t1-stripped", left_out.STRIPPED], "epochs_trained": 6.0}
     found["test"] = {"by_kind": [row, row | {"plane": "axial"}], "over_sets": {"specificity": 0.98}}
     (tmp_path / "stripped.json").write_text(json.dumps(found))
     lines = left_out.section(tmp_path).splitlines()
     assert lines[0] == (
-        "Without oasis-t1-stripped, multiple-sclerosis (its stripped slices): 6 epochs. Means over these sets: "
+        "Without oasis-t1-stripped, multiple-sclerosis (skull-stripped slices): 6 epochs. Means over these sets: "
         'tumor-free called "no tumor" 98.0 %.'
     )
     assert lines[4:] == ["| oasis-t1-stripped | T1 | - | - | 98.0 % (90.0 to 100.0; 50 of 9) |"]
