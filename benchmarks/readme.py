@@ -151,6 +151,7 @@ def headline() -> str:
             f"{percent([sets['verdict_specificity']])}, uncertain {percent([sets['uncertain']])}; on the main set "
             f"{percent([verdicts['sensitivity']])}, {percent([verdicts['specificity']])} and "
             f"{percent([verdicts['uncertain']])}.",
+            *([f"- {unseen}"] if (unseen := left_out.in_short()) else []),
         ]
     )
 

@@ -56,6 +56,19 @@ def section(folder: Path = RESULTS) -> str:
     return "\n\n".join(map(_of_training, done)) or "Not measured yet."
 
 
+def in_short(folder: Path = RESULTS) -> str:
+    """The worst and the best of the trainings that are done, in a sentence; empty if there are none."""
+    means = [read_results(path)["test"]["over_sets"] for path in folder.glob("*.json")]
+    told = []
+    for name, title in (("missed", "tumors"), ("specificity", "tumor-free slices")):
+        shares = sorted(of[name] for of in means if name in of)
+        ends = dict.fromkeys(f"{100 * share:.1f}" for share in (shares[:1] + shares[-1:]))
+        if ends:
+            told.append(f'{title} called "no tumor" {" to ".join(ends)} %')
+    where = "Trained without whole sources, and tested on them, as in a hospital that it has never seen"
+    return f"{where}: {', '.join(told)}." if told else ""
+
+
 def _of_training(results: dict) -> str:
     test = results["test"]
     parts = [

@@ -150,5 +150,10 @@ def test_the_page_of_left_out_sources_has_a_row_for_each_kind_of_scan(tmp_path):
     of = {"set": "multiple-sclerosis", "diagnosis": "multiple sclerosis", "slices": 50, "patients": 9}
     found["test"]["by_diagnosis"] = [of | dict.fromkeys(("no_tumor", "tumor", "uncertain"), row["specificity"])]
     (tmp_path / "stripped.json").write_text(json.dumps(found))
+    other = {"missed": 0.25, "specificity": 0.2}
+    (tmp_path / "x.json").write_text(json.dumps({"test": {"over_sets": other}}))
+    assert left_out.in_short(tmp_path).endswith(
+        ': tumors called "no tumor" 25.0 %, tumor-free slices called "no tumor" 20.0 to 98.0 %.'
+    )
     last = left_out.section(tmp_path).splitlines()[-1]
     assert last.startswith("| multiple-sclerosis | multiple sclerosis | 98.0 % (90.0 to 100.0; 50 of 9) |")

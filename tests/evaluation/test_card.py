@@ -90,7 +90,8 @@ def card_of(results: dict, tmp_path, **named) -> tuple[str, dict]:
     """A card's text and its front matter, of results with these names in them."""
     if "dataset" in named:
         named["datasets"] = [named["dataset"]]
-        named |= {"test": results["test"] | {"by_kind": []}, "counts_by_set": {}, "familiarity": []}
+        test = results["test"] | {"by_kind": [], "figures_of": [named["dataset"]]}
+        named |= {"test": test, "counts_by_set": {}, "familiarity": []}
     of_one_set = {"about_sets": {}, "weights_license": "apache-2.0", "command": "python train.py"}
     write_card({**results, **of_one_set, **named}, tmp_path / "c.md")
     text = (tmp_path / "c.md").read_text()
