@@ -22,11 +22,12 @@ SHIPPED, DEFAULT = "shipped", "default_recipe"
 
 
 def table() -> str:
-    """One row for each dataset, split and network; several seeds are one row with their mean and range."""
+    """One row for each dataset, split, network and version; several seeds are one row with their mean and range."""
     groups: dict[tuple, list[dict]] = {}
     for path in sorted(RESULTS.glob("*.json")):
         results = read_results(path)
-        key = (results["dataset"], results["split"], results["model_name_or_path"])
+        version = "" if "datasets" in results else ", before 2.0"
+        key = (results["dataset"] + version, results["split"], results["model_name_or_path"])
         groups.setdefault(key, []).append(results)
     rows = [
         "| dataset, split, test slices | network | accuracy (95 % interval) | macro recall | "
