@@ -45,7 +45,7 @@ def run(name: str, data: Path, checkpoint: str) -> None:
     if not (ROOT / output_dir / "results.json").exists():
         model = [] if BASELINE[0] in flags else ["--model_name_or_path", checkpoint]
         command = ["train.py", f"recipes/{recipe}", "--data_root", str(data.resolve()), *model, *flags]
-        command += ["--output_dir", str(output_dir), "--overwrite"]
+        command += ["--output_dir", str(output_dir), "--overwrite", "--no_familiarity"]
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
     shutil.copyfile(ROOT / output_dir / "results.json", RESULTS / f"{name}.json")
 
