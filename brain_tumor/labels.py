@@ -42,8 +42,8 @@ _SPELLINGS = {
 
 _MEANINGS = {spelling: meaning for meaning, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 
-_SEQUENCES = {"t1": "T1", "t1c": "T1C+", "t1c+": "T1C+", "t1ce": "T1C+", "t1gd": "T1C+", "t2": "T2", "flair": "FLAIR"}
-_SEQUENCES |= {"t1w": "T1", "t1+c": "T1C+", "t2w": "T2"}
+_SEQUENCES = dict.fromkeys(("t1c", "t1c+", "t1+c", "t1ce", "t1gd"), "T1C+")
+_SEQUENCES |= {"t1": "T1", "t1w": "T1", "t2": "T2", "t2w": "T2", "flair": "FLAIR"}
 
 _SEQUENCE_AT_THE_END = re.compile(r"[\s_-]+(t1c\+|t1ce|t1gd|t1c|t1|t2|flair)$", re.IGNORECASE)
 

@@ -20,6 +20,7 @@ from brain_tumor.evaluation.figures_text import (
     sets_tested,
     share_of_tumors,
     source_text,
+    split_named,
 )
 from brain_tumor.labels import DISPLAY_NAMES, LABELS
 from brain_tumor.provenance import VERSION
@@ -136,13 +137,12 @@ def card_metadata(results: dict, hub_model_id: str | None = None) -> ModelCardDa
     tested = sets_tested(results, "test")
     dataset, on_hub = tested[0], len(tested) == 1 and is_hub_id(tested[0])
     named = ", ".join(name if is_hub_id(name) else f"local folder {name}" for name in tested)
-    how = "held out" if results.get("hold_out") else f"{results['split']} split"
     evaluated = [
         EvalResult(
             task_type="image-classification",
             task_name="Image classification",
             dataset_type=dataset if on_hub else "imagefolder",
-            dataset_name=f"{named} ({how})",
+            dataset_name=f"{named} ({split_named(results, 'test')})",
             dataset_split="test",
             metric_type=metric,
             metric_name=name,

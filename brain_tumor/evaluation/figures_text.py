@@ -105,6 +105,11 @@ def sets_tested(results: Mapping, part: str) -> list[str]:
     return results[part].get("figures_of") or [results["dataset"]]
 
 
+def split_named(results: Mapping, part: str) -> str:
+    """How a part came to be, such as "patients split"; "held out" of a test part that was named."""
+    return "held out" if results.get("hold_out") and part == "test" else f"{results['split']} split"
+
+
 def cell(text: str) -> str:
     """Text for one cell of a table of Markdown.
 

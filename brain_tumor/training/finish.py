@@ -18,7 +18,7 @@ from brain_tumor.evaluation import plots
 from brain_tumor.evaluation.calibration import fit_temperature, fold_temperature, nll
 from brain_tumor.evaluation.card import write_card
 from brain_tumor.evaluation.figures import evaluate_parts, probabilities_of
-from brain_tumor.evaluation.figures_text import sets_tested
+from brain_tumor.evaluation.figures_text import sets_tested, split_named
 from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import write_pictures
 from brain_tumor.evaluation.thresholds import choose_thresholds
@@ -99,7 +99,7 @@ def finish(trained: TrainedNetwork, arguments: Arguments, folder: Path) -> dict:
     if arguments.data.familiarity:
         add_familiarity(trained, results, folder)
     tested = ", ".join(sets_tested(results, "test"))
-    title = f"{tested}, {'held out' if results['hold_out'] else results['split'] + ' split'}"
+    title = f"{tested}, {split_named(results, 'test')}"
     main = of_main_set(parts["test"])
     own = parts["test"].select(main)
     if len(main):  # with --hold_out the test part may hold tumors of unknown type alone

@@ -3,7 +3,7 @@
 import shlex
 import textwrap
 
-from brain_tumor.evaluation.figures_text import sets_tested, shown_bounds, shown_value
+from brain_tumor.evaluation.figures_text import sets_tested, shown_bounds, shown_value, split_named
 
 WIDTH = 120
 
@@ -18,8 +18,7 @@ def summary(results: dict, output_dir: str, hub_model_id: str | None = None) -> 
     """
     part = "test" if "test" in results else "validation"
     own, folder = results[part], shlex.quote(str(output_dir))
-    how = "held out" if results.get("hold_out") and part == "test" else f"{results['split']} split"
-    lines = [f"{part.capitalize()} part of {', '.join(sets_tested(results, part))}, {how}:"]
+    lines = [f"{part.capitalize()} part of {', '.join(sets_tested(results, part))}, {split_named(results, part)}:"]
     if own["slices"]:
         patients, bounds = own["by_patient"], shown_bounds("", own["intervals"]["accuracy"])
         lines += [
