@@ -297,8 +297,6 @@ def main() -> None:
             continue
         flagged = scores < familiarity.threshold
         figures = share(flagged, groups)
-        if figures["groups"] == 1 and 0 < figures["share"] < 1:
-            figures["interval"] = None  # one scan does not say how much scans differ
         rows.append({"what": what, "slices_of_a_head": head, "flagged": int(flagged.sum()), **figures})
         if what in HEALTHY.values():
             rows[-1]["verdicts"] = count_verdicts(checkpoint, pictures, flagged)

@@ -13,6 +13,9 @@ AUROC_SAMPLES = 500
 INTERVAL = (2.5, 97.5)
 """Percentiles."""
 
+ROUNDING = 1e-12
+"""Bootstrap samples that differ by less are the same."""
+
 
 def group_draws(groups: np.ndarray, seed: int = 0, samples: int = BOOTSTRAP_SAMPLES) -> tuple[np.ndarray, np.ndarray]:
     """Bootstrap samples of whole groups: ten copies of a slice are one piece of evidence.
@@ -36,8 +39,14 @@ def sums_by_group(values: np.ndarray, member: np.ndarray, groups: int) -> np.nda
 
 
 def percentile_interval(values: np.ndarray) -> list[float] | None:
-    """The 95 % percentile interval of a figure's bootstrap samples, some of which may be NaN; None if all are."""
-    return None if np.isnan(values).all() else [float(v) for v in np.nanpercentile(values, INTERVAL)]
+    """The 95 % percentile interval of a figure's bootstrap samples, some of which may be NaN; None if all are.
+
+    None also where all samples say the same, such as those of a single group, which do not tell how much groups differ.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known) or np.ptp(known) < ROUNDING:
+        return None
+    return [float(value) for value in np.percentile(known, INTERVAL)]
 
 
 def share_interval(hits: np.ndarray, of: np.ndarray, groups: np.ndarray, seed: int = 0) -> list[float] | None:

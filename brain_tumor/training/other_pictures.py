@@ -128,10 +128,9 @@ def familiarity_figures(familiarity: Familiarity, measure, test, others: Sequenc
 
 
 def _row(name: str, hits: np.ndarray, groups: np.ndarray, note: str) -> dict:
-    alone = len(np.unique(groups)) == 1 and 0 < hits.mean() < 1  # one patient does not say how much patients differ
     return {
         "name": name,
         "value": float(hits.mean()),
-        "interval": None if alone else share_interval(hits, np.ones(len(hits), bool), groups),
+        "interval": share_interval(hits, np.ones(len(hits), bool), groups),
         "note": f"{len(hits)} pictures; {note}",
     }

@@ -11,6 +11,7 @@ from brain_tumor.evaluation.intervals import (
     class_intervals,
     group_draws,
     probability_intervals,
+    rate_intervals,
     share_interval,
 )
 from brain_tumor.evaluation.metrics import (
@@ -237,6 +238,18 @@ def test_an_interval_of_a_share_with_no_failure_is_exact_and_counts_groups():
     assert share_interval(every, every, np.arange(30) // 10) == [pytest.approx(0.025 ** (1 / 3)), 1.0]
     assert share_interval(~every, every, np.arange(30)) == [0.0, pytest.approx(1 - 0.025 ** (1 / 30))]
     assert share_interval(every, ~every, np.arange(30)) is None
+
+
+def test_one_group_does_not_tell_how_much_groups_differ():
+    hits, every, one = np.arange(30) % 4 > 0, np.ones(30, bool), np.zeros(30, int)
+    assert share_interval(hits, every, one) is None
+    assert share_interval(hits, np.arange(30) < 15, np.arange(30) // 15) is None  # of all slices asked about
+    low, high = share_interval(hits, every, np.arange(30) // 20)
+    assert low < high
+    probabilities = np.tile([0.7, 0.1, 0.1, 0.1], (30, 1))
+    draws, member = group_draws(one, 0)
+    assert set(probability_intervals(probabilities, np.where(hits, 0, 1), draws, member).values()) == {None}
+    assert rate_intervals(np.zeros(30, int), np.where(hits, 0, 1), one)["accuracy"] is None
 
 
 def test_an_interval_of_a_share_is_the_binomial_one_for_independent_slices():
