@@ -95,9 +95,9 @@ def report_text(report: dict, name: str) -> str:
     ]
     for part in dict.fromkeys(row["part"] for row in report["parts"]):
         own = [row for row in report["parts"] if row["part"] == part]
-        total = {key: sum(row[key] for row in own) for key in ("slices", "with_copy")} | {"part": part, "class": "all"}
+        total = {key: sum(row[key] for row in own) for key in ("slices", "with_copy")} | {"class": "all"}
         lines += [
-            f"{row['part']:<12}{row['class']:<18}{row['slices']:>8}{row['with_copy']:>26}"
+            f"{part if where == 'in train' else '-':<12}{row['class']:<18}{row['slices']:>8}{row['with_copy']:>26}"
             f"{row['with_copy'] / row['slices']:>9.1%}"
             for row in [*own, total]
         ]
@@ -141,11 +141,11 @@ def pairs_to_show(rows: Dataset, pairs: np.ndarray, seed: int = 0) -> list[tuple
 
 def write_pairs(rows: Dataset, pairs: np.ndarray, title: str, path: Path) -> None:
     """A sheet of copies side by side, as a PNG: see for yourself whether they are the same slice."""
-    tiles = []
+    tiles, parted, sets = [], len(set(rows["part"])) > 1, rows.features["set"].names
     for left, right, alike, why in pairs_to_show(rows, pairs):
         both = rows[left], rows[right]
-        places = " | ".join(f"{row['part']}, {_class_name(row['label'])}" for row in both)
-        names = [row["source"].rpartition("/")[2] for row in both]
+        places = " | ".join(f"{row['part']}, " * parted + _class_name(row["label"]) for row in both)
+        names = [(f"{sets[row['set']]}: " if len(sets) > 1 else "") + row["source"] for row in both]
         pictures = tuple(open_picture(row["image"]) for row in both)
         tiles.append(Tile(pictures, (f"correlation {alike:.4f} ({why})", places, *names)))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,18 +1,19 @@
 """Evaluate a checkpoint on a part of a set: figures with intervals, and the pictures of a run.
 
-    python -m brain_tumor.evaluation CHECKPOINT DATASET ...             # the test part of the split by patients
+    python -m brain_tumor.evaluation CHECKPOINT --data_root FOLDER      # its own test part: the sets it was trained on
+    python -m brain_tumor.evaluation CHECKPOINT DATASET ...             # the test part of these sets by patients
     python -m brain_tumor.evaluation CHECKPOINT DATASET --split all     # every slice of another set
 
 CHECKPOINT is a folder or a Hub id, DATASET whatever `train.py --dataset_name` takes, one or several; sets that lack a
-class can be evaluated with every slice alone. `results.json`,
-`evaluation.md`, `evaluation.png` and `failures.png` go to the output folder and nowhere else.
+class can be evaluated with every slice alone. `results.json`, `evaluation.md`, `evaluation.png` and `failures.png` go
+to the output folder and nowhere else.
 """
 
 import argparse
 import json
 import logging
 import sys
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from datasets import Dataset
 from transformers import PreTrainedModel
@@ -58,22 +59,30 @@ def notes_on(arguments: argparse.Namespace, trained: dict, part: Dataset) -> lis
         trained.get("datasets") == [public_name(name) for name in arguments.dataset]
         and trained.get("split") == arguments.split
         and trained.get("split_seed") == arguments.split_seed
+        and not trained.get("hold_out")
     )
-    if arguments.split == "all":
-        notes.append(
-            "These are all slices of the sets. Whether the checkpoint was trained on some of them, or on copies of "
-            "them, is not known here."
-        )
-    elif same:
+    if same:
         notes.append(f"The checkpoint was trained with this very split, and this is its own {arguments.part} part.")
+    elif known := trained_on(trained, arguments.dataset):
+        notes.append(
+            f"The checkpoint was trained on slices of {', '.join(known)}, and these are not the parts of its training: "
+            "slices that trained it may be among these, and it looks better than it is. Without any set, this command "
+            "takes the checkpoint's own test part."
+        )
     else:
         notes.append(
-            "The checkpoint does not say that it was trained with this split of this set, so copies of its training "
-            "slices may be among these."
+            "Whether the checkpoint was trained on some of these slices, or on copies of them, is not known here."
         )
     if same and "copy_in_train" in part.column_names and (copied := sum(part["copy_in_train"])):
         notes.append(f"{copied} of {part.num_rows} slices have a copy in the training part.")
     return notes
+
+
+def trained_on(trained: dict, dataset: list[str]) -> list[str]:
+    """Which of these sets gave a checkpoint slices to train on; a folder is known by its name, as its Hub id's end."""
+    train = (trained.get("counts_by_set") or {}).get("train") or {}
+    seen = {PurePosixPath(name).name for name, slices in train.items() if slices}
+    return [name for name in map(public_name, dataset) if PurePosixPath(name).name in seen]
 
 
 def main() -> None:
@@ -83,7 +92,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", help="folder or Hub id of an image-classification model with our four classes")
-    parser.add_argument("dataset", nargs="+", help="folders or Hub ids of sets of slices; the first is the main set")
+    parser.add_argument(
+        "dataset",
+        nargs="*",
+        help="folders or Hub ids of sets of slices; the first is the main set. Without any, the sets and the split "
+        "that the checkpoint was trained with",
+    )
     parser.add_argument("--data_root", help="folder that holds sets under their names, as in train.py")
     parser.add_argument(
         "--split",
@@ -91,13 +105,17 @@ def main() -> None:
         help="as in train.py; 'all' takes every slice, for a set that the checkpoint has not seen. By default "
         "patients, and all where the sets lack one of the four classes",
     )
-    parser.add_argument("--split_seed", type=int, default=42, help="seed of the split, as in train.py")
+    parser.add_argument("--split_seed", type=int, help="seed of the split, as in train.py; 42 by default")
     parser.add_argument("--part", default="test", choices=["train", "validation", "test"], help="which part")
     parser.add_argument("--output_dir", type=Path, help="default: runs/evaluation/CHECKPOINT-DATASET")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
+    trained = read_training_results(arguments.checkpoint)
+    if not arguments.dataset:
+        _take_its_own(arguments, trained)
+    arguments.split_seed = 42 if arguments.split_seed is None else arguments.split_seed
     checkpoint, sets = public_name(arguments.checkpoint), [public_name(name) for name in arguments.dataset]
     folder = arguments.output_dir or Path("runs/evaluation") / f"{checkpoint}-{sets[0]}".replace("/", "_")
     if not 0 <= arguments.split_seed < 2**32:
@@ -117,7 +135,6 @@ def main() -> None:
     else:
         parts = split_scans(scans, arguments.split, arguments.split_seed)
     part, dataset = parts[arguments.part], sets[0] if len(sets) == 1 else f"{sets[0]} and {len(sets) - 1} more"
-    trained = read_training_results(arguments.checkpoint)
     temperature, thresholds = find_temperature(model, trained), from_config(model.config)
     raw = {
         arguments.part: predict_logits(model, part, processor, f"{checkpoint} on {dataset}")[:, order]
@@ -143,19 +160,37 @@ def main() -> None:
     print(f"Everything is in {folder}.")
 
 
+def _take_its_own(arguments: argparse.Namespace, trained: dict) -> None:
+    """The sets and the split of the checkpoint's training, where no set was named."""
+    if not trained.get("datasets"):
+        raise DatasetError(
+            f"{arguments.checkpoint} does not tell which sets it was trained on. Name sets after the checkpoint."
+        )
+    if trained.get("hold_out"):
+        raise DatasetError(
+            f"{arguments.checkpoint} was tested on slices that its training held out by --hold_out. Name sets after the "
+            "checkpoint."
+        )
+    arguments.dataset = trained["datasets"]
+    arguments.split = arguments.split or trained.get("split")
+    if arguments.split_seed is None:
+        arguments.split_seed = trained.get("split_seed")
+
+
 def summary(results: dict, part: str) -> str:
     """What the command prints: a few lines."""
     own = results[part]
+    every = sum(row["slices"] for row in own["by_set"])
+    chosen = "every slice" if part == "all" else f"{results['split']} split, {part} part"
     lines = [
-        f"{results['checkpoint']} on {', '.join(results['datasets'])}, {results['split']} split, {part} part: "
-        + (
-            f"{own['slices']} slices in {own['groups']} groups of patients and copies"
-            if own["slices"]
-            else f"{sum(row['slices'] for row in own['by_set'])} tumors of unknown type"
-        ),
+        f"{results['checkpoint']} on {', '.join(results['datasets'])}, {chosen}: {every} slices"
+        + ("" if own["slices"] else ", tumors of unknown type all of them"),
         *results["notes"],
     ]
     if own["slices"]:
+        lines.append(
+            f"Of {', '.join(own['figures_of'])}, {own['slices']} slices in {own['groups']} groups of patients and copies:"
+        )
         lines.append(f"{'figure':<38} {'value':>8}   95 % interval over groups")
     for name in ("accuracy", "macro_recall", "sensitivity", "specificity", "nll", "brier", "ece", "classwise_ece"):
         if own.get(name) is not None:

@@ -19,7 +19,14 @@ from brain_tumor.evaluation.intervals import (
     share_intervals,
     sums_by_group,
 )
-from brain_tumor.evaluation.kinds import diagnosis_figures, kind_figures, over_sets, persons_of, right_by
+from brain_tumor.evaluation.kinds import (
+    diagnosis_figures,
+    kind_figures,
+    over_sets,
+    persons_of,
+    sequence_figures,
+    set_figures,
+)
 from brain_tumor.evaluation.metrics import (
     DANGEROUS_CONFIDENCE,
     classification_figures,
@@ -177,7 +184,8 @@ def figures_by_source(probabilities: np.ndarray, part: Dataset) -> list[dict]:
     """
     labels, groups = np.array(part["label"]), np.array(part["group"])
     called = probabilities.argmax(axis=1)
-    own = part["part"] if "part" in part.column_names else [""] * part.num_rows
+    own = part["part"] if "part" in part.column_names else [""]
+    own = own if len(set(own)) > 1 else [""] * part.num_rows  # a set without parts is not called "train"
     names = np.array([f"{of} {source_of(s)}".strip() for of, s in zip(own, part["source"], strict=True)])
     rows = []
     for name in np.unique(names):
@@ -257,8 +265,8 @@ def evaluate_parts(
         part -> `part_figures` of the main set's slices (`split.of_main_set`), "figures_of" (names of the sets that
         these are of: others where the part holds none of the main set), "by_patient" (`patient_figures`) and
         "calibration" (`calibration.before_and_after`) of the same; and of all sets "by_kind" (`kinds.kind_figures`),
-        "by_diagnosis" (`kinds.diagnosis_figures`), "over_sets" (`kinds.over_sets`), "by_set" and "by_sequence"
-        (`kinds.right_by`). Of a part where all slices are tumors of unknown type, these alone.
+        "by_diagnosis" (`kinds.diagnosis_figures`), "over_sets" (`kinds.over_sets`), "by_set"
+        (`kinds.set_figures`) and "by_sequence" (`kinds.sequence_figures`). Of a part where all slices are tumors of unknown type, these alone.
     """
     sections = {}
     for name, logits in raw_logits.items():
@@ -274,7 +282,8 @@ def evaluate_parts(
         section["by_kind"] = kind_figures(probabilities, part, thresholds)
         section["by_diagnosis"] = diagnosis_figures(probabilities, part, thresholds)
         section["over_sets"] = over_sets(probabilities, part, thresholds)
-        section |= right_by(probabilities.argmax(axis=1), part)
+        section["by_set"] = set_figures(probabilities, part, thresholds)
+        section["by_sequence"] = sequence_figures(probabilities, part)
         sections[name] = section
     return sections
 

@@ -125,32 +125,43 @@ def persons_of(part: Dataset) -> np.ndarray:
     return np.array([name or f"group {group}" for name, group in zip(part["patient"], part["group"], strict=True)])
 
 
-def right_by(called: np.ndarray, part: Dataset) -> dict[str, list[dict]]:
-    """How many slices are called what they are (`metrics.is_right`), by set and by sequence.
+def set_figures(probabilities: np.ndarray, part: Dataset, thresholds: Thresholds | None = None) -> list[dict]:
+    """One row for each set, of all its kinds of scan together.
 
     Args:
-        called: (n,) class indices.
-        part: of `split.split_scans`.
+        probabilities, part, thresholds: as for `kind_figures`.
 
     Returns:
-        "by_set" and "by_sequence": {"name" ("" where the sequence is not known), "slices", "right" (a share),
-        "interval" (95 %, over groups)} each.
+        "name" and what `_right` tells, and the shares of `kind_figures`.
     """
-    groups, right = np.array(part["group"]), is_right(called, np.array(part["label"]))
-    sets = np.array(part.features["set"].names)[part["set"]]
-    result = {}
-    for title, names in (("by_set", sets), ("by_sequence", np.array(part["sequence"], dtype=str))):
-        result[title] = [
-            {
-                "name": str(name),
-                "slices": int(own.sum()),
-                "right": float(right[own].mean()),
-                "interval": share_interval(right, own, groups),
-            }
-            for name in np.unique(names)
-            if (own := names == name).any()
-        ]
-    return result
+    labels, groups, names = np.array(part["label"]), np.array(part["group"]), part.features["set"].names
+    asked, sets = _asked(probabilities, labels, thresholds), np.array(names)[part["set"]]
+    return [
+        row | {name: _share(hits, of & (sets == row["name"]), groups) for name, (hits, of) in asked.items()}
+        for row in _right(probabilities, labels, groups, sets)
+    ]
+
+
+def sequence_figures(probabilities: np.ndarray, part: Dataset) -> list[dict]:
+    """What `_right` tells of each sequence, whose "name" is "" where it is not known."""
+    sequences = np.array(part["sequence"], dtype=str)
+    return _right(probabilities, np.array(part["label"]), np.array(part["group"]), sequences)
+
+
+def _right(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: np.ndarray) -> list[dict]:
+    """"slices", how many are called what they are ("right", a share; `metrics.is_right`) and the "interval" of that
+    (95 %, over groups), by "name"."""
+    right = is_right(probabilities.argmax(axis=1), labels)
+    return [
+        {
+            "name": str(name),
+            "slices": int(own.sum()),
+            "right": float(right[own].mean()),
+            "interval": share_interval(right, own, groups),
+        }
+        for name in np.unique(names)
+        for own in [names == name]
+    ]
 
 
 def over_sets(probabilities: np.ndarray, part: Dataset, thresholds: Thresholds | None = None) -> dict[str, float]:

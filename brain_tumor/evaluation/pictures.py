@@ -102,7 +102,7 @@ def write_pictures(
     dangerous_ones = sum(row["dangerous"] for row in found)
     sheet_title = (
         f"{len(found)} mistakes among {len(labels)} slices, {dangerous_ones} of them dangerous; "
-        f"{len(tiles)} of {len(shown)} shown, one of each patient or group of copies"
+        f"{len(tiles)} of {len(shown)} shown, one of each mistake of a patient or group of copies"
         if found
         else f"No mistakes among {len(labels)} slices."
     )
@@ -124,6 +124,6 @@ def failure_tiles(rows: list[dict], open_row: Callable[[int], Image.Image]) -> l
         missed = row["called"] == NO_TUMOR
         color = _ALARM if row["dangerous"] else _WARNING if missed else PLAIN
         again = f", {row['copies']} more" if row["copies"] else ""
-        caption = (f"labeled {label}", f"called {called}, {tenths(row['confidence'])}{again}", row["source"])
+        caption = (f"labeled {label}", f"called {called}", f"{tenths(row['confidence'])}{again}", row["source"])
         tiles.append(Tile((open_row(number),), caption, color))
     return tiles

@@ -61,8 +61,14 @@ def scorecard(results: Mapping) -> list[Line]:
     """
     test = results.get("test", {})
     rows = [row for row in test.get("by_kind", []) if not row["plane"]]
+    sets = [row | {"set": row["name"]} for row in test.get("by_set", []) if "missed" in row] or rows
     most = (results.get("patients") or {}).get("test", math.inf)
-    lines = (_missed(rows, most), _false_alarms(rows, most), _types(rows, most), _sureness(rows, most, test))
+    lines = (
+        _missed(sets, rows, most),
+        _false_alarms(sets, most),
+        _types(sets, rows, most),
+        _sureness(sets, most, test),
+    )
     lines += (_fails_first(rows),)
     return [line for line in lines if line]
 
@@ -101,7 +107,7 @@ def mean_rate(rows: Iterable[Mapping], name: str, most: float = math.inf) -> Rat
     """A figure of rows of `kinds.kind_figures`, over sets; None where too little is known of it.
 
     Args:
-        rows: of any number of sets.
+        rows: of any number of sets, or those of `kinds.set_figures`, as "set".
         name: of the figure.
         most: patients of all sets together, if that is known.
 
@@ -173,9 +179,9 @@ def _caught(rows: list[Mapping]) -> tuple[str, Callable[[Rate], Rate]]:
     return name, (lambda rate: ~rate) if name == "verdict_sensitivity" else (lambda rate: rate)
 
 
-def _missed(rows: list[Mapping], most: float) -> Line | None:
-    name, missed = _caught(rows)
-    if not (whole := mean_rate(rows, name, most)):
+def _missed(sets: list[Mapping], rows: list[Mapping], most: float) -> Line | None:
+    name, missed = _caught(sets)
+    if not (whole := mean_rate(sets, name, most)):
         return None
     parts = {words: missed(rate) for words, rate in _by_sequence(rows, name, most).items()}
     return Line(
@@ -187,9 +193,9 @@ def _missed(rows: list[Mapping], most: float) -> Line | None:
     )
 
 
-def _false_alarms(rows: list[Mapping], most: float) -> Line | None:
-    name = _figure(rows, "verdict_specificity", "specificity")
-    if not (whole := mean_rate(rows, name, most)):
+def _false_alarms(sets: list[Mapping], most: float) -> Line | None:
+    name = _figure(sets, "verdict_specificity", "specificity")
+    if not (whole := mean_rate(sets, name, most)):
         return None
     alarms = ~whole
     return Line(
@@ -200,10 +206,10 @@ def _false_alarms(rows: list[Mapping], most: float) -> Line | None:
     )
 
 
-def _types(rows: list[Mapping], most: float) -> Line | None:
-    if not (whole := mean_rate(rows, "right_type", most)):
+def _types(sets: list[Mapping], rows: list[Mapping], most: float) -> Line | None:
+    if not (whole := mean_rate(sets, "right_type", most)):
         return None
-    parts, unclear = _by_sequence(rows, "right_type", most), mean_rate(rows, "type_unclear", most)
+    parts, unclear = _by_sequence(rows, "right_type", most), mean_rate(sets, "type_unclear", most)
     left = f" Of 100 tumors, it leaves the type of {of_100(unclear.value)} open." if unclear else ""
     return Line(
         "The right type",
@@ -214,9 +220,9 @@ def _types(rows: list[Mapping], most: float) -> Line | None:
     )
 
 
-def _sureness(rows: list[Mapping], most: float, test: Mapping) -> Line | None:
+def _sureness(sets: list[Mapping], most: float, test: Mapping) -> Line | None:
     said, bases, figure = [], [], ""
-    if uncertain := mean_rate(rows, "uncertain", most):
+    if uncertain := mean_rate(sets, "uncertain", most):
         said.append(f"of 100 slices, it leaves {of_100(uncertain.value)} open as “uncertain”")
         bases.append(f"Uncertain: {basis(uncertain)}.")
         figure = f"{of_100(uncertain.value)} of 100 left open"

@@ -26,7 +26,7 @@ def command(monkeypatch, capsys, *words) -> tuple[int, str, str]:
 
 
 def table_of(out: str) -> dict[tuple[str, str], list[str]]:
-    rows = (line.split() for line in out.splitlines() if line.startswith(("train", "validation", "test")))
+    rows = (line.split() for line in out.splitlines() if line.startswith(("train", "validation", "test", "-")))
     return {(row[0], " ".join(row[1:-3])): row[-3:] for row in rows}
 
 
@@ -70,8 +70,8 @@ def test_of_a_set_with_one_part_copies_within_it_are_counted(slice_folder, tmp_p
     ImageOps.flip(Image.open(next((folder / "glioma").iterdir()))).save(folder / "glioma/again.png")
     code, out, error = command(monkeypatch, capsys, folder, "--output", tmp_path / "pairs.png")
     assert code == 0, error
-    assert table_of(out)[("train", "Glioma")] == ["5", "2", "40.0%"]
-    assert table_of(out)[("train", "all")] == ["17", "2", "11.8%"]
+    assert table_of(out)[("-", "Glioma")] == ["5", "2", "40.0%"]
+    assert table_of(out)[("-", "all")] == ["17", "2", "11.8%"]
     assert (tmp_path / "pairs.png").exists()
 
 
@@ -91,7 +91,7 @@ def test_several_sets_are_told_by_kind_of_scan_with_copies_between_them(slice_fo
 def test_a_set_without_copies_has_a_sheet_that_says_so(slice_folder, tmp_path, monkeypatch, capsys):
     folder = slice_folder(dict.fromkeys(LABELS, 3))
     code, out, _ = command(monkeypatch, capsys, folder, "--output", tmp_path / "pairs.png")
-    assert code == 0 and table_of(out)[("train", "all")] == ["12", "0", "0.0%"]
+    assert code == 0 and table_of(out)[("-", "all")] == ["12", "0", "0.0%"]
     assert Image.open(tmp_path / "pairs.png").size[1] < 100
 
 

@@ -261,10 +261,9 @@ def test_sources_are_what_file_names_and_parts_tell():
     logits = 5 * np.eye(4)[[NO_TUMOR] * 6 + [NO_TUMOR] * 2 + [0] * 9]
     part = part_of(labels, np.arange(17), np.zeros(17, bool)).add_column("source", sources)
     rows = part_figures(logits, part.add_column("part", ["train"] * 17))["by_source"]
-    assert [(row["source"], row["slices"], row["missed_tumors"]) for row in rows] == [
-        ("train y", 7, 2),
-        ("train Tr-no", 6, 0),
-    ]
+    assert [(row["source"], row["slices"], row["missed_tumors"]) for row in rows] == [("y", 7, 2), ("Tr-no", 6, 0)]
+    parted = part_figures(logits, part.add_column("part", ["train"] * 13 + ["test"] * 4))["by_source"]
+    assert [row["source"] for row in parted] == ["train y", "train Tr-no"]
     assert rows[0]["accuracy"] == pytest.approx(5 / 7)
     assert rows[0]["interval"] == share_interval(np.arange(7) > 1, np.ones(7, bool), np.arange(7))
 
@@ -511,7 +510,7 @@ def test_a_set_that_lacks_classes_is_evaluated_with_the_figures_that_there_are(
 
     results = json.loads((tmp_path / "out/results.json").read_text(), parse_constant=refuse)
     page = (tmp_path / "out/evaluation.md").read_text()
-    assert results["split"] == "all" and "These are all slices of the sets." in out
+    assert results["split"] == "all" and f"every slice: {21 * len(classes)} slices" in out
     for text in (out, page):
         assert not re.search(r"\bnan\b|\bNone\b|Undefined", text, re.IGNORECASE)
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning | UserWarning)]
@@ -564,8 +563,8 @@ def test_the_gallery_shows_the_dangerous_misses_first(network, slices, tmp_path,
     results = evaluate_parts({"test": logits}, {"test": part})
     write_pictures(tmp_path, {"test": logits}, {"test": part}, results, "a set")
     (tiles, title), names = shown[0], part["source"]
-    assert [tile.caption[2] for tile in tiles] == [names[int(i)] for i in wrong]
-    assert tiles[0].caption[1].startswith("called no tumor, 100.0")
+    assert [tile.caption[3] for tile in tiles] == [names[int(i)] for i in wrong]
+    assert tiles[0].caption[1:3] == ("called no tumor", "100.0 %")
     assert tiles[0].color != tiles[1].color
     assert "2 mistakes among 22 slices, 1 of them dangerous" in title
 
@@ -580,8 +579,8 @@ def test_of_a_group_of_copies_the_gallery_shows_the_surest_and_counts_the_rest(s
     monkeypatch.setattr(pictures, "write_sheet", lambda tiles, title, path: shown.extend(tiles))
     results = evaluate_parts({"test": logits}, {"test": part})
     write_pictures(tmp_path, {"test": logits}, {"test": part}, results, "a set")
-    assert [tile.caption[2] for tile in shown] == [part["source"][int(gliomas[-1])]]
-    assert shown[0].caption[1].endswith(f", {len(gliomas) - 1} more")
+    assert [tile.caption[3] for tile in shown] == [part["source"][int(gliomas[-1])]]
+    assert shown[0].caption[2].endswith(f", {len(gliomas) - 1} more")
 
 
 def test_without_mistakes_the_gallery_says_so(slices, tmp_path):
