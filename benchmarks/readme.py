@@ -3,6 +3,7 @@
 With --check it writes nothing and fails if a page is not what the results say.
 """
 
+import argparse
 import re
 import sys
 from collections.abc import Callable
@@ -143,7 +144,8 @@ def headline() -> str:
             f"- Main set, patients who trained nothing: right class on {percent([test['accuracy']])} of "
             f"{test['slices']} test slices (95 % interval {interval(test, 'accuracy')}), "
             f"{percent([by_patient['accuracy']])} as a mean over {by_patient['patients']} patients; ECE "
-            f"{test['ece']:.3f}.",
+            f"{test['ece']:.3f}. Of these patients {by_patient['known']} are known by number; of the others only which "
+            "slices are copies.",
             f'- "No tumor": recall {percent([per_class["recall"]])}, precision {percent([per_class["precision"]])}.',
             f'- Means over all sets, each counting once: {percent([sets["missed"]])} of the tumors called "no tumor", '
             f"right type {percent([sets['right_type']])}, {percent([sets['specificity']])} of the tumor-free slices "
@@ -320,16 +322,18 @@ def fill(text: str, sections: dict[str, Callable[[], str]]) -> str:
 
 
 def main() -> int:
-    stale = []
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if something would be written")
+    check, stale = parser.parse_args().check, []
     for page, sections in PAGES.items():
         path = Path(ROOT, page)
         text = path.read_text(encoding="utf-8")
         written = fill(text, sections)
         if written != text:
             stale.append(page)
-            if "--check" not in sys.argv[1:]:
+            if not check:
                 path.write_text(written, encoding="utf-8")
-    if "--check" not in sys.argv[1:] or not stale:
+    if not check or not stale:
         return 0
     print(f"{' and '.join(stale)}: not what benchmarks/results say. Run: python -m benchmarks.readme", file=sys.stderr)
     return 1

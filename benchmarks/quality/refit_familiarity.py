@@ -27,7 +27,8 @@ def refit(folder: Path, data: Path, recipe: Path = RECIPE) -> dict:
         What its results.json now holds.
     """
     checkpoint, results = Checkpoint(folder), read_results(folder / RESULTS)
-    others = find_other_pictures(json.loads(recipe.read_text(encoding="utf-8"))["other_pictures"], str(data))
+    others = json.loads(recipe.read_text(encoding="utf-8"))["other_pictures"]
+    others = find_other_pictures([item["name"] if isinstance(item, dict) else item for item in others], str(data))
     parts = load_parts(data, main_only=False)
     add_familiarity(TrainedNetwork(checkpoint.model, checkpoint.processor, parts, others, {}), results, folder)
     exported = folder / RESULTS_FILE

@@ -168,8 +168,8 @@ def _take_its_own(arguments: argparse.Namespace, trained: dict) -> None:
         )
     if trained.get("hold_out"):
         raise DatasetError(
-            f"{arguments.checkpoint} was tested on slices that its training held out by --hold_out. Name sets after the "
-            "checkpoint."
+            f"{arguments.checkpoint} was tested on slices that its training held out by --hold_out. Name sets after "
+            "the checkpoint."
         )
     arguments.dataset = trained["datasets"]
     arguments.split = arguments.split or trained.get("split")
@@ -188,9 +188,8 @@ def summary(results: dict, part: str) -> str:
         *results["notes"],
     ]
     if own["slices"]:
-        lines.append(
-            f"Of {', '.join(own['figures_of'])}, {own['slices']} slices in {own['groups']} groups of patients and copies:"
-        )
+        of = ", ".join(own["figures_of"])
+        lines.append(f"Of {of}, {own['slices']} slices in {own['groups']} groups of patients and copies:")
         lines.append(f"{'figure':<38} {'value':>8}   95 % interval over groups")
     for name in ("accuracy", "macro_recall", "sensitivity", "specificity", "nll", "brier", "ece", "classwise_ece"):
         if own.get(name) is not None:

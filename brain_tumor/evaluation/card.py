@@ -28,6 +28,9 @@ from brain_tumor.provenance import VERSION
 DATASET_LICENSES = {"Simezu/brain-tumour-MRI-scan": "CC0-1.0 (Kaggle set of M. Nickparvar)"}
 """Hub id -> license, where it was looked up; for others the card refers to their own pages."""
 
+UNKNOWN = "unknown"
+"""As the Hub's metadata call a license that is not stated."""
+
 BASE_LICENSES = {"google/mobilenet_v2_1.0_224": "Apache-2.0"}
 
 KNOWN_WEIGHTS = {
@@ -63,6 +66,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         results=results,
         exported=exported,
         sets=sets_of(results),
+        strangers=strangers_text(results),
         several=_both_in_several_sequences(results["test"].get("by_kind", [])),
         worst=fails_first(results["test"].get("by_kind", [])),
         license=weights_license(results),
@@ -98,6 +102,18 @@ def sets_of(results: dict) -> list[dict[str, str]]:
     ]
 
 
+def strangers_text(results: dict) -> str:
+    """What the check of uploads learned from beside the sets, as a sentence with credits; empty if from nothing."""
+    about = results.get("about_sets") or {}
+    told = [
+        f"`{name}` (" + "; ".join(about[name][key] for key in ("from", "terms") if key in about[name]) + ")"
+        if name in about
+        else f"`{name}`"
+        for name in results.get("other_pictures", [])
+    ]
+    return f"The check of uploads also learned from pictures that are no brain MRI: {', '.join(told)}." if told else ""
+
+
 def made_from(results: dict) -> str:
     """Network, sets and licenses of a run, as Markdown."""
     base, derived = base_checkpoint(results)
@@ -110,15 +126,19 @@ def made_from(results: dict) -> str:
         f"| {cell(one['name'])} | {one['slices'] or '-'} | {cell(one['source'])} | {cell(one['terms'])} |"
         for one in sets_of(results)
     )
+    license = weights_license(results)
+    weights = "No license of the weights is stated" if license == UNKNOWN else f"The weights: {license.upper()}"
     return (
-        f"{network} on slices of these sets. The weights are licensed under {weights_license(results).upper()}, the "
-        f"code under Apache-2.0.\n\n| set | slices | from | terms |\n|---|---|---|---|\n{rows}"
-    )
+        f"{network} on slices of these sets. {weights}; the code: Apache-2.0.\n\n| set | slices | from | terms |\n"
+        f"|---|---|---|---|\n{rows}\n\n{strangers_text(results)}"
+    ).strip()
 
 
 def weights_license(results: dict) -> str:
-    """As the Hub writes it in a card's metadata, such as "apache-2.0"."""
-    return results.get("weights_license") or "apache-2.0"
+    """As the Hub writes it in a card's metadata, such as "apache-2.0"; `UNKNOWN` where nobody stated it and a set's
+    terms are not known."""
+    free = all(name in DATASET_LICENSES for name in results["datasets"])
+    return results.get("weights_license") or ("apache-2.0" if free else UNKNOWN)
 
 
 def base_checkpoint(results: dict) -> tuple[str | None, bool]:

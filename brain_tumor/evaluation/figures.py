@@ -266,7 +266,8 @@ def evaluate_parts(
         these are of: others where the part holds none of the main set), "by_patient" (`patient_figures`) and
         "calibration" (`calibration.before_and_after`) of the same; and of all sets "by_kind" (`kinds.kind_figures`),
         "by_diagnosis" (`kinds.diagnosis_figures`), "over_sets" (`kinds.over_sets`), "by_set"
-        (`kinds.set_figures`) and "by_sequence" (`kinds.sequence_figures`). Of a part where all slices are tumors of unknown type, these alone.
+        (`kinds.set_figures`) and "by_sequence" (`kinds.sequence_figures`). Of a part where all slices are tumors of
+        unknown type, these alone.
     """
     sections = {}
     for name, logits in raw_logits.items():

@@ -149,7 +149,7 @@ def sequence_figures(probabilities: np.ndarray, part: Dataset) -> list[dict]:
 
 
 def _right(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: np.ndarray) -> list[dict]:
-    """"slices", how many are called what they are ("right", a share; `metrics.is_right`) and the "interval" of that
+    """ "slices", how many are called what they are ("right", a share; `metrics.is_right`) and the "interval" of that
     (95 %, over groups), by "name"."""
     right = is_right(probabilities.argmax(axis=1), labels)
     return [

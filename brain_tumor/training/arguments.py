@@ -125,8 +125,12 @@ class DataArguments:
         default=None,
         metadata={"help": 'What the card says of the sets. JSON: {"name": {"from": ..., "terms": ...}}.'},
     )
-    weights_license: str = field(
-        default="apache-2.0", metadata={"help": "License of the checkpoint. As the card's metadata names it."}
+    weights_license: str | None = field(
+        default=None,
+        metadata={
+            "help": "License of the checkpoint. As the card's metadata names it; by default apache-2.0 if all sets are "
+            "known to be free, else none is stated."
+        },
     )
     validation_only: bool = field(
         default=False,
@@ -152,7 +156,7 @@ class DataArguments:
             raise UsageError(f"--about_sets is not JSON: {error}.") from error
         if not isinstance(about, dict) or not all(isinstance(item, dict) for item in about.values()):
             raise UsageError('--about_sets must be JSON such as {"name": {"from": "...", "terms": "..."}}.')
-        if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", self.weights_license):
+        if self.weights_license and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", self.weights_license):
             raise UsageError(
                 f"--weights_license {self.weights_license!r} is no identifier of a license. Write it as the Hub does, "
                 "such as apache-2.0 or cc-by-nc-sa-4.0."

@@ -125,7 +125,7 @@ class _Parser(HfArgumentParser):
             raise UsageError(f'{path} must hold one JSON object, such as {{"num_train_epochs": 3}}.')
         actions = {action.dest: action for action in reversed(self._actions)}
         hints = {name: hint for kind in self.dataclass_types for name, hint in get_type_hints(kind).items()}
-        words = []
+        words, about = [], {}
         for name, value in values.items():
             if name not in actions:
                 raise UsageError(f"{path}: {name} is no argument of train.py{self._nearest(name, list(actions))}.")
@@ -134,8 +134,8 @@ class _Parser(HfArgumentParser):
                 continue
             try:
                 words += _words_of(actions[name], value)
-                if name == "dataset_name" and isinstance(value, list):
-                    about = {item["name"]: item for item in value if isinstance(item, dict) and "name" in item}
+                if name in ("dataset_name", "other_pictures") and isinstance(value, list):
+                    about |= {item["name"]: item for item in value if isinstance(item, dict) and "name" in item}
                     words += [f"--about_sets={json.dumps(about)}"] if about else []
                 self.parse_known_args(words)
             except UsageError as error:

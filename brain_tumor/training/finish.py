@@ -146,6 +146,7 @@ def _describe(trained: TrainedNetwork, arguments: Arguments) -> dict:
         "dataset": sets[0],
         "datasets": sets,
         "about_sets": {public_name(name): of for name, of in json.loads(data.about_sets or "{}").items()},
+        "other_pictures": [public_name(name) for name in data.other_pictures] if data.familiarity else [],
         "weights_license": data.weights_license,
         "split": data.split,
         "split_seed": data.split_seed,

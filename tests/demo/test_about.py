@@ -28,8 +28,10 @@ def test_the_bundled_checkpoint_tells_what_it_was_made_from():
     known = about(str(ROOT / "model"))
     results = json.loads((ROOT / "model" / "results.json").read_text())
     assert len(known.lines) == 5 and known.caption
+    assert {*results["datasets"], *results["other_pictures"]} == results["about_sets"].keys()
     for name, told in results["about_sets"].items():
-        assert f"| {name} |" in known.made_from and told["terms"] in known.made_from
+        named = f"| {name} |" if name in results["datasets"] else f"`{name}` ({told['from']}"
+        assert named in known.made_from and told["terms"] in known.made_from
     assert "`google/mobilenet_v2_1.0_224`, Apache-2.0" in known.made_from
     assert results["weights_license"].upper() in known.made_from
 

@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from benchmarks.quality.accuracy import RESULTS, ROOT
 from benchmarks.quality.checkpoints import recipe_sets
 from brain_tumor.answers.citation import read_citations
-from brain_tumor.evaluation.card import KNOWN_WEIGHTS, write_card
+from brain_tumor.evaluation.card import KNOWN_WEIGHTS, made_from, write_card
 from brain_tumor.evaluation.figures import evaluate_parts
 from brain_tumor.evaluation.figures_text import figures_section, shown_bounds, shown_value
 from brain_tumor.inference.verdict import Thresholds
@@ -279,3 +279,11 @@ def test_part_without_healthy_slices_shows_dashes():
     sections = evaluate_parts({"test": logits}, {"test": part}, thresholds=Thresholds(0.9, 0.6))
     text = figures_section({"dataset": "x", "split": "patients", **sections}, "test")
     assert rows_of(text, "### The verdict")[1][1:] == ["0 of 0", "-", "-"]
+
+
+def test_no_license_is_made_up_for_weights_of_sets_whose_terms_are_not_known(results, tmp_path):
+    named = {"weights_license": None, "model_name_or_path": BASE}
+    text, fields = card_of(results, tmp_path, dataset="a-folder", **named)
+    assert fields["license"] == "unknown" and "The weights: not stated" in text and "--weights_license" in text
+    assert "No license of the weights is stated" in made_from(results | {"datasets": ["a-folder"]} | named)
+    assert card_of(results, tmp_path, dataset=SET, **named)[1]["license"] == "apache-2.0"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -626,3 +627,32 @@ def test_a_folded_temperature_is_taken_from_the_results_beside_the_checkpoint(
     every = json.loads((tmp_path / "out" / "results.json").read_text())["all"]
     assert every["calibration"]["after"]["nll"] == pytest.approx(every["nll"])
     assert every["calibration"]["before"]["nll"] != pytest.approx(every["nll"])
+
+
+def test_the_command_knows_the_checkpoint_s_own_parts_and_the_sets_that_trained_it(
+    strange_checkpoint, slice_folder, tmp_path, monkeypatch, capsys
+):
+    folder = slice_folder(dict.fromkeys(LABELS, 26), side=64)
+    checkpoint = tmp_path / "trained"
+    shutil.copytree(strange_checkpoint, checkpoint)
+    told = {
+        "datasets": [folder.name],
+        "split": "patients",
+        "split_seed": 7,
+        "counts_by_set": {"train": {folder.name: 70, "another": 0}},
+    }
+    (checkpoint / "results.json").write_text(json.dumps(told))
+    flags = ["--data_root", folder.parent, "--output_dir", tmp_path / "out"]
+    code, out, error = command(monkeypatch, capsys, checkpoint, *flags)
+    assert code == 0, error
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert results["datasets"] == [folder.name] and results["split_seed"] == 7
+    assert "its own test part" in out
+    for others in ([folder, "--split_seed", "8"], [folder, "--split", "all"]):
+        code, out, error = command(monkeypatch, capsys, checkpoint, *others, *flags)
+        assert code == 0 and f"was trained on slices of {folder.name}" in out, error
+    (checkpoint / "results.json").write_text(json.dumps(told | {"hold_out": ["another"]}))
+    code, _, error = command(monkeypatch, capsys, checkpoint, *flags)
+    assert code == 1 and "--hold_out" in error
+    code, _, error = command(monkeypatch, capsys, strange_checkpoint, *flags)
+    assert code == 1 and "does not tell which sets it was trained on" in error

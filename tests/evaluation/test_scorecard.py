@@ -181,3 +181,11 @@ def test_there_are_no_more_patients_than_in_the_whole_test_part():
     known = results(*rows) | {"patients": {"train": 99, "test": 15}}
     assert "200 slices of up to 15 patients" in scorecard(known)[0].basis
     assert "200 slices of up to 20 patients" in scorecard(results(*rows))[0].basis
+
+
+def test_a_set_counts_with_every_slice_of_it_also_where_a_kind_of_scan_has_too_few():
+    told = row("a", "T1", verdict_specificity=share(1.0, 33, 3))
+    whole = {"name": "a", "slices": 48, "missed": None, "verdict_specificity": share(0.979, 48, 3)}
+    assert lines(told)["False alarms"].figure == "none of 100"
+    assert lines(told, by_set=[whole])["False alarms"].figure == "about 2 of 100"
+    assert lines(told, by_set=[{"name": "a", "slices": 48}])["False alarms"].figure == "none of 100"

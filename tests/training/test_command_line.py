@@ -173,6 +173,10 @@ def test_sets_in_a_json_file_bring_where_they_are_from_and_under_which_terms(rec
     assert data.dataset_name == ["owner/scans", "other"]
     assert json.loads(data.about_sets) == {"owner/scans": sets[0]}
     assert parse(recipe({"dataset_name": sets}), "--dataset_name", "third").data.dataset_name == ["third"]
+    others = [{"name": "others/ct", "from": "a clinic", "terms": "credit asked"}]
+    data = parse(recipe({"dataset_name": sets, "other_pictures": others})).data
+    assert data.other_pictures == ["others/ct"]
+    assert json.loads(data.about_sets) == {"owner/scans": sets[0], "others/ct": others[0]}
 
 
 def test_a_json_file_takes_the_place_of_flags(recipe):
