@@ -101,8 +101,12 @@ def test_another_scan_goes_back_to_the_start_and_the_same_example_can_be_clicked
     expect(page.locator("#verdict")).to_contain_text("No scan yet")
     expect(page.get_by_role("button", name="Another scan")).not_to_be_visible()
     expect(page.locator("#scan").get_by_label("Click to Upload")).to_be_focused()
+    expect(page.locator("#examples .selected")).to_have_count(0)
     page.get_by_role("button", name="Thumbnail 3").click()
     expect_all_four_confidences(page)
+    expect(page.locator("#examples .selected")).to_have_count(1)
+    upload(page, EXAMPLES / "meningioma.png")
+    expect(page.locator("#examples .selected")).to_have_count(0)
 
 
 @pytest.mark.slow

@@ -344,6 +344,10 @@ def build_one_scan(classifier: Classifier, examples: list[Example]) -> OneScan:
         event.success(None, None, None, js="() => { resetWindow(); bringIntoSight('#verdict') }", **page.NOT_IN_THE_API)
     for event in (scan.clear, scan.delete):
         event(clear, None, outputs, queue=False, **page.NOT_IN_THE_API)
+    # No example stays marked beside another scan.
+    others = [scan.upload, scan.clear, scan.delete, try_volume.click, another.click]
+    unmark = {"show_progress": "hidden", "queue": False} | page.NOT_IN_THE_API
+    gr.on(others, lambda: gr.Gallery(selected_index=None), None, gallery, **unmark)
     paste.click(None, None, None, js="() => pasteScan()", **page.NOT_IN_THE_API)
     crop.click(None, None, None, js="() => cropPicture()", **page.NOT_IN_THE_API)
     answered = anyway.click(show_anyway, state, outputs, **page.DRAW_LANE, **page.NOT_IN_THE_API)
