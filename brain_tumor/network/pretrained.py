@@ -146,6 +146,8 @@ def load_processor(name_or_path: str, image_size: int) -> ViTImageProcessorPil:
             pretrained = AutoImageProcessor.from_pretrained(name_or_path, backend="pil")
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
+            if str(name_or_path).startswith((".", "/", "~")) and not Path(name_or_path).exists():
+                reason = "there is no such folder"
             raise ModelError(
                 f"{name_or_path!r} has no image processor that can be loaded: {reason}. Give a folder, a Hub id that "
                 f"this machine can reach, or {BASELINE!r}."

@@ -88,6 +88,7 @@ def refusal(flags, tmp_path, monkeypatch):
         (["--split", "published"], "The main set has no test part of its own."),
         (["--dataset_name", "/none"], "'/none' is neither a folder here nor a dataset"),
         (["--model_name_or_path", "nowhere"], "'nowhere' has no image processor that can be loaded"),
+        (["--model_name_or_path", "../nowhere"], "can be loaded: there is no such folder. Give a folder, a Hub id"),
         (["--output_dir", "/dev/null/x"], "/dev/null/x cannot be written to (Not a directory). Set --output_dir to"),
         (["--output_dir", "x" * 300], "cannot be written to (File name too long). Set --output_dir to another folder."),
     ],
