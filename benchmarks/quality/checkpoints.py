@@ -33,9 +33,9 @@ SPLIT, SPLIT_SEED = "patients", 42  # of every result here; the defaults of trai
 RECIPE = ROOT / "recipes/bundled.json"
 
 
-def recipe_sets(recipe: Path = RECIPE) -> list[str]:
-    """Names of the sets of a recipe, the main set first."""
-    names = json.loads(recipe.read_text(encoding="utf-8"))["dataset_name"]
+def recipe_sets(recipe: Path = RECIPE, argument: str = "dataset_name") -> list[str]:
+    """Names of the sets of a recipe, the main set first; or of the folders that another of its arguments lists."""
+    names = json.loads(recipe.read_text(encoding="utf-8"))[argument]
     return [name if isinstance(name, str) else name["name"] for name in names]
 
 

@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 
 from benchmarks.arguments import add_data_argument
-from benchmarks.quality.checkpoints import RECIPE, Checkpoint, load_parts
+from benchmarks.quality.checkpoints import RECIPE, Checkpoint, load_parts, recipe_sets
 from brain_tumor.evaluation.card import write_card
 from brain_tumor.provenance import RESULTS, read_results
 from brain_tumor.publishing.export import RESULTS_FILE, summary
@@ -27,8 +27,7 @@ def refit(folder: Path, data: Path, recipe: Path = RECIPE) -> dict:
         What its results.json now holds.
     """
     checkpoint, results = Checkpoint(folder), read_results(folder / RESULTS)
-    others = json.loads(recipe.read_text(encoding="utf-8"))["other_pictures"]
-    others = find_other_pictures([item["name"] if isinstance(item, dict) else item for item in others], str(data))
+    others = find_other_pictures(recipe_sets(recipe, "other_pictures"), str(data))
     parts = load_parts(data, main_only=False)
     add_familiarity(TrainedNetwork(checkpoint.model, checkpoint.processor, parts, others, {}), results, folder)
     exported = folder / RESULTS_FILE

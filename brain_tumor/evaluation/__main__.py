@@ -22,7 +22,7 @@ from brain_tumor.data.checks import check_writable
 from brain_tumor.data.dataset import DatasetError, load_scans
 from brain_tumor.data.split import split_scans, whole_set
 from brain_tumor.evaluation.figures import evaluate_parts
-from brain_tumor.evaluation.figures_text import evaluation_page, shown_bounds, shown_value
+from brain_tumor.evaluation.figures_text import evaluation_page, shown_bounds, shown_value, split_named
 from brain_tumor.evaluation.logits import predict_logits
 from brain_tumor.evaluation.pictures import write_pictures
 from brain_tumor.inference.checkpoint import CheckpointError, find_file
@@ -181,7 +181,7 @@ def summary(results: dict, part: str) -> str:
     """What the command prints: a few lines."""
     own = results[part]
     every = sum(row["slices"] for row in own["by_set"])
-    chosen = "every slice" if part == "all" else f"{results['split']} split, {part} part"
+    chosen = "every slice" if part == "all" else f"{split_named(results, part)}, {part} part"
     lines = [
         f"{results['checkpoint']} on {', '.join(results['datasets'])}, {chosen}: {every} slices"
         + ("" if own["slices"] else ", tumors of unknown type all of them"),

@@ -70,6 +70,7 @@ def write_card(results: dict, path: Path, hub_model_id: str | None = None, expor
         several=_both_in_several_sequences(results["test"].get("by_kind", [])),
         worst=fails_first(results["test"].get("by_kind", [])),
         license=weights_license(results),
+        unknown=UNKNOWN,
         from_scratch=results["model_name_or_path"] == _BASELINE,
         base=source_text(results["model_name_or_path"] if base is None else base),
         base_on_hub=base,

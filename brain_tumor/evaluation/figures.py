@@ -12,7 +12,6 @@ from brain_tumor.evaluation.calibration import before_and_after
 from brain_tumor.evaluation.intervals import (
     class_intervals,
     group_draws,
-    percentile_interval,
     probability_intervals,
     rate_intervals,
     share_interval,
@@ -233,11 +232,10 @@ def patient_figures(called: np.ndarray, part: Dataset) -> dict:
     share, of_group = hits / slices, groups[first]
     draws, column = group_draws(of_group)
     sums = sums_by_group(np.stack([share, np.ones(len(share))], 1), column, draws.shape[1])
-    means = np.divide(draws @ sums[:, 0], draws @ sums[:, 1])
     wrong = sorted(np.flatnonzero(2 * hits < slices), key=lambda i: (-slices[i], patients[i]))
     return {
         "accuracy": float(share.mean()),
-        "interval": percentile_interval(means),
+        "interval": share_intervals(draws, sums[:, :1], sums[:, 1:])[0],
         "patients": len(patients),
         "known": int(sum(not name.startswith("group ") for name in patients)),
         "mostly_wrong": [

@@ -149,8 +149,8 @@ def sequence_figures(probabilities: np.ndarray, part: Dataset) -> list[dict]:
 
 
 def _right(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray, names: np.ndarray) -> list[dict]:
-    """ "slices", how many are called what they are ("right", a share; `metrics.is_right`) and the "interval" of that
-    (95 %, over groups), by "name"."""
+    """By "name": the number of "slices", the share of them that are called what they are ("right"; `metrics.is_right`),
+    and its "interval" (95 %, over groups)."""
     right = is_right(probabilities.argmax(axis=1), labels)
     return [
         {

@@ -68,8 +68,8 @@ def scorecard(results: Mapping) -> list[Line]:
         _false_alarms(sets, most),
         _types(sets, rows, most),
         _sureness(sets, most, test),
+        _fails_first(rows),
     )
-    lines += (_fails_first(rows),)
     return [line for line in lines if line]
 
 

@@ -57,11 +57,12 @@ def find_other_pictures(
     fit, test = [], []
     for name in folders:
         folder = Path(root, name) if root and Path(root, name).is_dir() else Path(name)
+        no_pictures = DatasetError(
+            f"--other_pictures {name} is no folder that holds pictures. Give one, or train without the check of "
+            "uploads: --no_familiarity."
+        )
         if not folder.is_dir():
-            raise DatasetError(
-                f"--other_pictures {name} is no folder that holds pictures. Give one, or train without the check of "
-                "uploads: --no_familiarity."
-            )
+            raise no_pictures
         found = contents_of(folder, CASES)
         tell_what_is_left_out(found.left_out, folder, name)
         cases = {}
@@ -74,10 +75,7 @@ def find_other_pictures(
             if _opens(path)
         ]
         if not pictures:
-            raise DatasetError(
-                f"--other_pictures {name} is no folder that holds pictures. Give one, or train without the check of "
-                "uploads: --no_familiarity."
-            )
+            raise no_pictures
         for picture in pictures:
             digit = int(hashlib.sha256(picture.case.encode()).hexdigest()[0], 16)
             (fit if not picture.case or digit < 16 * FIT_SHARE else test).append(picture)
